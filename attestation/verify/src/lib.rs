@@ -1,0 +1,10 @@
+//! Is it authentic? Bytes in, [`Verified`] facts or a [`Refusal`] out.
+//!
+//! Refuses to do I/O, to read a clock, or to trust a parsed value: everything that other crates act on has passed through
+//! a function here. The one invariant: a [`Verified`] value can be made by this crate alone.
+
+pub mod rejection;
+pub mod verified;
+
+pub use rejection::{Refusal, RefusalReport};
+pub use verified::Verified;
