@@ -1,0 +1,34 @@
+# The front door. `make demo` shows the product, `make test` proves it; each installs what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+.PHONY: help setup build engine demo test bench docs clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## install what the machine lacks: Debian packages, cargo tools, judges
+	@tests/setup.sh
+
+build: setup
+	@tests/step.sh "Building the programs" cargo build --locked --workspace --bins
+
+engine: build ## fetch, check and unpack the inference engine
+	@target/debug/freehold-image fetch --set engine-llama-cpu --lock image/inputs.lock
+	@target/debug/freehold-image unpack --set engine-llama-cpu --lock image/inputs.lock --root target/engine/llama-cpu
+
+demo: engine ## a console and three boxes on this machine: prove, ask, attack, check (ONCE=1: leave after the acts)
+	@tests/as-root.sh target/debug/freehold-tour $(if $(ONCE),--once)
+
+test: ## everything: format, lints, docs, laws, tests, tour, browser, licences
+	@tests/test.sh
+
+bench: engine ## the figures of docs/benchmarks.md, each beside its peer
+	@tests/bench/run.sh
+
+docs: ## the API documentation of the crates
+	@cargo doc --locked --workspace --no-deps
+
+clean: ## remove what was built
+	@rm -rf target

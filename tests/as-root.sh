@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Runs a command with the rights that network namespaces need; asks for them when we are not root.
+set -eu
+if [ "$(id -u)" = 0 ]; then exec "$@"; fi
+echo "The demo makes network namespaces of its own; that needs root. sudo asks for your password now." >&2
+exec sudo --preserve-env=PATH,HOME,TERM "$@"
