@@ -1,0 +1,122 @@
+//! Every address of the people's port, the fields of its forms, and the names of live events, for server and pages alike.
+//!
+//! Refuses nothing and decides nothing: who may call an address is the server's matrix. Every `POST` form carries the field
+//! `csrf` ([`crate::Shell::csrf`]); every `POST` answers with 303 to an address that can be sent to a colleague.
+
+/// `GET`: [`crate::OverviewPage`].
+pub const OVERVIEW: &str = "/";
+/// `GET`: [`crate::SignInPage`]. `POST` fields: `name`, `password`, `next` (a path of this console).
+pub const SIGN_IN: &str = "/sign-in";
+/// `POST`: ends the session; answers 303 to [`SIGN_IN`].
+pub const SIGN_OUT: &str = "/sign-out";
+/// `GET`: [`crate::PasswordPage`]. `POST` fields: `current`, `new`, `again`.
+pub const PASSWORD: &str = "/password";
+/// `GET`: [`crate::BoxesPage`]; query: `q`, `verdict`, `site`, `model`, `sort`, `dir` (`up`, `down`), `page` (from 1).
+pub const BOXES: &str = "/boxes";
+/// `GET`: [`crate::ApprovalsPage`].
+pub const APPROVALS: &str = "/approvals";
+/// `GET`: [`crate::ModelsPage`].
+pub const MODELS: &str = "/models";
+/// `GET`: [`crate::ReleasesPage`].
+pub const RELEASES: &str = "/releases";
+/// `GET`: [`crate::RecordPage`]; query: `q`, `kind`, `before` (entry index; entries below it are shown).
+pub const RECORD: &str = "/record";
+/// `GET`: the last checkpoint as the signed note, `text/plain`.
+pub const RECORD_CHECKPOINT: &str = "/record/checkpoint";
+/// `GET`: [`crate::SettingsPage`].
+pub const SETTINGS: &str = "/settings";
+/// `POST` field: `session` (its id). Ends that session.
+pub const SESSION_END: &str = "/settings/sessions/end";
+/// `GET`: the pairing document (`freehold_protocol::enrol::Pairing` as JSON), `application/json`; query: `site`.
+pub const PAIRING: &str = "/settings/pairing.json";
+/// `GET`: [`crate::SearchPage`]; query: `q`. One exact hit may answer 303 to it.
+pub const SEARCH: &str = "/search";
+/// `GET`: server-sent events, see the crate's documentation.
+pub const EVENTS: &str = "/events";
+/// `GET`, followed by a file name of [`crate::assets::asset`].
+pub const ASSETS: &str = "/assets/";
+
+/// Names of live events.
+pub mod event {
+    /// A verdict, a report or the set of boxes changed. Overview and boxes listen.
+    pub const FLEET: &str = "fleet";
+    /// An enrolment or a plan waits or was decided. Overview and approvals listen.
+    pub const APPROVALS: &str = "approvals";
+    /// The repository or the set of models changed. Models and releases listen.
+    pub const RELEASES: &str = "releases";
+    /// An entry was added to the record. The record's page listens.
+    pub const RECORD: &str = "record";
+
+    /// Anything about one box changed; its page listens. `id` is the box's id (letters, digits, `-`).
+    #[must_use]
+    pub fn one_box(id: &str) -> String {
+        format!("box-{id}")
+    }
+}
+
+/// `GET`: [`crate::BoxPage`]; `tab` is one of [`crate::one_box::Tab::slug`], the summary has no tab.
+#[must_use]
+pub fn one_box(id: &str, tab: crate::one_box::Tab) -> String {
+    let id = segment(id);
+    match tab.slug() {
+        "" => format!("/boxes/{id}"),
+        slug => format!("/boxes/{id}/{slug}"),
+    }
+}
+
+/// `POST`: proposes a change of one box. Field `action`: `approve`, `refuse`, `assign`, `token`, `revoke_token`, `retire`,
+/// `attest` (asks for fresh evidence; needs no plan). `assign` also has `target` (one of
+/// [`crate::one_box::AssignOption::target`]), `token` has `name` and `days`, `revoke_token` has `token`.
+/// Answers 303 to [`plan`].
+#[must_use]
+pub fn propose(id: &str) -> String {
+    format!("/boxes/{}/propose", segment(id))
+}
+
+/// `GET`: [`crate::PlanPage`].
+#[must_use]
+pub fn plan(id: &str) -> String {
+    format!("/plans/{}", segment(id))
+}
+
+/// `POST` field: `digest` (hex of the plan that was shown). Does it, or refuses when the plan has changed since.
+#[must_use]
+pub fn confirm(id: &str) -> String {
+    format!("/plans/{}/confirm", segment(id))
+}
+
+/// `POST`: withdraws the proposal.
+#[must_use]
+pub fn withdraw(id: &str) -> String {
+    format!("/plans/{}/withdraw", segment(id))
+}
+
+/// `GET`: [`crate::ModelPage`].
+#[must_use]
+pub fn model(name: &str, version: &str) -> String {
+    format!("/models/{}/{}", segment(name), segment(version))
+}
+
+/// `GET`: what a refusal code means and where it stands now (the search page).
+#[must_use]
+pub fn code(code: &str) -> String {
+    format!("/search?q={}", segment(code))
+}
+
+/// One segment of a path or one value of a query: everything but unreserved characters (RFC 3986, 2.3) is percent-encoded,
+/// so that an id from outside cannot become another address.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && text != "." && text != "..") {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            for half in [byte >> 4, byte & 15] {
+                out.push(char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase());
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,321 @@
+//! One box: why, what it means, what to do; its claims, boot, models, hardware, record.
+//!
+//! Refuses to hide that a TPM is software. Invariant: a refused box shows its reason before anything else, on every tab.
+
+mod boot;
+mod hardware;
+mod identity;
+
+use askama::Template;
+use freehold_protocol::status::{ModelPhase, VerdictWord};
+use serde::{Deserialize, Serialize};
+
+pub use boot::{Agreement, Boot, BootEvent, Pcr};
+pub use hardware::{Hardware, HardwareGroup, HardwareRow};
+pub use identity::{Identity, Tpm};
+
+use crate::record::Entry;
+use crate::shell::{Fault, Shell};
+
+/// `GET /boxes/ID` and its tabs. A handler may leave empty what [`BoxPage::tab`] does not show.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct BoxPage {
+    /// The frame.
+    pub shell: Shell,
+    /// Which part is shown.
+    pub tab: Tab,
+    /// Its identifier.
+    pub id: String,
+    /// The name people gave it; from outside.
+    pub label: String,
+    /// Its site.
+    pub site: String,
+    /// Where it stands in its life.
+    pub membership: Membership,
+    /// Its verdict.
+    pub verdict: VerdictWord,
+    /// Since when this verdict, unix seconds.
+    pub since: Option<i64>,
+    /// The verdict's sentences, the deciding policy's first.
+    pub because: Vec<String>,
+    /// Names of the policies that decided.
+    pub policies: Vec<String>,
+    /// Faults, the gravest first.
+    pub faults: Vec<Fault>,
+    /// What the box says it is doing or waits for.
+    pub doing: String,
+    /// Time of the last accepted proof, unix seconds.
+    pub last_proof: Option<i64>,
+    /// Time it was last heard, unix seconds.
+    pub last_heard: Option<i64>,
+    /// Program version of the box.
+    pub version: String,
+    /// How the boot was measured: `measured` by firmware, or `simulated` by replaying a log.
+    pub boot_kind: BootKind,
+    /// Identity and keys.
+    pub identity: Identity,
+    /// Facts shown and checked.
+    pub claims: Vec<Claim>,
+    /// PCR by PCR, event by event.
+    pub boot: Option<Boot>,
+    /// Models on the box.
+    pub models: Vec<BoxModel>,
+    /// The assignment that the console signed for it.
+    pub assignment: Option<Assignment>,
+    /// Where applications reach it, `https://ADDRESS:PORT`, and the fingerprint of that door's key (hex).
+    pub gateway: Option<Door>,
+    /// API tokens of its applications.
+    pub tokens: Vec<Token>,
+    /// What was found in it.
+    pub hardware: Option<Hardware>,
+    /// The end of what the console's record says about it, newest first.
+    pub entries: Vec<Entry>,
+    /// The box's own record as the console last saw and cosigned it.
+    pub record_head: Option<RecordHead>,
+    /// What this person may do here.
+    pub actions: Actions,
+}
+
+/// A part of the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tab {
+    /// Why, means, do; claims; identity; actions.
+    #[default]
+    Summary,
+    /// PCRs and events.
+    Boot,
+    /// Models, assignment, tokens.
+    Models,
+    /// Inventory.
+    Hardware,
+    /// Record.
+    Record,
+}
+
+impl Tab {
+    /// All, in the order shown.
+    pub const ALL: [Self; 5] = [Self::Summary, Self::Boot, Self::Models, Self::Hardware, Self::Record];
+
+    /// The last segment of the address; empty for the summary.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Summary => "",
+            Self::Boot => "boot",
+            Self::Models => "models",
+            Self::Hardware => "hardware",
+            Self::Record => "record",
+        }
+    }
+
+    /// The word on the tab.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Summary => "Claims",
+            Self::Boot => "Boot",
+            Self::Models => "Models",
+            Self::Hardware => "Hardware",
+            Self::Record => "Record",
+        }
+    }
+
+    /// Reads the last segment of the address.
+    #[must_use]
+    pub fn from_slug(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|tab| tab.slug() == text)
+    }
+}
+
+/// Where a box stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    /// It proved its keys; a person has to compare the fingerprint and approve.
+    #[default]
+    WaitingForApproval,
+    /// A member of the fleet.
+    Approved,
+    /// A person refused it.
+    Refused,
+    /// It was a member and was taken out.
+    Retired,
+}
+
+/// How the boot was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BootKind {
+    /// The console cannot tell.
+    #[default]
+    Unknown,
+    /// By firmware, boot loader and kernel.
+    Measured,
+    /// A log was replayed into a software TPM by a process.
+    Simulated,
+}
+
+/// One fact that was shown, or could not be.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Claim {
+    /// What is claimed, for example `Secure Boot`.
+    pub name: String,
+    /// The value, for example `on`.
+    pub value: String,
+    /// Whether it holds.
+    pub holds: Holds,
+    /// How the console knows, for example `event 12 of PCR 7`, `EK certificate`.
+    pub source: String,
+}
+
+/// Whether a claim holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holds {
+    /// Nothing showed it either way.
+    #[default]
+    CouldNotTell,
+    /// Shown and as policy asks.
+    Yes,
+    /// Shown, and not as policy asks.
+    No,
+    /// Shown; policy asks nothing of it.
+    NotAsked,
+}
+
+/// One model of a box.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BoxModel {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Root digest, hex.
+    pub digest: String,
+    /// Signer's fingerprint, hex.
+    pub signer: String,
+    /// Where it stands; `None` when the box never reported it.
+    pub phase: Option<ModelPhase>,
+    /// Refusal code or sentence when stopped or refused.
+    pub reason: String,
+    /// What bounds the engine's memory: `cgroup`, `watched`, or empty.
+    pub memory_bound: String,
+    /// Bytes of its files.
+    pub bytes: Option<u64>,
+}
+
+/// What the console's director signed for the box.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Its counter.
+    pub counter: u64,
+    /// When it was signed, unix seconds.
+    pub signed: Option<i64>,
+    /// When it expires, unix seconds.
+    pub not_after: i64,
+    /// Target names.
+    pub targets: Vec<String>,
+    /// The counter that the box last achieved.
+    pub achieved: Option<u64>,
+    /// The counter it works on.
+    pub pursuing: Option<u64>,
+    /// SHA-256 of the settings, hex.
+    pub settings_digest: String,
+}
+
+/// Where applications reach the box.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Door {
+    /// `https://ADDRESS:PORT`.
+    pub url: String,
+    /// SHA-256 of the certificate's SPKI, hex.
+    pub spki: String,
+}
+
+/// An application's token; the secret itself is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Token {
+    /// Short public id.
+    pub id: String,
+    /// Who it was given to; from outside.
+    pub name: String,
+    /// Models it may use; empty for all.
+    pub models: Vec<String>,
+    /// When made, unix seconds.
+    pub created: Option<i64>,
+    /// When it ends, unix seconds.
+    pub expires: Option<i64>,
+}
+
+/// Head of the box's own record.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RecordHead {
+    /// Entries.
+    pub size: u64,
+    /// Root hash, hex.
+    pub root: String,
+    /// When the console cosigned it, unix seconds.
+    pub cosigned: i64,
+}
+
+/// What the signed-in person may do on this page; what is false is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Actions {
+    /// Approve the enrolment.
+    pub approve: bool,
+    /// Refuse the enrolment.
+    pub refuse: bool,
+    /// Ask for fresh evidence.
+    pub attest: bool,
+    /// Releases that may be assigned; empty shows no form.
+    pub assign: Vec<AssignOption>,
+    /// Make a token for an application.
+    pub token: bool,
+    /// Take the box out of the fleet.
+    pub retire: bool,
+    /// Why nothing can be done, when nothing can, for example "your role `viewer` may look".
+    pub why_not: String,
+}
+
+/// A release that may be assigned.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AssignOption {
+    /// Target name, the form's value, for example `models/guide/1.0.0/release.json`.
+    pub target: String,
+    /// What a person reads, for example `guide 1.0.0, 9.1 MB`.
+    pub title: String,
+    /// It is what the box has already.
+    pub current: bool,
+}
+
+#[derive(Template)]
+#[template(path = "box.html")]
+struct Whole<'a> {
+    m: &'a BoxPage,
+    shell: &'a Shell,
+}
+
+#[derive(Template)]
+#[template(path = "box.html", block = "live")]
+struct Live<'a> {
+    m: &'a BoxPage,
+    shell: &'a Shell,
+}
+
+impl BoxPage {
+    /// The whole page.
+    #[must_use]
+    pub fn render(&self) -> String {
+        crate::text::page(&Whole { m: self, shell: &self.shell })
+    }
+
+    /// The fragment `live` (all but the forms), or the whole page for another name.
+    #[must_use]
+    pub fn render_fragment(&self, id: &str) -> String {
+        match id {
+            "live" => crate::text::page(&Live { m: self, shell: &self.shell }),
+            _ => self.render(),
+        }
+    }
+}
