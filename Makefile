@@ -15,8 +15,7 @@ build: setup
 	@tests/step.sh "Building the programs" cargo build --locked --workspace --bins
 
 engine: build ## fetch, check and unpack the inference engine
-	@target/debug/freehold-image fetch --set engine-llama-cpu --lock image/inputs.lock
-	@target/debug/freehold-image unpack --set engine-llama-cpu --lock image/inputs.lock --root target/engine/llama-cpu
+	@target/debug/freehold-image engine
 
 demo: engine ## a console and three boxes on this machine: prove, ask, attack, check (ONCE=1: leave after the acts)
 	@tests/as-root.sh target/debug/freehold-tour $(if $(ONCE),--once)
