@@ -5,6 +5,7 @@
 
 pub mod binary;
 pub mod enrol;
+pub mod fingerprint;
 pub mod local;
 pub mod report;
 pub mod routes;
