@@ -3,7 +3,12 @@
 //! Refuses to do I/O, to read a clock, or to trust a parsed value: everything that other crates act on has passed through
 //! a function here. The one invariant: a [`Verified`] value can be made by this crate alone.
 
+pub mod document;
+mod json;
+pub mod model;
 pub mod rejection;
+pub mod release;
+mod text;
 pub mod verified;
 
 pub use rejection::{Refusal, RefusalReport};

@@ -1,0 +1,26 @@
+//! Releases: what the publisher signed offline, as TUF metadata, a descriptor for each release, and revocations.
+//!
+//! Refuses rollback across restarts, expired metadata, two names for one key, delegations, and releases that are revoked,
+//! older than what is installed, or older than the floor. Expiry stops what is new, never what runs. Invariant:
+//! [`Verified`]`<Release>` exists only for a descriptor that the offline keys list, with all its files.
+
+mod chunk;
+mod descriptor;
+mod metadata;
+mod rejection;
+mod repository;
+mod revocation;
+mod select;
+mod target;
+
+pub use chunk::ChunkCheck;
+pub use descriptor::{CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, chunk_count};
+pub use metadata::{
+    MetadataError, RoleSigners, RootDescription, UnsignedMetadata, metadata_version, root_metadata, sign_timestamp,
+    snapshot_metadata, targets_metadata,
+};
+pub use rejection::ReleaseRejection;
+pub use repository::{MetadataPin, RepositoryState, StoredMetadata, TrustedRepository};
+pub use revocation::{REVOCATIONS_NAME, RevocationList, Revocations, verify_revocations};
+pub use select::{InstalledReleases, Release, select_release};
+pub use target::{TargetInfo, Targets, check_target_name, consistent_name};
