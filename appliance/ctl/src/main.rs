@@ -1,2 +1,22 @@
-//! To be written.
-fn main() {}
+//! `freehold`, the operator's and the publisher's command line.
+//!
+//! Parse → run → exit code: 0 yes, 1 no, 2 could not tell.
+
+mod answer;
+mod arguments;
+mod ask;
+mod boxes;
+mod console;
+mod demo;
+mod profile;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    freehold_channel::install_provider();
+    let arguments = arguments::Arguments::parse();
+    arguments.run()
+}

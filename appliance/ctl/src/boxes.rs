@@ -1,0 +1,217 @@
+//! Verbs about boxes: look, compare and approve, assign, preview.
+//!
+//! Refuses to approve what was not compared: the fingerprint must be given, and the console checks it.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::answer::Fault;
+use crate::arguments::Setting;
+use crate::console::{Console, list, show, text};
+use crate::profile::Profile;
+use crate::table;
+
+/// Verbs about boxes. BOX is an identifier or a label.
+#[derive(Debug, Subcommand)]
+pub enum BoxVerb {
+    /// Every box with its verdict.
+    List,
+    /// One box: verdict, why, models.
+    Show {
+        /// Identifier or label.
+        r#box: String,
+    },
+    /// Make a waiting box a member of the fleet.
+    Approve {
+        /// Identifier or label.
+        r#box: String,
+        /// The fingerprint on the box's own screen (64 hex digits).
+        #[arg(long)]
+        fingerprint: String,
+    },
+    /// Send a waiting box away.
+    Refuse {
+        /// Identifier or label.
+        r#box: String,
+    },
+    /// Say what a box should run: the whole list, not an addition.
+    Assign {
+        /// Identifier or label.
+        r#box: String,
+        /// Release descriptors, e.g. `models/guide/1.0.0/release.json`.
+        #[arg(required = true)]
+        targets: Vec<String>,
+    },
+    /// Ask for fresh evidence now.
+    Attest {
+        /// Identifier or label.
+        r#box: String,
+    },
+    /// What a box would do next, from its own state folder (on the box itself).
+    Plan {
+        /// The supervisor's state folder.
+        #[arg(long)]
+        state: PathBuf,
+    },
+    /// Save the last evidence, for `freehold-inspect evidence FILE`.
+    Evidence {
+        /// Identifier or label.
+        r#box: String,
+        /// Where to write it.
+        #[arg(long, short)]
+        out: PathBuf,
+    },
+    /// Make an API token for an application of this box; it is shown once.
+    Token {
+        /// Identifier or label.
+        r#box: String,
+        /// Who it is for.
+        #[arg(long)]
+        name: String,
+    },
+}
+
+/// Finds a box by identifier or label.
+pub async fn find(console: &Console, name: &str) -> Result<Value, Fault> {
+    let all = console.call(Method::GET, "/api/v1/boxes", None).await?;
+    let found: Vec<&Value> =
+        list(&all, "boxes").iter().filter(|one| one["id"] == name || one["label"] == name).collect();
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Fault::could_not_tell(format!("no box is called `{name}`"), "freehold box list")),
+        _ => Err(Fault::could_not_tell(format!("several boxes are called `{name}`"), "use the identifier")),
+    }
+}
+
+/// Runs a verb.
+pub async fn run(verb: BoxVerb, setting: &Setting) -> Result<(), Fault> {
+    if let BoxVerb::Plan { state } = verb {
+        return plan(&state, setting);
+    }
+    let console = Console::open(&Profile::load(&setting.profile)?)?;
+    match verb {
+        BoxVerb::Plan { .. } => Ok(()),
+        BoxVerb::List => {
+            let all = console.call(Method::GET, "/api/v1/boxes", None).await?;
+            show(setting, &all, |all| {
+                let rows: Vec<Vec<String>> = list(all, "boxes").iter().map(row).collect();
+                table::print(&["", "VERDICT", "BOX", "LABEL", "SITE", "WHY", "DOING"], &rows);
+            });
+            Ok(())
+        }
+        BoxVerb::Show { r#box } => {
+            let one = find(&console, &r#box).await?;
+            let whole = console.call(Method::GET, &path(&one, ""), None).await?;
+            show(setting, &whole, explain_box);
+            Ok(())
+        }
+        BoxVerb::Approve { r#box, fingerprint } => {
+            let one = find(&console, &r#box).await?;
+            let ek = if one["ek_by"] == "hash" { one["ek"].clone() } else { Value::Null };
+            let mut body = json!({"fingerprint": fingerprint});
+            if !ek.is_null() {
+                body["ek"] = ek;
+            }
+            done(&console, &one, "/approve", Some(body), setting).await
+        }
+        BoxVerb::Refuse { r#box } => {
+            let one = find(&console, &r#box).await?;
+            done(&console, &one, "/refuse", None, setting).await
+        }
+        BoxVerb::Assign { r#box, targets } => {
+            let one = find(&console, &r#box).await?;
+            done(&console, &one, "/assign", Some(json!({"targets": targets})), setting).await
+        }
+        BoxVerb::Attest { r#box } => {
+            let one = find(&console, &r#box).await?;
+            done(&console, &one, "/attest", None, setting).await
+        }
+        BoxVerb::Evidence { r#box, out } => {
+            let one = find(&console, &r#box).await?;
+            let answer = console.raw(Method::GET, &path(&one, "/evidence"), None).await?;
+            std::fs::write(&out, &answer.body)?;
+            show(setting, &json!({"file": out, "bytes": answer.body.len()}), |said| {
+                println!("{} bytes in {}", said["bytes"], out.display());
+            });
+            Ok(())
+        }
+        BoxVerb::Token { r#box, name } => {
+            let one = find(&console, &r#box).await?;
+            let body = json!({"name": name, "models": []});
+            let token = console.call(Method::POST, &path(&one, "/tokens"), Some(body)).await?;
+            show(setting, &token, |token| {
+                println!("{}", text(token, "token"));
+                eprintln!("this token is shown once; its id is {}", text(token, "id"));
+            });
+            Ok(())
+        }
+    }
+}
+
+fn path(one: &Value, rest: &str) -> String {
+    format!("/api/v1/boxes/{}{rest}", text(one, "id"))
+}
+
+async fn done(console: &Console, one: &Value, rest: &str, body: Option<Value>, setting: &Setting) -> Result<(), Fault> {
+    let answer = console.call(Method::POST, &path(one, rest), body).await?;
+    show(setting, &answer, |answer| {
+        let counter = answer["counter"].as_u64().map(|counter| format!(", assignment {counter}")).unwrap_or_default();
+        println!("{}: done{counter}", text(one, "id"));
+    });
+    Ok(())
+}
+
+fn row(one: &Value) -> Vec<String> {
+    let why = match &one["first_refusal"] {
+        Value::Null if one["membership"] == "waiting" => "waits for approval".to_owned(),
+        Value::Null => String::new(),
+        refusal => format!("{}: {}", text(refusal, "code"), text(refusal, "message")),
+    };
+    vec![
+        text(one, "shape"),
+        text(one, "word"),
+        text(one, "id"),
+        text(one, "label"),
+        text(one, "site"),
+        why.chars().take(60).collect(),
+        text(one, "doing").chars().take(40).collect(),
+    ]
+}
+
+fn explain_box(one: &Value) {
+    println!("{} {}  {}  {}", text(one, "shape"), text(one, "word"), text(one, "id"), text(one, "label"));
+    for sentence in list(one, "because").iter().filter_map(Value::as_str) {
+        println!("  {}", crate::answer::visible(sentence));
+    }
+    for refusal in list(one, "refusals") {
+        println!("  {}  {}", text(refusal, "code"), text(refusal, "message"));
+        if let Some(said) = freehold_explain::explain(&text(refusal, "code")) {
+            println!("    means  {}\n    do     {}", said.means, said.next);
+        }
+    }
+    println!("  tpm    {}", text(one, "tpm"));
+    println!("  doing  {}", text(one, "doing"));
+    for model in list(one, "models") {
+        println!("  model  {} {}  {}  {}", text(model, "name"), text(model, "version"), text(model, "phase"), text(model, "reason"));
+    }
+    println!("  fingerprint  {}\n               {}", text(&one["fingerprint"], "words"), text(&one["fingerprint"], "hex"));
+}
+
+fn plan(state: &std::path::Path, setting: &Setting) -> Result<(), Fault> {
+    let file = state.join("plan.json");
+    let bytes = std::fs::read(&file).map_err(|error| {
+        Fault::could_not_tell(
+            format!("no plan is written: `{}`: {error}", file.display()),
+            "the supervisor writes its plan before it acts; is this its state folder?",
+        )
+    })?;
+    let plan: Value = serde_json::from_slice(&bytes)?;
+    show(setting, &plan, |plan| match serde_json::from_value::<freehold_plan::Plan>(plan.clone()) {
+        Ok(plan) => println!("{plan}"),
+        Err(_) => println!("{plan:#}"),
+    });
+    Ok(())
+}
