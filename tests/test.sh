@@ -5,6 +5,8 @@ set -u
 cd "$(dirname "$0")/.."
 began=$(date +%s)
 limit=$((80 * 60))
+# Pool paths vanish from mirrors: what was fetched once is kept outside the build folder.
+export FREEHOLD_PACKAGE_CACHE=${FREEHOLD_PACKAGE_CACHE:-$HOME/.cache/freehold/packages}
 export CARGO_TERM_COLOR=never INSTA_UPDATE=no
 table=(); failed_steps=0; passed=0; failed=0; skipped=0
 out=target/test-logs; mkdir -p "$out"
@@ -41,8 +43,7 @@ step "tools" tests/tools.sh || exit 1
 step "judges" tests/judges.sh
 step "format" cargo fmt --all --check
 step "build" cargo build --locked --workspace --bins
-step "engine fetch" target/debug/freehold-image fetch --set engine-llama-cpu --lock image/inputs.lock
-step "engine unpack" target/debug/freehold-image unpack --set engine-llama-cpu --lock image/inputs.lock --root target/engine/llama-cpu
+step "engine" target/debug/freehold-image engine
 step "tests build" cargo nextest run --locked --workspace --no-run
 step "tests" cargo nextest run --locked --workspace --no-fail-fast --success-output final --failure-output final
 count tests

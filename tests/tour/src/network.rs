@@ -109,7 +109,9 @@ impl Network {
             .args(["netns", "exec", from, "bash", "-c", "echo probe > /dev/udp/192.0.2.1/9"])
             .status()?;
         anyhow::ensure!(status.success(), "the probe could not be sent");
-        crate::process::wait_for("the probe at the counter", 5.0, || Ok((self.arrived()? > before).then_some(())))?;
+        freehold_harness::wait_for("the probe at the counter", std::time::Duration::from_secs(5), || {
+            Ok((self.arrived()? > before).then_some(()))
+        })?;
         self.control = self.arrived()?;
         Ok(())
     }
