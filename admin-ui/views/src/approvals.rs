@@ -98,6 +98,10 @@ impl ApprovalsPage {
         crate::text::page(&Whole { m: self, shell: &self.shell })
     }
 
+    fn waiting(&self) -> usize {
+        self.enrolments.len() + self.plans.len()
+    }
+
     /// The fragment `live`, or the whole page for another name.
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {

@@ -143,6 +143,10 @@ impl BoxesPage {
         self.matched.div_ceil(ROWS_PER_PAGE).max(1)
     }
 
+    fn page(&self) -> u32 {
+        self.filter.page.clamp(1, self.pages())
+    }
+
     fn headings(&self) -> Vec<Heading> {
         use Sort::{Id, Label, Model, Proof, Site, Speed, Verdict};
         let columns = [
@@ -250,7 +254,12 @@ impl Filter {
         if query.is_empty() { crate::address::BOXES.to_owned() } else { format!("{}?{query}", crate::address::BOXES) }
     }
 
-    fn with_verdict(&self, verdict: Option<VerdictWord>) -> String {
+    fn is_verdict(&self, verdict: &VerdictWord) -> bool {
+        self.verdict == Some(*verdict)
+    }
+
+    fn with_verdict(&self, verdict: &VerdictWord) -> String {
+        let verdict = (!self.is_verdict(verdict)).then_some(*verdict);
         Self { verdict, page: 1, ..self.clone() }.href()
     }
 

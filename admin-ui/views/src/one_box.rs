@@ -318,4 +318,104 @@ impl BoxPage {
             _ => self.render(),
         }
     }
+
+    fn heading(&self) -> &'static str {
+        match (self.membership, self.verdict) {
+            (Membership::WaitingForApproval, _) => "Waits for approval",
+            (Membership::Refused, _) => "Not admitted: a person refused it",
+            (Membership::Retired, _) => "Retired",
+            (_, VerdictWord::Trusted) => "Trusted",
+            (_, VerdictWord::TrustedSimulated) => "Trusted (simulated)",
+            (_, VerdictWord::Attention) => "Attention",
+            (_, VerdictWord::Refused) => "Refused",
+            (_, VerdictWord::Unknown) => "Unknown",
+        }
+    }
+
+    fn tab_href(&self, tab: &Tab) -> String {
+        crate::address::one_box(&self.id, *tab)
+    }
+
+    fn fault_tone(&self) -> &'static str {
+        if self.verdict == VerdictWord::Refused { "refused" } else { "attention" }
+    }
+
+    fn means(&self) -> &'static str {
+        match (self.membership, self.verdict) {
+            (Membership::WaitingForApproval, _) => {
+                "It has proved that its keys live in one TPM. It gets nothing, and counts for nothing, before a person has approved it."
+            }
+            (Membership::Refused | Membership::Retired, _) => "It gets nothing from this console and may not join with these keys.",
+            (_, VerdictWord::Trusted) => "New releases may be installed and models started.",
+            (_, VerdictWord::TrustedSimulated) => {
+                "It behaves as a trusted box does, but its TPM is software: whoever controls its machine can imitate it."
+            }
+            (_, VerdictWord::Attention) => "New releases may be installed. Something should be looked at by a person.",
+            (_, VerdictWord::Refused) => "Nothing new is installed. Models that run go on until their lease ends.",
+            (_, VerdictWord::Unknown) => "Could not tell is not yes: nothing new is installed before it has proved itself.",
+        }
+    }
+
+    fn next_step(&self) -> Option<&'static str> {
+        match (self.membership, self.verdict) {
+            (Membership::WaitingForApproval, _) => {
+                Some("Compare the fingerprint with the one on the box's own screen, then approve or refuse it below.")
+            }
+            (Membership::Approved, VerdictWord::Unknown) => {
+                Some("See that the box runs and reaches this console; it proves itself at its next check-in.")
+            }
+            _ => None,
+        }
+    }
+
+    fn latest(&self) -> &[Entry] {
+        self.entries.get(..self.entries.len().min(5)).unwrap_or_default()
+    }
+
+    const fn has_actions(&self) -> bool {
+        let a = &self.actions;
+        a.approve || a.refuse || a.attest || a.token || a.retire || !a.assign.is_empty()
+    }
+}
+
+impl BootKind {
+    /// The words.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "could not tell",
+            Self::Measured => "measured by firmware, boot loader and kernel",
+            Self::Simulated => "simulated: a log replayed into a software TPM",
+        }
+    }
+}
+
+impl Holds {
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CouldNotTell => "could not tell",
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::NotAsked => "not asked",
+        }
+    }
+
+    const fn shape(self) -> &'static str {
+        match self {
+            Self::CouldNotTell => "○",
+            Self::Yes => "●",
+            Self::No => "■",
+            Self::NotAsked => "·",
+        }
+    }
+
+    const fn class(self) -> &'static str {
+        match self {
+            Self::CouldNotTell | Self::NotAsked => "unknown",
+            Self::Yes => "trusted",
+            Self::No => "refused",
+        }
+    }
 }

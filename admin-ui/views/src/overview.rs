@@ -99,6 +99,12 @@ impl VerdictCounts {
         ]
     }
 
+    /// Boxes that are neither trusted nor trusted (simulated).
+    #[must_use]
+    pub const fn not_trusted(&self) -> u32 {
+        self.attention.saturating_add(self.refused).saturating_add(self.unknown)
+    }
+
     /// Counts one more box.
     pub const fn add(&mut self, verdict: VerdictWord) {
         match verdict {

@@ -109,12 +109,21 @@ impl PlanState {
         }
     }
 
-    const fn mark(self) -> (&'static str, &'static str) {
+    const fn tone(self) -> &'static str {
         match self {
-            Self::Waiting => ("attention", "▲"),
-            Self::Done => ("trusted", "●"),
-            Self::Refused => ("refused", "■"),
-            Self::Withdrawn | Self::Outdated => ("unknown", "○"),
+            Self::Waiting => "attention",
+            Self::Done => "trusted",
+            Self::Refused => "refused",
+            Self::Withdrawn | Self::Outdated => "unknown",
+        }
+    }
+
+    const fn shape(self) -> &'static str {
+        match self {
+            Self::Waiting => "▲",
+            Self::Done => "●",
+            Self::Refused => "■",
+            Self::Withdrawn | Self::Outdated => "○",
         }
     }
 }

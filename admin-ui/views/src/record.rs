@@ -120,7 +120,7 @@ impl RecordPage {
         }
     }
 
-    fn older_href(&self, before: u64) -> String {
+    fn older_href(&self, before: &u64) -> String {
         let mut href = format!("{}?before={before}", crate::address::RECORD);
         for (name, value) in [("q", &self.q), ("kind", &self.kind)] {
             if !value.is_empty() {

@@ -124,3 +124,51 @@ impl From<RefusalReport> for Fault {
         Self { code: report.code, message: report.message, expected: report.expected, found: report.found, since: None }
     }
 }
+
+/// One word of the navigation.
+pub(crate) struct Word {
+    pub(crate) word: &'static str,
+    pub(crate) href: &'static str,
+    pub(crate) waiting: u32,
+    pub(crate) here: bool,
+}
+
+impl Shell {
+    pub(crate) fn navigation(&self) -> Vec<Word> {
+        let w = self.waiting;
+        let words = [
+            ("Overview", crate::address::OVERVIEW, w.overview, true),
+            ("Boxes", crate::address::BOXES, w.boxes, true),
+            ("Models", crate::address::MODELS, w.models, true),
+            ("Rollouts", "/rollouts", w.rollouts, self.parts.rollouts),
+            ("Approvals", crate::address::APPROVALS, w.approvals, true),
+            ("Reports", "/reports", 0, self.parts.reports),
+            ("Record", crate::address::RECORD, w.record, true),
+            ("Settings", crate::address::SETTINGS, w.settings, true),
+        ];
+        words
+            .into_iter()
+            .filter(|(.., exists)| *exists)
+            .map(|(word, href, waiting, _)| Word { word, href, waiting, here: self.is_at(href) })
+            .collect()
+    }
+
+    fn is_at(&self, href: &str) -> bool {
+        let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
+        match href {
+            crate::address::OVERVIEW => path == "/",
+            crate::address::MODELS => path.starts_with(href) || path.starts_with(crate::address::RELEASES),
+            crate::address::APPROVALS => path.starts_with(href) || path.starts_with("/plans"),
+            _ => path == href || path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')),
+        }
+    }
+}
+
+impl Outcome {
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NotDone => "not_done",
+        }
+    }
+}

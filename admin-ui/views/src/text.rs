@@ -10,6 +10,7 @@ use askama::filters::{Escaper, Safe};
 use freehold_protocol::status::{ModelPhase, VerdictWord};
 use time::{OffsetDateTime, UtcOffset};
 
+use crate::overview::VerdictCounts;
 use crate::shell::Shell;
 
 /// Characters of one value that a page shows; bounds a 10 MB label sent by a box.
@@ -25,7 +26,7 @@ impl Escaper for Careful {
         for (number, c) in string.chars().enumerate() {
             if number == LONGEST {
                 let rest = string.chars().count().saturating_sub(LONGEST);
-                return write!(dest, "… ({} more characters)", grouped(rest as u64));
+                return write!(dest, "… ({} more characters)", grouped(rest));
             }
             match c {
                 '<' => dest.write_str("&#60;")?,
@@ -67,7 +68,7 @@ pub(crate) fn short(text: &str, most: usize) -> String {
 }
 
 /// `8431` → `8,431`.
-pub(crate) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: impl fmt::Display) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -80,7 +81,8 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// A count of bytes with a unit of 1,000s, for example `9.1 MB`.
-pub(crate) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: &u64) -> String {
+    let count = *count;
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
         return format!("{count} B");
@@ -98,13 +100,29 @@ pub(crate) fn bytes(count: u64) -> String {
 }
 
 /// One decimal, for tokens per second.
-pub(crate) fn decimal(number: f64) -> String {
+pub(crate) fn decimal(number: &f64) -> String {
     if number.is_finite() { format!("{number:.1}") } else { "–".to_owned() }
 }
 
-/// A count as text: `5` or `-`.
-pub(crate) fn plural<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
-    if count == 1 { one } else { many }
+/// The word that goes with a count.
+pub(crate) fn plural<'a>(count: impl fmt::Display, one: &'a str, many: &'a str) -> &'a str {
+    if count.to_string() == "1" { one } else { many }
+}
+
+/// A share of 0 to 1 as whole hundredths, for the `value` of a progress bar.
+pub(crate) fn hundredths(share: &f64) -> u8 {
+    // Saturating by the language; a share that is not a number is 0.
+    (share.clamp(0.0, 1.0) * 100.0) as u8
+}
+
+/// A share of 0 to 1, `41 %`.
+pub(crate) fn percent(share: &f64) -> String {
+    format!("{} %", hundredths(share))
+}
+
+/// The explanation of a refusal code, when there is one.
+pub(crate) fn explain(code: &str) -> Option<freehold_explain::Explanation> {
+    freehold_explain::explain(code)
 }
 
 /// Hex in groups of four, so that an eye can hold its place; other text is returned as it is.
@@ -136,12 +154,12 @@ pub(crate) fn digest(hex: &str) -> Safe<String> {
 }
 
 /// The verdict's shape and word in its colour.
-pub(crate) fn verdict(word: VerdictWord) -> Safe<String> {
+pub(crate) fn verdict(word: &VerdictWord) -> Safe<String> {
     Safe(format!("<span class=\"verdict {}\"><span class=\"shape\" aria-hidden=\"true\">{}</span> {}</span>", tone(word), word.shape(), word.word()))
 }
 
 /// The class that colours a verdict.
-pub(crate) const fn tone(word: VerdictWord) -> &'static str {
+pub(crate) const fn tone(word: &VerdictWord) -> &'static str {
     match word {
         VerdictWord::Trusted => "trusted",
         VerdictWord::TrustedSimulated => "simulated",
@@ -151,8 +169,13 @@ pub(crate) const fn tone(word: VerdictWord) -> &'static str {
     }
 }
 
+/// The verdict's value in an address.
+pub(crate) const fn slug(word: &VerdictWord) -> &'static str {
+    crate::boxes::verdict_slug(*word)
+}
+
 /// The words of a model's phase.
-pub(crate) const fn phase(phase: ModelPhase) -> &'static str {
+pub(crate) const fn phase(phase: &ModelPhase) -> &'static str {
     match phase {
         ModelPhase::Fetching => "being fetched",
         ModelPhase::Verifying => "being verified",
@@ -164,19 +187,55 @@ pub(crate) const fn phase(phase: ModelPhase) -> &'static str {
     }
 }
 
-/// The shape and colour of a model's phase.
-pub(crate) const fn phase_mark(phase: ModelPhase) -> (&'static str, &'static str) {
+/// The class that colours a model's phase.
+pub(crate) const fn phase_tone(phase: &ModelPhase) -> &'static str {
     match phase {
-        ModelPhase::Serving => ("trusted", "●"),
-        ModelPhase::Fetching | ModelPhase::Verifying | ModelPhase::Starting | ModelPhase::Admitted => ("unknown", "○"),
-        ModelPhase::Stopped => ("attention", "▲"),
-        ModelPhase::Refused => ("refused", "■"),
+        ModelPhase::Serving => "trusted",
+        ModelPhase::Fetching | ModelPhase::Verifying | ModelPhase::Starting | ModelPhase::Admitted => "unknown",
+        ModelPhase::Stopped => "attention",
+        ModelPhase::Refused => "refused",
     }
+}
+
+/// The shape of a model's phase.
+pub(crate) const fn phase_shape(phase: &ModelPhase) -> &'static str {
+    match phase {
+        ModelPhase::Serving => "●",
+        ModelPhase::Fetching | ModelPhase::Verifying | ModelPhase::Starting | ModelPhase::Admitted => "○",
+        ModelPhase::Stopped => "▲",
+        ModelPhase::Refused => "■",
+    }
+}
+
+/// A bar of the fleet by verdict, widths in proportion; shapes and words stand beside it, so that colour is never alone.
+pub(crate) fn strip(counts: &VerdictCounts, class: &str) -> Safe<String> {
+    const WIDTH: u64 = 1000;
+    let total = u64::from(counts.total());
+    let mut bars = String::new();
+    let mut label = Vec::new();
+    let mut sum = 0_u64;
+    for (word, count) in counts.each() {
+        if count == 0 || total == 0 {
+            continue;
+        }
+        let left = sum * WIDTH / total;
+        sum += u64::from(count);
+        // At least 4 of 1,000, so that one refused box among 500 is seen.
+        let width = (sum * WIDTH / total - left).max(4);
+        let left = left.min(WIDTH - width);
+        bars.push_str(&format!("<rect class=\"{}\" x=\"{left}\" y=\"0\" width=\"{width}\" height=\"12\"/>", tone(&word)));
+        label.push(format!("{} {}", grouped(count), word.word()));
+    }
+    Safe(format!(
+        "<svg class=\"{class}\" viewBox=\"0 0 1000 12\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\"><rect class=\"track\" width=\"1000\" height=\"12\"/>{bars}</svg>",
+        label.join(", ")
+    ))
 }
 
 impl Shell {
     /// A time, absolute and relative: `09:14, 3 min ago`; the day stands before it when it is another one.
-    pub(crate) fn when(&self, at: i64) -> Safe<String> {
+    pub(crate) fn when(&self, at: &i64) -> Safe<String> {
+        let at = *at;
         let Some(wall) = self.wall(at) else { return Safe(format!("unix {at}")) };
         let clock = format!("{:02}:{:02}", wall.hour(), wall.minute());
         let today = self.wall(self.now).is_some_and(|now| now.date() == wall.date());
@@ -189,7 +248,8 @@ impl Shell {
     }
 
     /// A short time for dense tables: `3 min ago`, the absolute time in the title.
-    pub(crate) fn ago(&self, at: i64) -> Safe<String> {
+    pub(crate) fn ago(&self, at: &i64) -> Safe<String> {
+        let at = *at;
         let Some(wall) = self.wall(at) else { return Safe(format!("unix {at}")) };
         Safe(format!(
             "<time datetime=\"{}\" title=\"{} {:02}:{:02}:{:02}\"><span class=\"clock\">{:02}:{:02}</span> <span class=\"ago\" data-at=\"{at}\">{}</span></time>",
@@ -199,7 +259,8 @@ impl Shell {
     }
 
     /// A date with its distance: `19 Feb 2027, in 90 d`.
-    pub(crate) fn day(&self, at: i64) -> Safe<String> {
+    pub(crate) fn day(&self, at: &i64) -> Safe<String> {
+        let at = *at;
         let Some(wall) = self.wall(at) else { return Safe(format!("unix {at}")) };
         Safe(format!("<time datetime=\"{}\">{}, <span class=\"ago\" data-at=\"{at}\">{}</span></time>", iso(at), date(wall), relative(self.now, at)))
     }

@@ -29,6 +29,24 @@ pub struct Boot {
     pub events_left_out: u32,
 }
 
+impl Boot {
+    pub(crate) fn event_count(&self) -> u64 {
+        self.events.len() as u64 + u64::from(self.events_left_out)
+    }
+
+    pub(crate) fn differing(&self) -> usize {
+        self.events.iter().filter(|event| event.agreement.is_fault()).count()
+    }
+
+    pub(crate) const fn log_word(&self) -> &'static str {
+        match self.log_agrees {
+            Agreement::Same => "gives",
+            Agreement::Differs | Agreement::Missing | Agreement::Extra => "does not give",
+            Agreement::NotAsked | Agreement::CouldNotTell => "could not be compared with",
+        }
+    }
+}
+
 /// One PCR of the SHA-256 bank.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pcr {

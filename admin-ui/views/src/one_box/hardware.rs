@@ -99,7 +99,7 @@ fn shown(name: &str, value: &Value) -> String {
         other => other.to_string(),
     };
     match (name.rsplit_once('_').map(|(_, unit)| unit), value.as_u64()) {
-        (Some("bytes"), Some(bytes)) => crate::text::bytes(bytes),
+        (Some("bytes"), Some(bytes)) => crate::text::bytes(&bytes),
         (Some("mhz"), _) => format!("{plain} MHz"),
         (Some("watts"), _) => format!("{plain} W"),
         (Some("celsius"), _) => format!("{plain} °C"),

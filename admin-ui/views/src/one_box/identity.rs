@@ -51,4 +51,12 @@ impl Tpm {
             Self::Software => "software TPM (simulated)",
         }
     }
+
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Hardware => "",
+            Self::Software => "simulated",
+        }
+    }
 }
