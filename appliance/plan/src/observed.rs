@@ -1,0 +1,117 @@
+//! What is there: store, unfinished downloads, engines, room, and what the box may do right now.
+//!
+//! Refuses to hold anything that was not looked at. Invariant: leaving something out makes the plan do more, never less
+//! safe: what is not known to be stored is fetched and verified again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_trust::Sha256Digest;
+use freehold_verify::RefusalReport;
+use serde::{Deserialize, Serialize};
+
+use crate::plan::WaitingOn;
+
+/// What an engine is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Chat and completion.
+    Chat,
+    /// Embeddings.
+    Embeddings,
+}
+
+/// Whether new things may be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "may", content = "until")]
+pub enum Permission {
+    /// Yes: current metadata, a verdict that allows it.
+    Change,
+    /// No: what runs goes on, nothing new comes; until what is named.
+    Keep(WaitingOn),
+}
+
+/// A model in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredModel {
+    /// The release that it came with.
+    pub release: Sha256Digest,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// How an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineState {
+    /// It runs or starts.
+    Running,
+    /// It ended and is being given a pause before the next try.
+    Resting,
+}
+
+/// An engine that was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningEngine {
+    /// The model's root digest.
+    pub root: Sha256Digest,
+    /// What for.
+    pub purpose: Purpose,
+    /// How it is.
+    pub state: EngineState,
+}
+
+/// What was seen on the box.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Whether new things may be taken.
+    pub permission: Permission,
+    /// The store, by root digest.
+    pub stored: BTreeMap<Sha256Digest, StoredModel>,
+    /// Unfinished downloads: by release, by path, which chunks are there and verified.
+    pub staged: BTreeMap<Sha256Digest, BTreeMap<String, BTreeSet<u32>>>,
+    /// Engines.
+    pub engines: Vec<RunningEngine>,
+    /// Root digests of stored models that the publisher revoked, each with the refusal.
+    pub revoked: BTreeMap<Sha256Digest, RefusalReport>,
+    /// Releases that failed verification or admission here, each with the refusal: they are not tried again.
+    pub failed: BTreeMap<Sha256Digest, RefusalReport>,
+    /// Targets whose refusal the record already holds, with the code.
+    pub told: BTreeMap<String, String>,
+    /// Bytes that models may still take on the disk.
+    pub free_bytes: u64,
+    /// Hardware classes of this box, for example `cpu`.
+    pub hardware: Vec<String>,
+}
+
+impl Observed {
+    /// A box with nothing on it that may change.
+    #[must_use]
+    pub fn empty(free_bytes: u64) -> Self {
+        Self {
+            permission: Permission::Change,
+            stored: BTreeMap::new(),
+            staged: BTreeMap::new(),
+            engines: Vec::new(),
+            revoked: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            told: BTreeMap::new(),
+            free_bytes,
+            hardware: vec!["cpu".to_owned()],
+        }
+    }
+
+    /// The chunks of a wanted file that are not there yet.
+    pub(crate) fn missing_chunks(&self, release: &Sha256Digest, path: &str, chunks: u32) -> Option<Vec<u32>> {
+        match self.staged.get(release).and_then(|files| files.get(path)) {
+            // An empty file has no chunks and still has to be made.
+            None => Some((0..chunks).collect()),
+            Some(there) => {
+                let missing: Vec<u32> = (0..chunks).filter(|chunk| !there.contains(chunk)).collect();
+                (!missing.is_empty()).then_some(missing)
+            }
+        }
+    }
+}

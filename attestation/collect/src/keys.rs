@@ -1,0 +1,144 @@
+//! The two keys that a box keeps in its TPM: the attestation key and the TLS key.
+//!
+//! Refuses to hold private material: the private halves leave the TPM only wrapped by its storage key, and load nowhere
+//! else. Invariant: the AK signs nothing but what the TPM itself made (restricted), the TLS key is no AK (unrestricted).
+
+use tss_esapi::Result as TssResult;
+use tss_esapi::attributes::ObjectAttributesBuilder;
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
+use tss_esapi::interface_types::ecc::EccCurve;
+use tss_esapi::structures::{
+    EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, Public, PublicBuilder, PublicEccParametersBuilder,
+    SymmetricDefinitionObject,
+};
+
+/// First line of the stored form: its name and version.
+const HEADER: &str = "freehold-tpm-keys 1";
+
+/// A key's public area (TPMT_PUBLIC) and its private half, wrapped by the TPM (content of TPM2B_PRIVATE).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyBlob {
+    /// TPMT_PUBLIC.
+    pub public: Vec<u8>,
+    /// Content of TPM2B_PRIVATE.
+    pub private: Vec<u8>,
+}
+
+/// The keys of a box as they are stored between starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The attestation key: ECC P-256, restricted signing.
+    pub ak: KeyBlob,
+    /// The TLS key: ECC P-256, signing.
+    pub tls: KeyBlob,
+}
+
+/// Stored keys that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored TPM keys cannot be read: {0}")]
+pub struct KeyBlobRejected(&'static str);
+
+impl Keys {
+    /// The stored form: a line that names it, then four lines of hex.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let lines = [&self.ak.public, &self.ak.private, &self.tls.public, &self.tls.private].map(hex::encode);
+        format!("{HEADER}\n{}\n", lines.join("\n"))
+    }
+
+    /// Reads what [`Self::to_text`] wrote.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn from_text(text: &str) -> Result<Self, KeyBlobRejected> {
+        let mut lines = text.lines();
+        if lines.next() != Some(HEADER) {
+            return Err(KeyBlobRejected("unknown first line"));
+        }
+        let mut next = || {
+            let line = lines.next().ok_or(KeyBlobRejected("too short"))?;
+            hex::decode(line).map_err(|_| KeyBlobRejected("not hex"))
+        };
+        let keys = Self {
+            ak: KeyBlob { public: next()?, private: next()? },
+            tls: KeyBlob { public: next()?, private: next()? },
+        };
+        match lines.next() {
+            None => Ok(keys),
+            Some(_) => Err(KeyBlobRejected("too long")),
+        }
+    }
+}
+
+fn attributes() -> ObjectAttributesBuilder {
+    ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_sensitive_data_origin(true)
+        .with_user_with_auth(true)
+}
+
+fn p256(attributes: ObjectAttributesBuilder, symmetric: SymmetricDefinitionObject, scheme: EccScheme) -> TssResult<Public> {
+    let attributes = attributes.build()?;
+    PublicBuilder::new()
+        .with_public_algorithm(PublicAlgorithm::Ecc)
+        .with_name_hashing_algorithm(HashingAlgorithm::Sha256)
+        .with_object_attributes(attributes)
+        .with_ecc_parameters(
+            PublicEccParametersBuilder::new()
+                .with_symmetric(symmetric)
+                .with_ecc_scheme(scheme)
+                .with_curve(EccCurve::NistP256)
+                .with_key_derivation_function_scheme(KeyDerivationFunctionScheme::Null)
+                .with_is_signing_key(attributes.sign_encrypt())
+                .with_is_decryption_key(attributes.decrypt())
+                .with_restricted(attributes.restricted())
+                .build()?,
+        )
+        .with_ecc_unique_identifier(EccPoint::default())
+        .build()
+}
+
+/// The storage key that wraps both keys (TCG "TPM v2.0 Provisioning Guidance", section 7.5.1: ECC P-256 SRK). It is made
+/// anew at every start from the TPM's owner seed.
+pub(crate) fn storage_template() -> TssResult<Public> {
+    p256(
+        attributes().with_restricted(true).with_decrypt(true).with_no_da(true),
+        SymmetricDefinitionObject::AES_128_CFB,
+        EccScheme::Null,
+    )
+}
+
+/// The attestation key.
+pub(crate) fn attestation_template() -> TssResult<Public> {
+    p256(
+        attributes().with_restricted(true).with_sign_encrypt(true).with_no_da(true),
+        SymmetricDefinitionObject::Null,
+        EccScheme::EcDsa(HashScheme::new(HashingAlgorithm::Sha256)),
+    )
+}
+
+/// The key of the box's TLS client certificate. Its scheme is fixed to ECDSA with SHA-256, so that it signs nothing else.
+pub(crate) fn tls_template() -> TssResult<Public> {
+    p256(
+        attributes().with_sign_encrypt(true).with_no_da(true),
+        SymmetricDefinitionObject::Null,
+        EccScheme::EcDsa(HashScheme::new(HashingAlgorithm::Sha256)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_were_written_and_nothing_else_is() {
+        let blob = |n| KeyBlob { public: vec![n; 3], private: vec![n + 1; 4] };
+        let keys = Keys { ak: blob(1), tls: blob(5) };
+        let text = keys.to_text();
+        assert_eq!(Keys::from_text(&text), Ok(keys));
+        for bad in ["", "freehold-tpm-keys 2\n", &text[..text.len() - 12], &format!("{text}00\n"), &text.replace("01", "zz")] {
+            assert!(Keys::from_text(bad).is_err(), "{bad}");
+        }
+    }
+}
