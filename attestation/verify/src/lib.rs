@@ -3,7 +3,9 @@
 //! Refuses to do I/O, to read a clock, or to trust a parsed value: everything that other crates act on has passed through
 //! a function here. The one invariant: a [`Verified`] value can be made by this crate alone.
 
+pub mod bom;
 pub mod document;
+pub mod format;
 mod json;
 pub mod model;
 pub mod rejection;

@@ -17,7 +17,7 @@ pub use chunk::ChunkCheck;
 pub use descriptor::{CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, chunk_count};
 pub use metadata::{
     MetadataError, RoleSigners, RootDescription, UnsignedMetadata, metadata_version, root_metadata, sign_timestamp,
-    snapshot_metadata, targets_metadata,
+    snapshot_metadata, targets_metadata, unverified_expiry, unverified_targets,
 };
 pub use rejection::ReleaseRejection;
 pub use repository::{MetadataPin, RepositoryState, StoredMetadata, TrustedRepository};

@@ -34,7 +34,9 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
-    fn described(self) -> &'static str {
+    /// In words, for a message: `a symbolic link`.
+    #[must_use]
+    pub fn described(self) -> &'static str {
         match self {
             Self::File => "a regular file",
             Self::Folder => "a folder",

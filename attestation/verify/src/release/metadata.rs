@@ -226,3 +226,32 @@ pub fn sign_timestamp(snapshot: &[u8], version: u64, until: i64, key: &SigningKe
     }))?;
     unsigned.sign(&[key])
 }
+
+/// The targets that a targets file lists; nothing about it is verified: for a publisher that reads its own files.
+///
+/// # Errors
+/// [`MetadataError::Malformed`].
+pub fn unverified_targets(bytes: &[u8]) -> Result<BTreeMap<String, TargetInfo>, MetadataError> {
+    let signed = signed_part(bytes)?;
+    let fault = |name: &str| MetadataError::Malformed(format!("the target `{}`", crate::text::shown(name)));
+    let entries = signed.get("targets").and_then(Value::as_object).ok_or_else(|| fault("(all)"))?;
+    let mut targets = BTreeMap::new();
+    for (name, entry) in entries {
+        let length = entry.get("length").and_then(Value::as_u64);
+        let sha256 = entry.pointer("/hashes/sha256").and_then(Value::as_str).and_then(|hex| hex.parse().ok());
+        let (Some(length), Some(sha256)) = (length, sha256) else { return Err(fault(name)) };
+        targets.insert(name.clone(), TargetInfo { length, sha256 });
+    }
+    Ok(targets)
+}
+
+/// When a metadata file expires, unix seconds; nothing about it is verified.
+///
+/// # Errors
+/// [`MetadataError::Malformed`].
+pub fn unverified_expiry(bytes: &[u8]) -> Result<i64, MetadataError> {
+    let signed = signed_part(bytes)?;
+    let text = signed.get("expires").and_then(Value::as_str).unwrap_or_default();
+    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| MetadataError::Malformed("no `expires`".to_owned()))?;
+    Ok(time.unix_timestamp())
+}
