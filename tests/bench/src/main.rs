@@ -1,2 +1,78 @@
-//! To be written.
-fn main() {}
+//! The figures of `docs/benchmarks.md`: each measured beside its peer, in the same run.
+//!
+//! Refuses to compare across runs or machines, and to be a test: a number here never fails a build.
+
+mod chat;
+mod evidence;
+mod hash;
+mod row;
+mod timing;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Freehold beside its peers; prints one JSON row a figure.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Verify evidence, with and without the policy decision, beside raw signature checks and `tpm2_checkquote`.
+    Evidence {
+        /// A folder for temporary files.
+        #[arg(long)]
+        scratch: PathBuf,
+    },
+    /// Hash and verify models of 1 GiB, beside openssl and model-signing.
+    Hash {
+        /// A folder for the 1 GiB files.
+        #[arg(long)]
+        scratch: PathBuf,
+        /// Folder of the `freehold` program (release build).
+        #[arg(long)]
+        programs: PathBuf,
+        /// The judges' Python, when there is one.
+        #[arg(long)]
+        python: Option<PathBuf>,
+    },
+    /// Chat through the gateway at 1 and 8 streams, beside the engine asked directly.
+    Chat {
+        /// A folder for sockets and logs.
+        #[arg(long)]
+        scratch: PathBuf,
+        /// Folder of `freehold-gateway` (release build).
+        #[arg(long)]
+        programs: PathBuf,
+        /// The unpacked engine.
+        #[arg(long, default_value_os_t = chat::default_engine())]
+        engine: PathBuf,
+        /// A GGUF model, see `random_model.py`.
+        #[arg(long)]
+        model: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().what {
+        What::Evidence { scratch } => evidence::measure(&scratch),
+        What::Chat { scratch, programs, engine, model } => chat::measure(&scratch, &programs, &engine, &model),
+        What::Hash { scratch, programs, python } => hash::measure(&scratch, &programs, python.as_deref()),
+    };
+    match result {
+        Ok(rows) => {
+            for row in rows {
+                println!("{}", serde_json::to_string(&row).unwrap_or_default());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
