@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{ask, boxes, console, demo};
+use crate::{ask, boxes, console, demo, model, release};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -38,6 +38,12 @@ enum Verb {
     Box(boxes::BoxVerb),
     /// Ask a model on a box; the reply streams.
     Ask(ask::Ask),
+    /// Sign and verify models.
+    #[command(subcommand)]
+    Model(model::ModelVerb),
+    /// Publish, revoke and export releases (the publisher's side, offline).
+    #[command(subcommand)]
+    Release(release::ReleaseVerb),
     /// What a refusal code means and what to do about it.
     Explain {
         /// For example `release.rollback`.
@@ -70,6 +76,8 @@ impl Arguments {
             Verb::Console(verb) => in_runtime(console::run(verb, &setting)),
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
             Verb::Ask(ask) => in_runtime(ask.run(&setting)),
+            Verb::Model(verb) => model::run(verb, &setting),
+            Verb::Release(verb) => release::run(verb, &setting),
             Verb::Explain { code } => explain(&code, setting.json),
             Verb::Demo(verb) => demo::run(verb, setting.json),
             Verb::Completions { shell } => {

@@ -8,7 +8,9 @@ mod ask;
 mod boxes;
 mod console;
 mod demo;
+mod model;
 mod profile;
+mod release;
 mod table;
 
 use std::process::ExitCode;
