@@ -4,13 +4,19 @@
 //! a function here. The one invariant: a [`Verified`] value can be made by this crate alone.
 
 pub mod bom;
+pub mod boot;
 pub mod document;
+pub mod event_log;
+pub mod evidence;
 pub mod format;
+pub mod identity;
 mod json;
 pub mod model;
+pub mod quote;
 pub mod rejection;
 pub mod release;
 mod text;
+pub mod tpm;
 pub mod verified;
 
 pub use rejection::{Refusal, RefusalReport};

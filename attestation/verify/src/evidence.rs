@@ -1,0 +1,18 @@
+//! Evidence: what a box says about itself, bound to one challenge by its TPM, and the verdict's facts that follow from it.
+//!
+//! Refuses evidence as a whole for faults of form, challenge, binding and signature. What the boot log shows is not a reason
+//! to refuse but a fact with a reason: the policy denies, and a person sees the event. Invariant: every byte of accepted
+//! evidence is covered by the quote's signature, directly or through a digest.
+
+pub mod challenge;
+pub mod claims;
+pub mod codec;
+mod cbor;
+pub mod rejection;
+pub mod verdict;
+
+pub use challenge::{Challenge, answer};
+pub use claims::{BootShown, Claims, PcrClaim, Shown};
+pub use codec::{BootClaim, Bound, Checkpoint, Evidence, qualifying_data};
+pub use rejection::EvidenceRejection;
+pub use verdict::{Expectation, verify_evidence};

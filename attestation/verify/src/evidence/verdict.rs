@@ -1,0 +1,124 @@
+//! Evidence in, claims out: the one function that a console, an auditor and a test call.
+//!
+//! Refuses to read a clock or to remember: time, challenge and last clock are arguments. Invariant: a
+//! `Verified<Claims>` is about the box, the challenge and the TLS session that the caller named.
+
+use freehold_trust::digest::sha256;
+use freehold_trust::Sha256Digest;
+
+use super::challenge::Challenge;
+use super::claims::{BootShown, Claims, PcrClaim, Shown};
+use super::codec::{Bound, decode};
+use super::rejection::EvidenceRejection;
+use crate::boot::{self, Appraisal, BootRejection, Manifest, PcrOutcome};
+use crate::event_log::EventLog;
+use crate::identity::{AttestationKey, TpmKind};
+use crate::quote::{Quote, QuoteExpectation, verify_quote};
+use crate::rejection::Refusal as _;
+use crate::tpm::{ClockInfo, PcrSet};
+use crate::verified::Verified;
+
+/// What the evidence must be about.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectation<'a> {
+    /// The box that was asked.
+    pub box_id: &'a str,
+    /// The challenge that it was given.
+    pub challenge: &'a Challenge,
+    /// Its enrolled attestation key.
+    pub ak: &'a AttestationKey,
+    /// What its TPM is, from its enrolment.
+    pub tpm: TpmKind,
+    /// SHA-256 of the SubjectPublicKeyInfo of the TLS session's client key, which must be the enrolled one.
+    pub tls: Sha256Digest,
+    /// The PCRs that policy requires.
+    pub selection: PcrSet,
+    /// Manifests of the OS releases that may be booted.
+    pub manifests: &'a [Manifest],
+    /// Clock of the last accepted quote of this box.
+    pub previous: Option<ClockInfo>,
+}
+
+/// Verifies evidence at `now` (unix seconds).
+///
+/// # Errors
+/// [`EvidenceRejection`] for faults of form, box, challenge, TLS key, binding and quote. What the boot log shows is in the
+/// claims.
+pub fn verify_evidence(
+    bytes: &[u8],
+    expectation: &Expectation<'_>,
+    now: i64,
+) -> Result<Verified<Claims>, EvidenceRejection> {
+    let (bound, parts) = decode(bytes)?;
+    if bound.box_id != expectation.box_id {
+        return Err(EvidenceRejection::OtherBox { expected: expectation.box_id.to_owned(), found: bound.box_id });
+    }
+    expectation.challenge.check(&bound.nonce, now)?;
+    if bound.tls != expectation.tls {
+        return Err(EvidenceRejection::Tls { expected: expectation.tls, found: bound.tls });
+    }
+    let wanted = QuoteExpectation {
+        ak: expectation.ak,
+        qualifying_data: parts.qualifying_data.as_bytes(),
+        selection: expectation.selection,
+        previous: expectation.previous,
+    };
+    let quote = verify_quote(parts.attest, parts.signature, &parts.pcrs, &wanted)?.into_inner();
+    let log_digest = sha256(parts.boot_log);
+    if log_digest != bound.boot.log {
+        return Err(EvidenceRejection::LogDigest { expected: bound.boot.log, found: log_digest });
+    }
+    Ok(Verified::seal(claims(bound, &quote, parts.boot_log, expectation)))
+}
+
+fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectation<'_>) -> Claims {
+    let mut claims = Claims {
+        v: 1,
+        box_id: bound.box_id,
+        tpm: expectation.tpm,
+        boot: BootShown::NotShown,
+        release: None,
+        version: None,
+        secure_boot: Shown::NotShown,
+        development_keys: Shown::NotShown,
+        pcrs: Vec::new(),
+        reasons: Vec::new(),
+        models: bound.models,
+        supervisor: bound.supervisor,
+        checkpoint: bound.checkpoint,
+        tls: bound.tls,
+        clock: quote.clock,
+        step: quote.step,
+        firmware_changed: quote.firmware_changed,
+    };
+    let uncovered = || {
+        let claim = |(index, value)| PcrClaim { index, value, outcome: PcrOutcome::NotCovered };
+        quote.pcrs.iter().map(claim).collect()
+    };
+    let log = match EventLog::parse(boot_log) {
+        Ok(log) => log,
+        Err(rejection) => {
+            claims.pcrs = uncovered();
+            claims.reasons.push(rejection.report());
+            return claims;
+        }
+    };
+    let named = |m: &&Manifest| m.release == bound.boot.release && m.version == bound.boot.version;
+    let Some(manifest) = expectation.manifests.iter().find(named) else {
+        let unknown = BootRejection::UnknownRelease { release: bound.boot.release, version: bound.boot.version };
+        claims.pcrs = uncovered();
+        claims.reasons.push(unknown.report());
+        return claims;
+    };
+    let Appraisal { pcrs, reasons, secure_boot } = boot::appraise(&log, &quote.pcrs, manifest);
+    claims.pcrs = pcrs;
+    claims.secure_boot = secure_boot;
+    if reasons.is_empty() {
+        claims.boot = if manifest.simulated { BootShown::Simulated } else { BootShown::Measured };
+        claims.release = Some(manifest.release.clone());
+        claims.version = Some(manifest.version.clone());
+        claims.development_keys = if manifest.development_keys { Shown::Yes } else { Shown::No };
+    }
+    claims.reasons = reasons.iter().map(crate::rejection::Refusal::report).collect();
+    claims
+}
