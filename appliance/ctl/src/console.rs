@@ -19,6 +19,8 @@ use crate::arguments::Setting;
 use crate::profile::Profile;
 use crate::table;
 
+mod upload;
+
 /// Longest answer that is read into memory; bounds a console that was replaced by something hostile.
 const ANSWER_LIMIT: usize = 64 << 20;
 
@@ -51,6 +53,11 @@ pub enum ConsoleVerb {
     Pairing,
     /// Models and where they run.
     Models,
+    /// Give the console a publisher's export; it verifies everything before it keeps anything.
+    Import {
+        /// What `freehold release export` wrote.
+        export: PathBuf,
+    },
     /// The console's record, newest entries last.
     Record {
         /// How many entries.
@@ -84,6 +91,14 @@ impl Console {
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Fault> {
         let answer = self.raw(method, path, body).await?;
         if answer.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&answer.body)?) }
+    }
+
+    /// Sends a body of another type and reads JSON.
+    pub async fn send(&self, path: &str, kind: &str, body: Bytes) -> Result<Value, Fault> {
+        let authorization = format!("Bearer {}", self.session);
+        let headers = [("authorization", authorization.as_str()), ("content-type", kind)];
+        let answer = success(self.dialer.ask(Method::POST, path, &headers, body, ANSWER_LIMIT).await?)?;
+        Ok(serde_json::from_slice(&answer.body)?)
     }
 
     /// Asks and hands the body on as it is.
@@ -187,6 +202,13 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
                     })
                     .collect();
                 table::print(&["MODEL", "VERSION", "LICENCE", "", "RUNS ON", "DIGEST"], &rows);
+            });
+            Ok(())
+        }
+        ConsoleVerb::Import { export } => {
+            let answer = upload::repository(&console, &export).await?;
+            show(setting, &answer, |answer| {
+                println!("the console now holds {} targets", list(answer, "targets").len());
             });
             Ok(())
         }

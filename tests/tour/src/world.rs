@@ -150,6 +150,17 @@ impl World {
         format!("https://{}:8443", address(2))
     }
 
+    /// SHA-256 of the fleet CA certificate, as the console's own machine shows it.
+    pub fn fleet_ca(&self) -> anyhow::Result<String> {
+        let pairing: Value = serde_json::from_slice(&fs::read(self.folder.join("console/state/pairing.json"))?)?;
+        Ok(pairing["fleet_ca"].as_str().context("the pairing names no fleet CA")?.to_owned())
+    }
+
+    /// Events in a boot log.
+    pub fn boot_events(&self, log: &[u8]) -> usize {
+        freehold_verify::event_log::EventLog::parse(log).map(|log| log.events().len()).unwrap_or_default()
+    }
+
     /// Starts the console and waits until it listens.
     pub fn start_console(&mut self) -> anyhow::Result<()> {
         let state = self.path("console/state");
@@ -190,6 +201,7 @@ impl World {
         let pairing = self.path("console/state/pairing.json");
         let engine = std::env::current_dir()?.join("target/engine/llama-cpu");
         ensure!(engine.exists(), "no engine in `{}`\nhint: make engine", engine.display());
+        let chain = self.authority.intermediate_path();
         let log = self.folder.join("logs").join(format!("{}-supervisor.log", self.boxes[index].label));
         let one = &mut self.boxes[index];
         let runtime = one.folder.join("runtime");
@@ -201,6 +213,7 @@ impl World {
         program.arg("run").arg("--state").arg(one.folder.join("state")).arg("--runtime").arg(&runtime);
         program.arg("--tcti").arg(one.tpm.tcti()).arg("--pairing").arg(pairing).arg("--label").arg(&one.label);
         program.arg("--engine-root").arg(engine).arg("--boot-log").arg(one.folder.join("boot.log"));
+        program.arg("--boot-manifest").arg(one.folder.join("boot.manifest.json")).arg("--ek-chain").arg(&chain);
         program.args(["--interval", "0.5", "--threads", "1"]);
         one.supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
         Ok(())
