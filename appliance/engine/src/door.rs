@@ -110,7 +110,7 @@ impl Door {
     }
 
     async fn connect(&self) -> Result<Sender, EngineError> {
-        let stream = open(&self.inner.socket).await.map_err(|error| EngineError::Missing { reason: error.kind().to_string() })?;
+        let stream = connect_unix(&self.inner.socket).await.map_err(|error| EngineError::Missing { reason: error.kind().to_string() })?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -121,8 +121,8 @@ impl Door {
     }
 }
 
-/// Connects, by way of the folder's descriptor where the path is too long for a socket address.
-async fn open(socket: &Path) -> std::io::Result<UnixStream> {
+/// Connects to a Unix socket, by way of its folder's descriptor where the path is too long for a socket address.
+pub async fn connect_unix(socket: &Path) -> std::io::Result<UnixStream> {
     if socket.as_os_str().len() <= MAX_SOCKET_PATH {
         return UnixStream::connect(socket).await;
     }

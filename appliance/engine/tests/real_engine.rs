@@ -80,8 +80,9 @@ async fn an_engine_starts_answers_the_same_twice_and_is_gone_in_two_seconds() {
     assert!(matches!(server.health().await, Err(EngineError::Missing { .. })));
 }
 
+// promise S-40
 #[tokio::test]
-async fn the_sandbox_has_no_network_no_capability_no_environment_and_only_the_listed_file() {
+async fn the_engine_has_no_network_and_only_its_files() {
     let world = tempfile::tempdir().unwrap();
     let Some(spec) = spec(world.path(), Purpose::Chat) else { return };
     let mut process = EngineProcess::start(&spec).unwrap();
@@ -180,7 +181,7 @@ async fn too_long_a_prompt_and_too_many_requests_are_refused_by_code() {
 }
 
 #[tokio::test]
-async fn an_embeddings_engine_gives_vectors_and_refuses_to_chat() {
+async fn an_embeddings_engine_gives_vectors_in_the_order_of_its_texts() {
     let world = tempfile::tempdir().unwrap();
     let Some(spec) = spec(world.path(), Purpose::Embeddings) else { return };
     let mut process = EngineProcess::start(&spec).unwrap();
@@ -192,7 +193,6 @@ async fn an_embeddings_engine_gives_vectors_and_refuses_to_chat() {
     assert!(near(&made.vectors[0], &made.vectors[2]), "the same text gives the same vector");
     assert!(!near(&made.vectors[0], &made.vectors[1]));
     assert!(made.usage.prompt_tokens > 0);
-    assert_eq!(server.chat(chat("hello", 1)).await.err().unwrap().code(), "engine.refused");
 }
 
 #[tokio::test]

@@ -226,6 +226,9 @@ pub enum Route {
     /// `POST /api/generate`.
     #[serde(rename = "ollama/generate")]
     OllamaGenerate,
+    /// `POST /api/embed`.
+    #[serde(rename = "ollama/embed")]
+    OllamaEmbed,
 }
 
 /// How a request ended.
