@@ -1,0 +1,409 @@
+//! A usable policy set, parsed once, and the four questions that it answers.
+//!
+//! Refuses bundles in part: one policy that does not parse, does not fit the schema or lacks an annotation makes the whole
+//! unusable. Invariant: whatever policies say, TPM or boot that are not real never give "trusted", and simulated ones give
+//! nothing where the fleet takes none.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use cedar_policy::{
+    ActionConstraint, Authorizer, Context, Decision as CedarDecision, Effect, Entities, EntityId, EntityTypeName, EntityUid,
+    PolicyId, Request, Schema, ValidationMode, Validator,
+};
+use freehold_trust::{Sha256Digest, sha256};
+
+use crate::bundle::{Bundle, BundleData};
+use crate::console_facts::ConsoleFacts;
+use crate::context::Facts;
+use crate::decision::{Decision, EvidenceDecision, Permission, Reason, Verdict};
+use crate::evidence_facts::{EvidenceFacts, QuoteStanding};
+use crate::gateway_facts::GatewayFacts;
+use crate::model_facts::ModelFacts;
+use crate::rejection::PolicyUnusable;
+use crate::shipped::SCHEMA;
+
+/// The deepest nesting of brackets, and the most `if`s, in a policy file: parsing and evaluating recurse (G02).
+const DEPTH_LIMIT: usize = 64;
+/// The most policies of a bundle.
+const POLICIES_LIMIT: usize = 500;
+
+/// What is known about a policy beside its rule.
+#[derive(Debug, Clone)]
+struct Meta {
+    reason: Reason,
+    verdict: Option<Verdict>,
+}
+
+/// The policies of one action.
+#[derive(Debug)]
+struct Chapter {
+    action: EntityUid,
+    principal: EntityUid,
+    resource: EntityUid,
+    policies: cedar_policy::PolicySet,
+}
+
+/// A policy of a set, for lists and tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicySummary {
+    /// Its id.
+    pub id: String,
+    /// The action that it is about.
+    pub action: String,
+    /// Its sentence.
+    pub why: String,
+    /// Its refusal code, when it forbids.
+    pub code: Option<String>,
+}
+
+/// Policies, ready to decide.
+#[derive(Debug)]
+pub struct PolicySet {
+    name: String,
+    version: String,
+    digest: Sha256Digest,
+    data: BundleData,
+    schema: Schema,
+    chapters: BTreeMap<String, Chapter>,
+    metas: BTreeMap<String, Meta>,
+}
+
+/// What evaluation gave, before it is an answer.
+struct Held {
+    permits: Vec<Meta>,
+    forbids: Vec<Meta>,
+    fault: Option<Reason>,
+}
+
+fn own(policy: &str, why: &str, code: &str) -> Reason {
+    Reason { policy: policy.to_owned(), why: why.to_owned(), code: Some(code.to_owned()) }
+}
+
+fn input_digest(facts: &impl serde::Serialize) -> Sha256Digest {
+    sha256(&serde_json::to_vec(facts).unwrap_or_default())
+}
+
+impl PolicySet {
+    /// Reads a bundle, which the caller has verified to be a current release.
+    ///
+    /// # Errors
+    /// [`PolicyUnusable`]; whoever gets it decides with [`PolicySet::unusable_evidence`] and [`PolicySet::unusable`].
+    pub fn from_bundle(bytes: &[u8]) -> Result<Self, PolicyUnusable> {
+        let bundle = Bundle::parse(bytes)?;
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA)
+            .map_err(|error| PolicyUnusable::Policy { policy: "schema".to_owned(), fault: error.to_string() })?;
+        let mut set = Self {
+            name: bundle.name,
+            version: bundle.version,
+            digest: sha256(bytes),
+            data: bundle.data,
+            schema,
+            chapters: BTreeMap::new(),
+            metas: BTreeMap::new(),
+        };
+        set.chapter::<EvidenceFacts>()?;
+        set.chapter::<ModelFacts>()?;
+        set.chapter::<GatewayFacts>()?;
+        set.chapter::<ConsoleFacts>()?;
+        for (file, text) in &bundle.policies {
+            set.add_file(file, text)?;
+        }
+        if set.metas.is_empty() {
+            return Err(PolicyUnusable::Empty);
+        }
+        let validator = Validator::new(set.schema.clone());
+        for chapter in set.chapters.values() {
+            let result = validator.validate(&chapter.policies, ValidationMode::Strict);
+            if let Some(error) = result.validation_errors().next() {
+                return Err(PolicyUnusable::Policy { policy: error.policy_id().to_string(), fault: error.to_string() });
+            }
+        }
+        Ok(set)
+    }
+
+    /// The shipped policies without a fleet's data: no signer and no licence is allowed by them.
+    ///
+    /// # Errors
+    /// [`PolicyUnusable`] only when the build is broken; a test holds that.
+    pub fn shipped(data: BundleData) -> Result<Self, PolicyUnusable> {
+        Self::from_bundle(&Bundle::shipped("shipped", env!("CARGO_PKG_VERSION"), data).to_bytes())
+    }
+
+    fn chapter<F: Facts>(&mut self) -> Result<(), PolicyUnusable> {
+        let uid = |kind: &str, id: &str| {
+            let kind: EntityTypeName = kind.parse().map_err(|_| PolicyUnusable::Malformed { fault: format!("type {kind}") })?;
+            Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
+        };
+        let (principal, resource) = F::TYPES;
+        let chapter = Chapter {
+            action: uid("Action", F::ACTION)?,
+            principal: uid(principal, "it")?,
+            resource: uid(resource, "it")?,
+            policies: cedar_policy::PolicySet::new(),
+        };
+        self.chapters.insert(F::ACTION.to_owned(), chapter);
+        Ok(())
+    }
+
+    fn add_file(&mut self, file: &str, text: &str) -> Result<(), PolicyUnusable> {
+        let shown: String = file.chars().take(80).flat_map(char::escape_debug).collect();
+        let refused = |fault: String| PolicyUnusable::Policy { policy: shown.clone(), fault };
+        check_depth(text).map_err(&refused)?;
+        let parsed: cedar_policy::PolicySet = text.parse().map_err(|error: cedar_policy::ParseErrors| refused(error.to_string()))?;
+        if parsed.templates().next().is_some() {
+            return Err(refused("templates are not used here".to_owned()));
+        }
+        for policy in parsed.policies() {
+            self.add_policy(policy, &shown)?;
+        }
+        Ok(())
+    }
+
+    fn add_policy(&mut self, policy: &cedar_policy::Policy, file: &str) -> Result<(), PolicyUnusable> {
+        let said = |key| policy.annotation(key).filter(|text| !text.is_empty()).map(str::to_owned);
+        let id = said("id").ok_or_else(|| PolicyUnusable::Policy {
+            policy: file.to_owned(),
+            fault: format!("{} has no @id", policy.id()),
+        })?;
+        let refused = |fault: &str| PolicyUnusable::Policy { policy: id.clone(), fault: fault.to_owned() };
+        let why = said("why").ok_or_else(|| refused("it has no @why"))?;
+        let code = said("code");
+        let forbids = policy.effect() == Effect::Forbid;
+        if forbids != code.is_some() {
+            return Err(refused("a forbid has a @code, a permit has none"));
+        }
+        let ActionConstraint::Eq(action) = policy.action_constraint() else {
+            return Err(refused("it does not name its action"));
+        };
+        let name = action.id().unescaped().to_owned();
+        let verdict = match said("verdict") {
+            Some(word) => Some(Verdict::of_word(&word).ok_or_else(|| refused("its @verdict is not one"))?),
+            None => None,
+        };
+        if (name == EvidenceFacts::ACTION) != verdict.is_some() {
+            return Err(refused("a policy on evidence has a @verdict, others have none"));
+        }
+        if forbids && matches!(verdict, Some(Verdict::Trusted | Verdict::TrustedSimulated)) {
+            return Err(refused("a forbid does not trust"));
+        }
+        let chapter = self.chapters.get_mut(&name).ok_or_else(|| refused("its action is not in the schema"))?;
+        chapter.policies.add(policy.new_id(PolicyId::new(&id))).map_err(|_| refused("its id is taken"))?;
+        let reason = Reason { policy: id.clone(), why, code };
+        if self.metas.insert(id.clone(), Meta { reason, verdict }).is_some() {
+            return Err(refused("its id is taken"));
+        }
+        if self.metas.len() > POLICIES_LIMIT {
+            return Err(PolicyUnusable::TooLarge { unit: "policies", found: self.metas.len(), limit: POLICIES_LIMIT });
+        }
+        Ok(())
+    }
+
+    /// The bundle's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The bundle's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// SHA-256 of the bundle.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// What the fleet set beside the rules.
+    #[must_use]
+    pub fn data(&self) -> &BundleData {
+        &self.data
+    }
+
+    /// Every policy.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<PolicySummary> {
+        let of = |action: &str, policy: &cedar_policy::Policy| {
+            let meta = self.metas.get(policy.id().as_ref() as &str)?;
+            Some(PolicySummary {
+                id: meta.reason.policy.clone(),
+                action: action.to_owned(),
+                why: meta.reason.why.clone(),
+                code: meta.reason.code.clone(),
+            })
+        };
+        self.chapters
+            .iter()
+            .flat_map(|(action, chapter)| chapter.policies.policies().filter_map(|policy| of(action, policy)))
+            .collect()
+    }
+
+    /// The decision about evidence while there is no usable policy: unknown.
+    #[must_use]
+    pub fn unusable_evidence(facts: &EvidenceFacts) -> EvidenceDecision {
+        Self::unusable_answer(facts, Verdict::Unknown)
+    }
+
+    /// The decision about anything else while there is no usable policy: no. `facts` are those of the question.
+    #[must_use]
+    pub fn unusable(facts: &impl serde::Serialize) -> Decision<Permission> {
+        Self::unusable_answer(facts, Permission::Denied)
+    }
+
+    fn unusable_answer<A>(facts: &impl serde::Serialize, answer: A) -> Decision<A> {
+        let reason = own("policy.unusable", "there is no usable policy", "policy.unusable");
+        Decision {
+            answer,
+            because: Vec::new(),
+            code: reason.code.clone(),
+            denied_by: vec![reason],
+            policy_sha256: Sha256Digest::from_bytes([0; 32]),
+            input_sha256: input_digest(facts),
+        }
+    }
+
+    /// What the evidence of a box is worth.
+    #[must_use]
+    pub fn accept_evidence(&self, facts: &EvidenceFacts) -> EvidenceDecision {
+        let mut held = self.evaluate(facts);
+        held.forbids.sort_by_key(|meta| std::cmp::Reverse(meta.verdict));
+        let mut answer = if held.fault.is_some() {
+            Verdict::Unknown
+        } else if let Some(gravest) = held.forbids.iter().map(|meta| meta.verdict.unwrap_or(Verdict::Refused)).max() {
+            gravest
+        } else {
+            held.permits.iter().map(|meta| meta.verdict.unwrap_or(Verdict::Refused)).max().unwrap_or(Verdict::Refused)
+        };
+        // What no policy can change.
+        if answer == Verdict::Trusted && facts.is_not_real() {
+            answer = Verdict::TrustedSimulated;
+        }
+        if answer == Verdict::TrustedSimulated && facts.is_not_real() && !facts.simulated_allowed {
+            answer = Verdict::Refused;
+            let why = "TPM or boot are not shown to be real, and this fleet takes no simulated boxes";
+            held.fault = Some(own("builtin.simulated", why, "policy.simulated_not_allowed"));
+        }
+        if matches!(answer, Verdict::Trusted | Verdict::TrustedSimulated) && facts.quote != QuoteStanding::Accepted {
+            answer = Verdict::Unknown;
+            held.fault = Some(own("builtin.quote", "no quote was accepted", "policy.evidence_absent"));
+        }
+        let yes = matches!(answer, Verdict::Trusted | Verdict::TrustedSimulated);
+        let mut decision = self.decision(facts, answer, held, yes || answer == Verdict::Attention);
+        if let QuoteStanding::Refused(code) = &facts.quote
+            && decision.code.as_deref() == Some("policy.evidence_refused")
+        {
+            decision.code = Some(code.clone());
+        }
+        decision
+    }
+
+    /// Whether a model may be stored and run.
+    #[must_use]
+    pub fn admit_model(&self, facts: &ModelFacts) -> Decision<Permission> {
+        self.permission(facts)
+    }
+
+    /// Whether an application may ask.
+    #[must_use]
+    pub fn use_gateway(&self, facts: &GatewayFacts) -> Decision<Permission> {
+        self.permission(facts)
+    }
+
+    /// Whether a person may do something on the console.
+    #[must_use]
+    pub fn use_console(&self, facts: &ConsoleFacts) -> Decision<Permission> {
+        self.permission(facts)
+    }
+
+    fn permission<F: Facts>(&self, facts: &F) -> Decision<Permission> {
+        let held = self.evaluate(facts);
+        let allowed = held.fault.is_none() && held.forbids.is_empty() && !held.permits.is_empty();
+        let answer = if allowed { Permission::Allowed } else { Permission::Denied };
+        self.decision(facts, answer, held, allowed)
+    }
+
+    fn decision<F: Facts, A>(&self, facts: &F, answer: A, held: Held, permitted: bool) -> Decision<A> {
+        let mut denied_by: Vec<Reason> = held.fault.into_iter().collect();
+        denied_by.extend(held.forbids.into_iter().map(|meta| meta.reason));
+        if denied_by.is_empty() && !permitted {
+            denied_by.push(own("default", "no policy permits it", "policy.no_permit"));
+        }
+        Decision {
+            answer,
+            because: held.permits.into_iter().map(|meta| meta.reason).collect(),
+            code: denied_by.first().and_then(|reason| reason.code.clone()),
+            denied_by,
+            policy_sha256: self.digest,
+            input_sha256: input_digest(facts),
+        }
+    }
+
+    fn evaluate<F: Facts>(&self, facts: &F) -> Held {
+        let fault = |why: &str, code: &str| Held {
+            permits: Vec::new(),
+            forbids: Vec::new(),
+            fault: Some(own("evaluation", why, code)),
+        };
+        let Ok(pairs) = facts.context(&self.data) else {
+            return fault("a fact is larger than facts are", "policy.input_too_large");
+        };
+        let Some(chapter) = self.chapters.get(F::ACTION) else {
+            return fault("the policy has nothing on this action", "policy.evaluation");
+        };
+        let request = Context::from_pairs(pairs).ok().and_then(|context| {
+            let (principal, action, resource) = (&chapter.principal, &chapter.action, &chapter.resource);
+            Request::new(principal.clone(), action.clone(), resource.clone(), context, Some(&self.schema)).ok()
+        });
+        let Some(request) = request else {
+            return fault("the facts do not fit the schema", "policy.evaluation");
+        };
+        // Cedar tells all forbids that hold on a deny, and all permits on an allow.
+        let response = authorizer().is_authorized(&request, &chapter.policies, no_entities());
+        if response.diagnostics().errors().next().is_some() {
+            // Cedar would leave out a policy that errs; a forbid that errs must not be left out.
+            return fault("a policy could not be evaluated", "policy.evaluation");
+        }
+        let mut metas: Vec<Meta> =
+            response.diagnostics().reason().filter_map(|id| self.metas.get(id.as_ref() as &str).cloned()).collect();
+        metas.sort_by(|a, b| a.reason.policy.cmp(&b.reason.policy));
+        let (permits, forbids) = match response.decision() {
+            CedarDecision::Allow => (metas, Vec::new()),
+            CedarDecision::Deny => (Vec::new(), metas),
+        };
+        Held { permits, forbids, fault: None }
+    }
+}
+
+fn authorizer() -> &'static Authorizer {
+    static AUTHORIZER: OnceLock<Authorizer> = OnceLock::new();
+    AUTHORIZER.get_or_init(Authorizer::new)
+}
+
+fn no_entities() -> &'static Entities {
+    static ENTITIES: OnceLock<Entities> = OnceLock::new();
+    ENTITIES.get_or_init(Entities::empty)
+}
+
+/// Counts brackets and `if`s outside of texts and comments; good enough to bound recursion, since more than are there can only
+/// refuse more.
+fn check_depth(text: &str) -> Result<(), String> {
+    let (mut depth, mut ifs) = (0usize, 0usize);
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth = depth.saturating_add(1),
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b';' => ifs = 0,
+            _ => {}
+        }
+        if depth > DEPTH_LIMIT {
+            return Err(format!("brackets nest deeper than {DEPTH_LIMIT}"));
+        }
+    }
+    for statement in text.split(';') {
+        ifs = ifs.max(statement.matches("if").count());
+    }
+    if ifs > DEPTH_LIMIT { Err(format!("more than {DEPTH_LIMIT} `if` in one policy")) } else { Ok(()) }
+}
