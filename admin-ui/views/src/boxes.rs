@@ -150,14 +150,14 @@ impl BoxesPage {
     fn headings(&self) -> Vec<Heading> {
         use Sort::{Id, Label, Model, Proof, Site, Speed, Verdict};
         let columns = [
-            (Some(Verdict), "Verdict", ""),
-            (Some(Id), "Box", ""),
-            (Some(Label), "Label", ""),
-            (Some(Site), "Site", ""),
-            (None, "Why", ""),
-            (Some(Model), "Model", ""),
-            (Some(Speed), "Tokens/s", "number"),
-            (Some(Proof), "Last proof", "number"),
+            (Some(Verdict), "Verdict", "c-verdict"),
+            (Some(Id), "Box", "c-id"),
+            (Some(Label), "Label", "c-label"),
+            (Some(Site), "Site", "c-site"),
+            (None, "Why", "c-why"),
+            (Some(Model), "Model", "c-model"),
+            (Some(Speed), "Tokens/s", "c-speed number"),
+            (Some(Proof), "Last proof", "c-proof number"),
         ];
         columns
             .into_iter()
