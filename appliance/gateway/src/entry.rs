@@ -1,0 +1,91 @@
+//! One request's entry in the record, while it grows.
+//!
+//! Refuses to hold a word of what was said. Invariant: an entry is sent exactly once, also when the client goes away.
+
+use crate::link::Link;
+use crate::refusal::GatewayRejection;
+use freehold_engine::Usage;
+use freehold_protocol::local::{Outcome, RequestEntry, Route};
+use freehold_trust::Sha256Digest;
+use std::time::Instant;
+use time::OffsetDateTime;
+
+/// A request that is being worked on. Dropped before it was finished, it is recorded as abandoned.
+pub struct Entry {
+    link: Link,
+    began: Instant,
+    entry: Option<RequestEntry>,
+}
+
+impl Entry {
+    /// Begins at the arrival of the request.
+    pub fn begin(link: Link, request: String, token: &str, route: Route) -> Self {
+        let now = OffsetDateTime::now_utc();
+        let began = i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or(0);
+        let entry = RequestEntry {
+            request,
+            token: Some(token.to_owned()),
+            route,
+            model: None,
+            began,
+            first_token_ms: None,
+            total_ms: 0,
+            prompt_tokens: 0,
+            answer_tokens: 0,
+            outcome: Outcome::Abandoned,
+        };
+        Self { link, began: Instant::now(), entry: Some(entry) }
+    }
+
+    /// The model was found.
+    pub fn model(&mut self, digest: Sha256Digest) {
+        if let Some(entry) = &mut self.entry {
+            entry.model = Some(digest);
+        }
+    }
+
+    /// A token of the answer is on its way; only the first one counts.
+    pub fn token_made(&mut self) {
+        let elapsed = self.elapsed();
+        if let Some(entry) = &mut self.entry {
+            entry.first_token_ms.get_or_insert(elapsed);
+        }
+    }
+
+    /// The time since the request arrived.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Records an answer; `Ok` only when the entry is durable.
+    pub async fn answered(mut self, usage: Usage) -> Result<(), GatewayRejection> {
+        let Some(mut entry) = self.entry.take() else { return Ok(()) };
+        entry.prompt_tokens = usage.prompt_tokens;
+        entry.answer_tokens = usage.answer_tokens;
+        entry.outcome = Outcome::Answered;
+        entry.total_ms = self.elapsed();
+        self.link.record(entry).await
+    }
+
+    /// Records a refusal, without waiting for it: nothing was given away that would need it.
+    pub fn refused(mut self, rejection: &GatewayRejection) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.outcome = Outcome::Refused { code: rejection.code().to_owned() };
+            entry.total_ms = self.elapsed();
+            self.link.send(entry);
+        }
+    }
+
+    fn elapsed(&self) -> u32 {
+        u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.total_ms = self.elapsed();
+            self.link.send(entry);
+        }
+    }
+}
