@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{ask, boxes, console, demo, model, release};
+use crate::{ask, boxes, console, demo, model, policy, release};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -41,6 +41,9 @@ enum Verb {
     /// Sign and verify models.
     #[command(subcommand)]
     Model(model::ModelVerb),
+    /// Put policy bundles together and check them.
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
     /// Publish, revoke and export releases (the publisher's side, offline).
     #[command(subcommand)]
     Release(release::ReleaseVerb),
@@ -77,6 +80,7 @@ impl Arguments {
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
             Verb::Ask(ask) => in_runtime(ask.run(&setting)),
             Verb::Model(verb) => model::run(verb, &setting),
+            Verb::Policy(verb) => policy::run(verb, &setting),
             Verb::Release(verb) => release::run(verb, &setting),
             Verb::Explain { code } => explain(&code, setting.json),
             Verb::Demo(verb) => demo::run(verb, setting.json),

@@ -9,6 +9,7 @@ mod boxes;
 mod console;
 mod demo;
 mod model;
+mod policy;
 mod profile;
 mod release;
 mod table;

@@ -25,6 +25,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::answer::{Fault, Refused};
 use crate::arguments::Setting;
 
+pub use sign::read_certificates;
 pub use verify::{SignerOptions, verified_folder};
 
 /// Verbs about models. DIR is a folder with the model's files.
@@ -105,7 +106,12 @@ pub fn run(verb: ModelVerb, setting: &Setting) -> Result<(), Fault> {
 fn folder_name(folder: &Path) -> Result<String, Fault> {
     let whole = folder.canonicalize().map_err(|error| read_fault(folder, &error))?;
     let name = whole.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    name.ok_or_else(|| Fault::could_not_tell(format!("`{}` has no name", folder.display()), "name the model's own folder"))
+    name.ok_or_else(|| {
+        Fault::could_not_tell(
+            format!("`{}` has no name", folder.display()),
+            "name the model's own folder",
+        )
+    })
 }
 
 /// The path beside a folder that ends in `ending`: `models/guide` and `.cdx.json` give `models/guide.cdx.json`.
@@ -118,7 +124,10 @@ pub fn beside(folder: &Path, ending: &str) -> Result<PathBuf, Fault> {
 }
 
 fn read_fault(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::could_not_tell(format!("cannot read `{}`: {error}", path.display()), "is the path right, and may you read it?")
+    Fault::could_not_tell(
+        format!("cannot read `{}`: {error}", path.display()),
+        "is the path right, and may you read it?",
+    )
 }
 
 /// Seconds since 1970.
@@ -142,19 +151,38 @@ pub fn with_progress<T>(
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("hashing {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    let done = work(Watch { progress: &|bytes| bar.inc(bytes), cancelled: &NEVER });
+    let done = work(Watch {
+        progress: &|bytes| bar.inc(bytes),
+        cancelled: &NEVER,
+    });
     bar.finish_and_clear();
     Ok(done?)
 }
 
 fn plain(files: &[freehold_model_files::HashedFile]) -> Vec<ModelFile> {
-    files.iter().map(|file| ModelFile { path: file.path.clone(), sha256: file.sha256 }).collect()
+    files
+        .iter()
+        .map(|file| ModelFile {
+            path: file.path.clone(),
+            sha256: file.sha256,
+        })
+        .collect()
 }
 
 impl From<RefusalReport> for Fault {
     fn from(report: RefusalReport) -> Self {
-        let RefusalReport { code, message, expected, found } = report;
-        Self::Refused(Refused { code, message, expected, found })
+        let RefusalReport {
+            code,
+            message,
+            expected,
+            found,
+        } = report;
+        Self::Refused(Refused {
+            code,
+            message,
+            expected,
+            found,
+        })
     }
 }
 
@@ -188,7 +216,9 @@ impl From<FileError> for Fault {
     fn from(error: FileError) -> Self {
         let hint = match &error {
             FileError::Permissions { .. } => "chmod 600 the key, and ask who could have read it",
-            FileError::PrivateKey { .. } => "an unencrypted PKCS#8 PEM file is needed: `freehold model new-key FILE` makes one",
+            FileError::PrivateKey { .. } => {
+                "an unencrypted PKCS#8 PEM file is needed: `freehold model new-key FILE` makes one"
+            }
             FileError::PublicKey { .. } => "a PEM file `PUBLIC KEY` is needed",
             FileError::Write { .. } => "is there room, may you write there, and is the name free?",
             FileError::Read { .. } => "is the path right, and may you read it?",

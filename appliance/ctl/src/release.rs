@@ -132,9 +132,15 @@ pub struct Revoke {
 
 fn floor(text: &str) -> Result<(String, u64), String> {
     let (line, counter) = text.split_once('=').ok_or("write it as `models/NAME=N`")?;
-    let known = ["models/", "engines/", "policies/", "systems/"].iter().any(|kind| line.starts_with(kind));
+    let known = ["models/", "engines/", "policies/", "systems/"]
+        .iter()
+        .any(|kind| line.starts_with(kind));
     let counter = counter.parse().map_err(|_| "the counter is a whole number")?;
-    if known { Ok((line.to_owned(), counter)) } else { Err("the line begins with models/, engines/, policies/ or systems/".to_owned()) }
+    if known {
+        Ok((line.to_owned(), counter))
+    } else {
+        Err("the line begins with models/, engines/, policies/ or systems/".to_owned())
+    }
 }
 
 impl From<RepositoryError> for Fault {
@@ -163,10 +169,18 @@ pub fn run(verb: ReleaseVerb, setting: &Setting) -> Result<(), Fault> {
         ReleaseVerb::Revoke(revoke) => revoke.run(setting),
         ReleaseVerb::Refresh { dir, validity } => {
             let snapshot = refresh(&Publisher::open(&dir)?, &validity.expiry(), now())?;
-            say(setting, &json!({ "snapshot": snapshot }), &format!("signed anew as snapshot {snapshot}"));
+            say(
+                setting,
+                &json!({ "snapshot": snapshot }),
+                &format!("signed anew as snapshot {snapshot}"),
+            );
             Ok(())
         }
-        ReleaseVerb::RotateTimestamp { dir, timestamp_key, validity } => {
+        ReleaseVerb::RotateTimestamp {
+            dir,
+            timestamp_key,
+            validity,
+        } => {
             let key = read_public_key(&timestamp_key)?;
             let version = rotate_timestamp(&Publisher::open(&dir)?, &key, &validity.expiry(), now())?;
             say(setting, &json!({ "root": version }), &format!("root {version} written"));
@@ -174,7 +188,10 @@ pub fn run(verb: ReleaseVerb, setting: &Setting) -> Result<(), Fault> {
         }
         ReleaseVerb::Export { dir, to } => {
             let snapshot = export(&Publisher::open(&dir)?, &to)?;
-            let text = format!("exported to {} as snapshot {snapshot}; the console signs its timestamp", to.display());
+            let text = format!(
+                "exported to {} as snapshot {snapshot}; the console signs its timestamp",
+                to.display()
+            );
             say(setting, &json!({ "snapshot": snapshot, "to": to }), &text);
             Ok(())
         }
@@ -192,7 +209,10 @@ fn say(setting: &Setting, document: &serde_json::Value, text: &str) {
 
 /// The first root's fingerprint: what boxes pin.
 fn root_fingerprint(dir: &Path) -> Result<Sha256Digest, Fault> {
-    Ok(sha256(&freehold_sign::files::read_bounded(&dir.join("metadata/1.root.json"), 1024 * 1024)?))
+    Ok(sha256(&freehold_sign::files::read_bounded(
+        &dir.join("metadata/1.root.json"),
+        1024 * 1024,
+    )?))
 }
 
 impl Init {
@@ -207,7 +227,11 @@ impl Init {
         };
         init(&self.dir, &options, now())?;
         let root = root_fingerprint(&self.dir)?;
-        let text = format!("publisher's folder {}\nroot fingerprint   {root}\nmodel signing key  {}", self.dir.display(), self.dir.join("keys/model-1.pem").display());
+        let text = format!(
+            "publisher's folder {}\nroot fingerprint   {root}\nmodel signing key  {}",
+            self.dir.display(),
+            self.dir.join("keys/model-1.pem").display()
+        );
         say(setting, &json!({ "dir": self.dir, "root_fingerprint": root }), &text);
         Ok(())
     }
@@ -222,7 +246,10 @@ impl Revoke {
             floors: self.floor,
         };
         let list = revoke(&Publisher::open(&self.dir)?, change, &self.validity.expiry(), now())?;
-        let text = format!("revocation list {} signed; export it to the console to take effect", list.counter);
+        let text = format!(
+            "revocation list {} signed; export it to the console to take effect",
+            list.counter
+        );
         say(setting, &json!({ "revocations": list }), &text);
         Ok(())
     }

@@ -27,7 +27,9 @@ pub fn check_folder(
     let files = check.listing(&entries).map_err(FilesError::Refused)?;
     let files: Vec<(String, u64)> = files.into_iter().map(|file| (file.path, file.length)).collect();
     for hashed in hash_files(folder, &files, watch)? {
-        check.digest(&hashed.path, hashed.length, hashed.sha256).map_err(FilesError::Refused)?;
+        check
+            .digest(&hashed.path, hashed.length, hashed.sha256)
+            .map_err(FilesError::Refused)?;
     }
     check.finish().map_err(FilesError::Refused)
 }
@@ -55,7 +57,10 @@ pub fn hash_folder(folder: &Path, skipped: &[String], watch: Watch<'_>) -> Resul
             EntryKind::Folder => continue,
             other => other.described(),
         };
-        return Err(FilesError::Refused(ModelRejection::FileKind { path: entry.path, found }));
+        return Err(FilesError::Refused(ModelRejection::FileKind {
+            path: entry.path,
+            found,
+        }));
     }
     files.sort();
     hash_files(folder, &files, watch)

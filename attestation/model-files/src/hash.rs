@@ -37,14 +37,20 @@ pub struct HashedFile {
 /// Opens a file beneath a folder for reading: no links on the way, no other file system, no waiting.
 pub(crate) fn open_beneath(folder: &OwnedFd, shown: &Path, path: &str) -> Result<File, FilesError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-    let file = openat2(folder.as_fd(), path, flags, Mode::empty(), resolve)
-        .map_err(|errno| FilesError::Read { path: shown.join(path), source: errno.into() })?;
+    let resolve =
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+    let file = openat2(folder.as_fd(), path, flags, Mode::empty(), resolve).map_err(|errno| FilesError::Read {
+        path: shown.join(path),
+        source: errno.into(),
+    })?;
     let file = File::from(file);
     let status = file.metadata().map_err(FilesError::read(shown.join(path)))?;
     if !status.is_file() {
         let found = "no longer a regular file";
-        return Err(FilesError::Refused(ModelRejection::FileKind { path: path.to_owned(), found }));
+        return Err(FilesError::Refused(ModelRejection::FileKind {
+            path: path.to_owned(),
+            found,
+        }));
     }
     Ok(file)
 }
@@ -114,10 +120,16 @@ fn hash_one(
     let mut length = 0_u64;
     loop {
         let count = file.read(buffer).map_err(FilesError::read(folder.join(path)))?;
-        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
         hasher.update(bytes);
         length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         watch.passed(count)?;
     }
-    Ok(HashedFile { path: path.to_owned(), length, sha256: hasher.finish() })
+    Ok(HashedFile {
+        path: path.to_owned(),
+        length,
+        sha256: hasher.finish(),
+    })
 }

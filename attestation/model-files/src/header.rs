@@ -30,7 +30,10 @@ pub fn gate_file(folder: &Path, path: &str) -> Result<Option<ModelHeader>, Files
     loop {
         let have = u64::try_from(prefix.len()).unwrap_or(u64::MAX);
         let missing = want.saturating_sub(have);
-        (&mut file).take(missing).read_to_end(&mut prefix).map_err(FilesError::read(folder.join(path)))?;
+        (&mut file)
+            .take(missing)
+            .read_to_end(&mut prefix)
+            .map_err(FilesError::read(folder.join(path)))?;
         match gate(path, &prefix, length).map_err(FilesError::Format)? {
             Gate::Passed(header) => return Ok(header),
             Gate::NeedMore => {

@@ -48,25 +48,26 @@ fn partial_name(destination: &Path) -> PathBuf {
     destination.with_file_name(name)
 }
 
-fn copy(
-    source: &mut dyn Read,
-    partial: &Path,
-    expected: &CheckedFile,
-    watch: Watch<'_>,
-) -> Result<(), FilesError> {
+fn copy(source: &mut dyn Read, partial: &Path, expected: &CheckedFile, watch: Watch<'_>) -> Result<(), FilesError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o444)
         .open(partial)
         .map_err(FilesError::write(partial))?;
-    let changed = || FilesError::Refused(ModelRejection::FileChanged { path: expected.path.clone() });
+    let changed = || {
+        FilesError::Refused(ModelRejection::FileChanged {
+            path: expected.path.clone(),
+        })
+    };
     let mut hasher = Sha256Hasher::new();
     let mut buffer = vec![0; BUFFER];
     let mut length = 0_u64;
     loop {
         let count = source.read(&mut buffer).map_err(FilesError::read(&expected.path))?;
-        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else { break };
+        let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
         length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         // A source without end must not fill the disk.
         if length > expected.length {
@@ -82,13 +83,22 @@ fn copy(
     let found = hasher.finish();
     if found != expected.sha256 {
         let path = expected.path.clone();
-        return Err(FilesError::Refused(ModelRejection::FileDigest { path, expected: expected.sha256, found }));
+        return Err(FilesError::Refused(ModelRejection::FileDigest {
+            path,
+            expected: expected.sha256,
+            found,
+        }));
     }
     file.sync_all().map_err(FilesError::write(partial))
 }
 
 /// A rename is durable only when its folder is.
 fn sync_folder(destination: &Path) -> Result<(), FilesError> {
-    let folder = destination.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FilesError::write(folder))
+    let folder = destination
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(FilesError::write(folder))
 }

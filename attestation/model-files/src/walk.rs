@@ -22,7 +22,13 @@ pub(crate) fn open_folder(folder: &Path) -> Result<OwnedFd, FilesError> {
     Ok(File::options()
         .read(true)
         .open(folder)
-        .and_then(|file| if file.metadata()?.is_dir() { Ok(file) } else { Err(std::io::ErrorKind::NotADirectory.into()) })
+        .and_then(|file| {
+            if file.metadata()?.is_dir() {
+                Ok(file)
+            } else {
+                Err(std::io::ErrorKind::NotADirectory.into())
+            }
+        })
         .map_err(FilesError::read(folder))?
         .into())
 }
@@ -34,7 +40,12 @@ pub(crate) fn open_folder(folder: &Path) -> Result<OwnedFd, FilesError> {
 pub fn walk(folder: &Path, skipped: &[String]) -> Result<Vec<Entry>, FilesError> {
     let root = open_folder(folder)?;
     let mount = mount_of(&stat(root.as_fd(), c"", folder)?);
-    let mut walker = Walker { folder, skipped, mount, entries: Vec::new() };
+    let mut walker = Walker {
+        folder,
+        skipped,
+        mount,
+        entries: Vec::new(),
+    };
     walker.enter(&root, "", 0)?;
     Ok(walker.entries)
 }
@@ -55,8 +66,10 @@ fn mount_of(status: &Statx) -> Mount {
 
 fn stat(parent: BorrowedFd<'_>, name: &std::ffi::CStr, path: &Path) -> Result<Statx, FilesError> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::EMPTY_PATH;
-    statx(parent, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)
-        .map_err(|errno| FilesError::Read { path: path.to_owned(), source: errno.into() })
+    statx(parent, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID).map_err(|errno| FilesError::Read {
+        path: path.to_owned(),
+        source: errno.into(),
+    })
 }
 
 impl Walker<'_> {
@@ -66,25 +79,43 @@ impl Walker<'_> {
 
     fn enter(&mut self, here: &OwnedFd, below: &str, depth: usize) -> Result<(), FilesError> {
         if depth > MAX_DEPTH {
-            return Err(FilesError::TooMany { path: self.path(below), limit: MAX_ENTRIES });
+            return Err(FilesError::TooMany {
+                path: self.path(below),
+                limit: MAX_ENTRIES,
+            });
         }
-        let fault = |errno: rustix::io::Errno| FilesError::Read { path: self.folder.join(below), source: errno.into() };
+        let fault = |errno: rustix::io::Errno| FilesError::Read {
+            path: self.folder.join(below),
+            source: errno.into(),
+        };
         let listing = Dir::read_from(here).map_err(fault)?;
         for item in listing {
-            let item = item.map_err(|errno| FilesError::Read { path: self.path(below), source: errno.into() })?;
+            let item = item.map_err(|errno| FilesError::Read {
+                path: self.path(below),
+                source: errno.into(),
+            })?;
             let raw = item.file_name();
             if raw == c"." || raw == c".." {
                 continue;
             }
             let Ok(name) = raw.to_str() else {
-                return Err(FilesError::Name { path: self.path(&format!("{below}/{}", raw.to_string_lossy())) });
+                return Err(FilesError::Name {
+                    path: self.path(&format!("{below}/{}", raw.to_string_lossy())),
+                });
             };
-            let path = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+            let path = if below.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{below}/{name}")
+            };
             if self.skipped.contains(&path) {
                 continue;
             }
             if self.entries.len() >= MAX_ENTRIES {
-                return Err(FilesError::TooMany { path: self.folder.to_owned(), limit: MAX_ENTRIES });
+                return Err(FilesError::TooMany {
+                    path: self.folder.to_owned(),
+                    limit: MAX_ENTRIES,
+                });
             }
             let status = stat(here.as_fd(), raw, &self.path(&path))?;
             let kind = self.kind(&status);
@@ -97,7 +128,10 @@ impl Walker<'_> {
             if kind == EntryKind::Folder {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let next = openat(here, raw, flags, Mode::empty());
-                let next = next.map_err(|errno| FilesError::Read { path: self.path(&path), source: errno.into() })?;
+                let next = next.map_err(|errno| FilesError::Read {
+                    path: self.path(&path),
+                    source: errno.into(),
+                })?;
                 self.enter(&next, &path, depth.saturating_add(1))?;
             }
         }

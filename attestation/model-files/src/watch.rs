@@ -20,7 +20,10 @@ impl Watch<'static> {
     #[must_use]
     pub fn nobody() -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Self { progress: &|_| {}, cancelled: &NEVER }
+        Self {
+            progress: &|_| {},
+            cancelled: &NEVER,
+        }
     }
 }
 

@@ -53,7 +53,11 @@ pub fn make_bom(
 ) -> Result<Vec<u8>, BomError> {
     let root = crate::model::root_digest(files);
     let from_weights = headers.iter().find_map(|(_, header)| header.licence.clone());
-    let licence = description.licence.clone().or(from_weights).filter(|text| !text.trim().is_empty());
+    let licence = description
+        .licence
+        .clone()
+        .or(from_weights)
+        .filter(|text| !text.trim().is_empty());
     let licence = licence.ok_or(BomError::Licence)?;
     let time = OffsetDateTime::from_unix_timestamp(now).map_err(|_| BomError::Time(now))?;
     let time = time.format(&Rfc3339).map_err(|_| BomError::Time(now))?;
@@ -93,15 +97,17 @@ fn serial(root: Sha256Digest, name: &str) -> String {
         }
     }
     let part = |from: usize, count: usize| hex.iter().skip(from).take(count).collect::<String>();
-    format!("urn:uuid:{}-{}-{}-{}-{}", part(0, 8), part(8, 4), part(12, 4), part(16, 4), part(20, 12))
+    format!(
+        "urn:uuid:{}-{}-{}-{}-{}",
+        part(0, 8),
+        part(8, 4),
+        part(12, 4),
+        part(16, 4),
+        part(20, 12)
+    )
 }
 
-fn model(
-    description: &BomDescription,
-    root: Sha256Digest,
-    licence: &str,
-    headers: &[(String, ModelHeader)],
-) -> Value {
+fn model(description: &BomDescription, root: Sha256Digest, licence: &str, headers: &[(String, ModelHeader)]) -> Value {
     let mut model = Map::new();
     let mut put = |key: &str, value: Value| drop(model.insert(key.to_owned(), value));
     put("type", json!("machine-learning-model"));
@@ -133,9 +139,12 @@ fn model(
 /// CycloneDX takes an SPDX expression, of which one identifier is the shortest, or a free name.
 fn licences(licence: &str) -> Value {
     let spdx = licence.split_whitespace().all(|word| {
-        word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-+()".contains(&byte))
+        word.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-+()".contains(&byte))
     });
-    let operators = licence.split_whitespace().any(|word| matches!(word, "AND" | "OR" | "WITH"));
+    let operators = licence
+        .split_whitespace()
+        .any(|word| matches!(word, "AND" | "OR" | "WITH"));
     if spdx && (operators || !licence.contains(' ')) {
         json!([{ "expression": licence }])
     } else {

@@ -66,7 +66,9 @@ fn root_params(name: &str, validity: Validity) -> Result<CertificateParams, Issu
 /// # Errors
 /// [`IssueError`].
 pub fn signer_root(name: &str, key: &SigningKey, validity: Validity) -> Result<Certificate, IssueError> {
-    let certificate = root_params(name, validity)?.self_signed(&pair(key)?).map_err(IssueError::Build)?;
+    let certificate = root_params(name, validity)?
+        .self_signed(&pair(key)?)
+        .map_err(IssueError::Build)?;
     Certificate::from_der(certificate.der()).map_err(IssueError::Read)
 }
 

@@ -83,7 +83,10 @@ pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     read.map_err(FileError::read(path))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > limit {
         let source = io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes"));
-        return Err(FileError::Read { path: path.to_owned(), source });
+        return Err(FileError::Read {
+            path: path.to_owned(),
+            source,
+        });
     }
     Ok(bytes)
 }
@@ -103,7 +106,10 @@ pub fn read_signing_key(path: &Path) -> Result<SigningKey, FileError> {
         return Err(FileError::Permissions { path: path.to_owned() });
     }
     let text = read_text(path)?;
-    SigningKey::from_pkcs8_pem(&text).map_err(|source| FileError::PrivateKey { path: path.to_owned(), source })
+    SigningKey::from_pkcs8_pem(&text).map_err(|source| FileError::PrivateKey {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Reads a public key (SubjectPublicKeyInfo PEM).
@@ -112,7 +118,10 @@ pub fn read_signing_key(path: &Path) -> Result<SigningKey, FileError> {
 /// [`FileError`].
 pub fn read_public_key(path: &Path) -> Result<PublicKey, FileError> {
     let text = read_text(path)?;
-    PublicKey::from_spki_pem(&text).map_err(|source| FileError::PublicKey { path: path.to_owned(), source })
+    PublicKey::from_spki_pem(&text).map_err(|source| FileError::PublicKey {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Writes a new private key with mode 0600, and its public half beside it as `<stem>.pub.pem`. Never overwrites.
@@ -120,7 +129,10 @@ pub fn read_public_key(path: &Path) -> Result<PublicKey, FileError> {
 /// # Errors
 /// [`FileError`].
 pub fn write_new_key(path: &Path, key: &SigningKey) -> Result<(), FileError> {
-    let pem = key.to_pkcs8_pem().map_err(|source| FileError::PrivateKey { path: path.to_owned(), source })?;
+    let pem = key.to_pkcs8_pem().map_err(|source| FileError::PrivateKey {
+        path: path.to_owned(),
+        source,
+    })?;
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = file.and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()));
     written.map_err(FileError::write(path))?;
@@ -135,7 +147,10 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut name = std::ffi::OsString::from(".partial-");
     name.push(path.file_name().unwrap_or_default());
     let partial = path.with_file_name(name);
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::create(&partial)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&partial, path))

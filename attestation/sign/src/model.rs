@@ -114,14 +114,20 @@ pub fn sign_model(
 
 fn envelope(payload: &[u8], signer: ModelSigner<'_>) -> Result<Vec<u8>, ModelSignError> {
     let (key, material) = match signer {
-        ModelSigner::Key(key) => (key, json!({ "publicKey": { "hint": key_hint(key.public()) }, "tlogEntries": [] })),
+        ModelSigner::Key(key) => (
+            key,
+            json!({ "publicKey": { "hint": key_hint(key.public()) }, "tlogEntries": [] }),
+        ),
         ModelSigner::Certificate { key, chain } => {
             if chain.first().map(|leaf| leaf.public_key().fingerprint()) != Some(key.public().fingerprint()) {
                 return Err(ModelSignError::CertificateKey);
             }
             let raw = |one: &Certificate| json!({ "rawBytes": STANDARD.encode(one.der()) });
             let chain: Vec<_> = chain.iter().map(raw).collect();
-            (key, json!({ "x509CertificateChain": { "certificates": chain }, "tlogEntries": [] }))
+            (
+                key,
+                json!({ "x509CertificateChain": { "certificates": chain }, "tlogEntries": [] }),
+            )
         }
     };
     if !matches!(key.public().kind(), KeyKind::P256 | KeyKind::P384 | KeyKind::P521) {

@@ -125,17 +125,29 @@ impl Publisher {
     /// [`RepositoryError::NotPublisher`] or [`RepositoryError::Busy`].
     pub fn open(folder: &Path) -> Result<Self, RepositoryError> {
         if !folder.join("metadata/1.root.json").is_file() {
-            return Err(RepositoryError::NotPublisher { path: folder.to_owned() });
+            return Err(RepositoryError::NotPublisher {
+                path: folder.to_owned(),
+            });
         }
         Self::lock(folder)
     }
 
     fn lock(folder: &Path) -> Result<Self, RepositoryError> {
         let path = folder.join("lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(FileError::write(&path))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(FileError::write(&path))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
-            Err(_) => Err(RepositoryError::Busy { path: folder.to_owned() }),
+            Ok(()) => Ok(Self {
+                folder: folder.to_owned(),
+                _lock: lock,
+            }),
+            Err(_) => Err(RepositoryError::Busy {
+                path: folder.to_owned(),
+            }),
         }
     }
 
@@ -160,7 +172,10 @@ impl Publisher {
         let mut newest = 0;
         for entry in fs::read_dir(&folder).map_err(FileError::read(&folder))? {
             let name = entry.map_err(FileError::read(&folder))?.file_name();
-            let version = name.to_str().and_then(|name| name.strip_suffix(&ending)).and_then(|text| text.parse().ok());
+            let version = name
+                .to_str()
+                .and_then(|name| name.strip_suffix(&ending))
+                .and_then(|text| text.parse().ok());
             newest = newest.max(version.unwrap_or(0));
         }
         Ok(newest)
@@ -172,7 +187,10 @@ impl Publisher {
     /// [`RepositoryError::File`].
     pub fn root(&self) -> Result<(u64, Vec<u8>), RepositoryError> {
         let version = self.newest("root")?;
-        Ok((version, read_bounded(&self.metadata(&format!("{version}.root.json")), MAX_DOCUMENT)?))
+        Ok((
+            version,
+            read_bounded(&self.metadata(&format!("{version}.root.json")), MAX_DOCUMENT)?,
+        ))
     }
 
     /// All keys of a role that are in the folder, in the order of their names.
@@ -182,13 +200,19 @@ impl Publisher {
         for entry in fs::read_dir(&folder).map_err(FileError::read(&folder))? {
             let path = entry.map_err(FileError::read(&folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let number = name.strip_prefix(role).and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.strip_suffix(".pem"));
+            let number = name
+                .strip_prefix(role)
+                .and_then(|rest| rest.strip_prefix('-'))
+                .and_then(|rest| rest.strip_suffix(".pem"));
             if number.is_some_and(|number| number.parse::<u32>().is_ok()) {
                 paths.push(path);
             }
         }
         paths.sort();
-        paths.iter().map(|path| read_signing_key(path).map_err(RepositoryError::from)).collect()
+        paths
+            .iter()
+            .map(|path| read_signing_key(path).map_err(RepositoryError::from))
+            .collect()
     }
 
     /// The bytes of a published target.
@@ -204,25 +228,40 @@ impl Publisher {
         let snapshot = self.newest("snapshot")?;
         let bytes = read_bounded(&self.metadata(&format!("{snapshot}.snapshot.json")), MAX_DOCUMENT)?;
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(RepositoryError::Json)?;
-        let version = value.pointer("/signed/meta/targets.json/version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let version = value
+            .pointer("/signed/meta/targets.json/version")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(0);
         let bytes = read_bounded(&self.metadata(&format!("{version}.targets.json")), MAX_DOCUMENT)?;
         let targets = unverified_targets(&bytes).map_err(RepositoryError::Metadata)?;
         let mut releases = BTreeMap::new();
         for (name, info) in targets.iter().filter(|(name, _)| name.ends_with("/release.json")) {
-            let descriptor = ReleaseDescriptor::parse(&self.target_bytes(name, info)?).map_err(RepositoryError::Refused)?;
+            let descriptor =
+                ReleaseDescriptor::parse(&self.target_bytes(name, info)?).map_err(RepositoryError::Refused)?;
             releases.insert(name.clone(), descriptor);
         }
         let revocations = match targets.get(REVOCATIONS_NAME) {
-            Some(info) => RevocationList::parse(&self.target_bytes(REVOCATIONS_NAME, info)?).map_err(RepositoryError::Refused)?,
+            Some(info) => {
+                RevocationList::parse(&self.target_bytes(REVOCATIONS_NAME, info)?).map_err(RepositoryError::Refused)?
+            }
             None => RevocationList::empty(0),
         };
-        Ok(Published { snapshot, version, targets, revocations, releases })
+        Ok(Published {
+            snapshot,
+            version,
+            targets,
+            revocations,
+            releases,
+        })
     }
 
     /// Writes a target whose bytes are at hand.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<TargetInfo, RepositoryError> {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let info = TargetInfo { length, sha256: freehold_trust::digest::sha256(bytes) };
+        let info = TargetInfo {
+            length,
+            sha256: freehold_trust::digest::sha256(bytes),
+        };
         let path = self.target_path(name, &info);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(FileError::write(parent))?;
@@ -232,14 +271,25 @@ impl Publisher {
     }
 
     /// Signs and writes targets, then the snapshot that makes them current. Answers the snapshot's version.
-    fn commit(&self, targets: &BTreeMap<String, TargetInfo>, expiry: &Expiry, now: i64) -> Result<u64, RepositoryError> {
+    fn commit(
+        &self,
+        targets: &BTreeMap<String, TargetInfo>,
+        expiry: &Expiry,
+        now: i64,
+    ) -> Result<u64, RepositoryError> {
         let sign = |role: &'static str, unsigned: freehold_verify::release::UnsignedMetadata| {
             let keys = self.keys(role)?;
             let threshold = self.threshold(role)?;
             if keys.len() < threshold {
-                return Err(RepositoryError::Keys { role, threshold, found: keys.len() });
+                return Err(RepositoryError::Keys {
+                    role,
+                    threshold,
+                    found: keys.len(),
+                });
             }
-            unsigned.sign(&keys.iter().collect::<Vec<_>>()).map_err(RepositoryError::Metadata)
+            unsigned
+                .sign(&keys.iter().collect::<Vec<_>>())
+                .map_err(RepositoryError::Metadata)
         };
         let version = self.newest("targets")?.saturating_add(1);
         let until = now.saturating_add(expiry.targets);
@@ -259,8 +309,12 @@ impl Publisher {
         let (_, root) = self.root()?;
         metadata_version(&root).map_err(RepositoryError::Metadata)?;
         let value: serde_json::Value = serde_json::from_slice(&root).map_err(RepositoryError::Json)?;
-        let threshold = value.pointer(&format!("/signed/roles/{role}/threshold")).and_then(serde_json::Value::as_u64);
-        Ok(threshold.and_then(|threshold| usize::try_from(threshold).ok()).unwrap_or(1))
+        let threshold = value
+            .pointer(&format!("/signed/roles/{role}/threshold"))
+            .and_then(serde_json::Value::as_u64);
+        Ok(threshold
+            .and_then(|threshold| usize::try_from(threshold).ok())
+            .unwrap_or(1))
     }
 }
 

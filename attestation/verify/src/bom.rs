@@ -49,7 +49,12 @@ pub enum BomRejection {
 
 impl BomRejection {
     /// Every code of this enum.
-    pub const CODES: &[&str] = &["model.bom_missing", "model.bom_malformed", "model.bom_mismatch", "model.bom_licence"];
+    pub const CODES: &[&str] = &[
+        "model.bom_missing",
+        "model.bom_malformed",
+        "model.bom_mismatch",
+        "model.bom_licence",
+    ];
 }
 
 impl Refusal for BomRejection {
@@ -171,7 +176,9 @@ impl ComponentJson {
     fn sha256(&self) -> Result<Option<Sha256Digest>, BomRejection> {
         let mut digests = self.hashes.iter().filter(|hash| hash.alg == "SHA-256");
         let Some(hash) = digests.next() else { return Ok(None) };
-        let fault = |detail: &str| BomRejection::Malformed { detail: format!("{detail} of `{}`", shown(&self.name)) };
+        let fault = |detail: &str| BomRejection::Malformed {
+            detail: format!("{detail} of `{}`", shown(&self.name)),
+        };
         if digests.next().is_some() {
             return Err(fault("two sha-256 digests"));
         }
@@ -202,7 +209,11 @@ pub fn verify_bom(
     }
     let found = model.sha256()?;
     if found != Some(manifest.root) {
-        return Err(BomRejection::Mismatch { what: "model".to_owned(), expected: Some(manifest.root), found });
+        return Err(BomRejection::Mismatch {
+            what: "model".to_owned(),
+            expected: Some(manifest.root),
+            found,
+        });
     }
     compare_files(&bom.components, manifest)?;
     let licences: Vec<String> = model.licenses.iter().filter_map(licence).take(MAX_LISTED).collect();
@@ -210,37 +221,62 @@ pub fn verify_bom(
         return Err(BomRejection::Licence);
     }
     let ancestors = model.pedigree.map(|pedigree| pedigree.ancestors).unwrap_or_default();
-    let datasets = model.card.and_then(|card| card.parameters).map(|parameters| parameters.datasets).unwrap_or_default();
+    let datasets = model
+        .card
+        .and_then(|card| card.parameters)
+        .map(|parameters| parameters.datasets)
+        .unwrap_or_default();
     Ok(Verified::seal(ModelBom {
         name: model.name,
         version: model.version,
         description: model.description,
         licences,
         base_models: ancestors.into_iter().map(|one| one.name).take(MAX_LISTED).collect(),
-        datasets: datasets.into_iter().filter_map(|one| one.name).take(MAX_LISTED).collect(),
+        datasets: datasets
+            .into_iter()
+            .filter_map(|one| one.name)
+            .take(MAX_LISTED)
+            .collect(),
     }))
 }
 
 fn licence(entry: &LicenceJson) -> Option<String> {
-    let named = entry.license.as_ref().and_then(|licence| licence.id.clone().or_else(|| licence.name.clone()));
-    entry.expression.clone().or(named).filter(|text| !text.trim().is_empty())
+    let named = entry
+        .license
+        .as_ref()
+        .and_then(|licence| licence.id.clone().or_else(|| licence.name.clone()));
+    entry
+        .expression
+        .clone()
+        .or(named)
+        .filter(|text| !text.trim().is_empty())
 }
 
 fn compare_files(components: &[ComponentJson], manifest: &Verified<ModelManifest>) -> Result<(), BomRejection> {
     let mut listed = BTreeMap::new();
     for component in components.iter().filter(|component| component.kind == "file") {
         if listed.insert(component.name.as_str(), component.sha256()?).is_some() {
-            return Err(BomRejection::Malformed { detail: format!("`{}` twice", shown(&component.name)) });
+            return Err(BomRejection::Malformed {
+                detail: format!("`{}` twice", shown(&component.name)),
+            });
         }
     }
     for file in &manifest.files {
         let found = listed.remove(file.path.as_str()).flatten();
         if found != Some(file.sha256) {
-            return Err(BomRejection::Mismatch { what: shown(&file.path), expected: Some(file.sha256), found });
+            return Err(BomRejection::Mismatch {
+                what: shown(&file.path),
+                expected: Some(file.sha256),
+                found,
+            });
         }
     }
     match listed.into_iter().next() {
-        Some((path, found)) => Err(BomRejection::Mismatch { what: shown(path), expected: None, found }),
+        Some((path, found)) => Err(BomRejection::Mismatch {
+            what: shown(path),
+            expected: None,
+            found,
+        }),
         None => Ok(()),
     }
 }

@@ -38,10 +38,12 @@ fn open<T: DeserializeOwned>(bytes: &[u8], kind: &str, key: &PublicKey) -> Resul
     if envelope.signatures.len() != 1 {
         return Err(malformed(format!("{} signatures", envelope.signatures.len())));
     }
-    let payload = envelope.verify(kind, std::slice::from_ref(key), 1).map_err(|fault| match fault {
-        DsseRejection::Threshold { .. } => AssignmentRejection::Signature,
-        other => malformed(other.to_string()),
-    })?;
+    let payload = envelope
+        .verify(kind, std::slice::from_ref(key), 1)
+        .map_err(|fault| match fault {
+            DsseRejection::Threshold { .. } => AssignmentRejection::Signature,
+            other => malformed(other.to_string()),
+        })?;
     let value = json::parse(&payload, MAX_DOCUMENT).map_err(|fault| malformed(fault.to_string()))?;
     let version = value.get("v").and_then(serde_json::Value::as_u64);
     if version != Some(u64::from(DOCUMENT_VERSION)) {

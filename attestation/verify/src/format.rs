@@ -4,8 +4,8 @@
 //! tensors outside the file. Reads a bounded prefix only. Invariant: what passes was parsed with every length checked; it
 //! does not mean that the model is good, only that a loader meets no surprise in the header.
 
-mod gguf;
 mod ggml;
+mod gguf;
 mod safetensors;
 
 use serde::Serialize;
@@ -18,8 +18,8 @@ pub const MAX_HEADER: usize = 64 * 1024 * 1024;
 
 /// Endings of files that carry code, or that loaders unpickle.
 const REFUSED_ENDINGS: &[&str] = &[
-    "bin", "ckpt", "dll", "dylib", "exe", "h5", "hdf5", "jar", "joblib", "keras", "npy", "npz", "pickle", "pkl", "pt", "pth",
-    "py", "pyc", "sh", "so", "t7", "zip", "tar", "gz",
+    "bin", "ckpt", "dll", "dylib", "exe", "h5", "hdf5", "jar", "joblib", "keras", "npy", "npz", "pickle", "pkl", "pt",
+    "pth", "py", "pyc", "sh", "so", "t7", "zip", "tar", "gz",
 ];
 /// How such files begin, whatever they are called.
 const REFUSED_BEGINNINGS: &[(&[u8], &str)] = &[
@@ -122,7 +122,10 @@ impl Fault {
 /// # Errors
 /// [`FormatRejection`].
 pub fn gate(path: &str, prefix: &[u8], length: u64) -> Result<Gate, FormatRejection> {
-    let refuse = |detail: String| FormatRejection { path: shown(path), detail: shown(&detail) };
+    let refuse = |detail: String| FormatRejection {
+        path: shown(path),
+        detail: shown(&detail),
+    };
     let file = path.rsplit('/').next().unwrap_or(path).to_ascii_lowercase();
     let ending = file.rsplit_once('.').map_or("", |(_, ending)| ending);
     let header = match ending {
@@ -130,7 +133,9 @@ pub fn gate(path: &str, prefix: &[u8], length: u64) -> Result<Gate, FormatReject
         "safetensors" => safetensors::header(prefix, length),
         _ => {
             if REFUSED_ENDINGS.contains(&ending) {
-                return Err(refuse(format!("files that end in `.{ending}` carry code or are unpickled")));
+                return Err(refuse(format!(
+                    "files that end in `.{ending}` carry code or are unpickled"
+                )));
             }
             if let Some(what) = beginning(prefix) {
                 return Err(refuse(format!("it is {what}")));
@@ -146,16 +151,24 @@ pub fn gate(path: &str, prefix: &[u8], length: u64) -> Result<Gate, FormatReject
             None => Err(refuse(detail)),
         },
         Err(Fault::Short) if whole => Err(refuse("the header is cut off".to_owned())),
-        Err(Fault::Short) if prefix.len() >= MAX_HEADER => Err(refuse(format!("its header is longer than {MAX_HEADER} bytes"))),
+        Err(Fault::Short) if prefix.len() >= MAX_HEADER => {
+            Err(refuse(format!("its header is longer than {MAX_HEADER} bytes")))
+        }
         Err(Fault::Short) => Ok(Gate::NeedMore),
     }
 }
 
 fn beginning(prefix: &[u8]) -> Option<&'static str> {
-    REFUSED_BEGINNINGS.iter().find(|(start, _)| prefix.starts_with(start)).map(|(_, what)| *what)
+    REFUSED_BEGINNINGS
+        .iter()
+        .find(|(start, _)| prefix.starts_with(start))
+        .map(|(_, what)| *what)
 }
 
 /// The type that most elements have.
 fn dominant(counts: &std::collections::BTreeMap<&'static str, u64>) -> Option<String> {
-    counts.iter().max_by_key(|(_, count)| **count).map(|(name, _)| (*name).to_owned())
+    counts
+        .iter()
+        .max_by_key(|(_, count)| **count)
+        .map(|(name, _)| (*name).to_owned())
 }

@@ -48,7 +48,9 @@ impl<'de> Visitor<'de> for Strict {
         Ok(Value::Number(value.into()))
     }
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("number out of range"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("number out of range"))
     }
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         Ok(Value::String(value.to_owned()))
@@ -67,7 +69,10 @@ impl<'de> Visitor<'de> for Strict {
         let mut out = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if out.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("duplicate key `{}`", crate::text::shown(&key))));
+                return Err(A::Error::custom(format_args!(
+                    "duplicate key `{}`",
+                    crate::text::shown(&key)
+                )));
             }
             let value = entries.next_value_seed(Strict)?;
             out.insert(key, value);
@@ -82,7 +87,9 @@ pub(crate) fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonFault> {
         return Err(JsonFault::TooLong { limit });
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict.deserialize(&mut reader).map_err(|error| JsonFault::Form(error.to_string()))?;
+    let value = Strict
+        .deserialize(&mut reader)
+        .map_err(|error| JsonFault::Form(error.to_string()))?;
     reader.end().map_err(|error| JsonFault::Form(error.to_string()))?;
     Ok(value)
 }
@@ -99,7 +106,10 @@ mod tests {
     #[test]
     fn duplicate_keys_are_refused_at_any_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"x":[{"b":1,"b":2}]}"#, r#"{"a":1,"\u0061":2}"#] {
-            assert!(matches!(parse(text.as_bytes(), 1000), Err(JsonFault::Form(_))), "{text}");
+            assert!(
+                matches!(parse(text.as_bytes(), 1000), Err(JsonFault::Form(_))),
+                "{text}"
+            );
         }
     }
 

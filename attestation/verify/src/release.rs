@@ -14,7 +14,9 @@ mod select;
 mod target;
 
 pub use chunk::ChunkCheck;
-pub use descriptor::{CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, chunk_count};
+pub use descriptor::{
+    CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, chunk_count,
+};
 pub use metadata::{
     MetadataError, RoleSigners, RootDescription, UnsignedMetadata, metadata_version, root_metadata, sign_timestamp,
     snapshot_metadata, targets_metadata, unverified_expiry, unverified_targets,

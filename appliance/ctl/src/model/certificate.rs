@@ -35,13 +35,23 @@ fn fresh() -> Result<SigningKey, Fault> {
 
 impl NewCertificate {
     pub fn run(self, setting: &Setting) -> Result<(), Fault> {
-        let write = |source| FileError::Write { path: self.dir.clone(), source };
+        let write = |source| FileError::Write {
+            path: self.dir.clone(),
+            source,
+        };
         fs::create_dir_all(&self.dir).map_err(write)?;
         let (root_key, key) = (fresh()?, fresh()?);
         // An hour back: clocks differ.
         let from = now().saturating_sub(3600);
-        let until = |days: i64| Validity { from, until: from.saturating_add(days.saturating_mul(DAY)) };
-        let built = signer_root(&format!("{} root", self.name), &root_key, until(self.days.saturating_mul(10)));
+        let until = |days: i64| Validity {
+            from,
+            until: from.saturating_add(days.saturating_mul(DAY)),
+        };
+        let built = signer_root(
+            &format!("{} root", self.name),
+            &root_key,
+            until(self.days.saturating_mul(10)),
+        );
         let root = built.map_err(|error| unknown(&error, ""))?;
         let leaf = signer_leaf(&root, &root_key, &self.name, &key, until(self.days));
         let leaf = leaf.map_err(|error| unknown(&error, ""))?;
@@ -50,9 +60,16 @@ impl NewCertificate {
         write_atomic(&self.dir.join("root.pem"), to_pem(&root).as_bytes())?;
         write_atomic(&self.dir.join("signer.pem"), to_pem(&leaf).as_bytes())?;
         if setting.json {
-            println!("{}", json!({ "root": root.fingerprint(), "signer": leaf.public_key().fingerprint() }));
+            println!(
+                "{}",
+                json!({ "root": root.fingerprint(), "signer": leaf.public_key().fingerprint() })
+            );
         } else {
-            println!("root   {}\nsigner {}", root.fingerprint(), leaf.public_key().fingerprint());
+            println!(
+                "root   {}\nsigner {}",
+                root.fingerprint(),
+                leaf.public_key().fingerprint()
+            );
             println!("keep root-key.pem away from everyday machines; verifiers need root.pem only");
         }
         Ok(())
@@ -64,9 +81,16 @@ pub fn new_key(file: &Path, setting: &Setting) -> Result<(), Fault> {
     write_new_key(file, &key)?;
     let (public, fingerprint) = (file.with_extension("pub.pem"), key.public().fingerprint());
     if setting.json {
-        println!("{}", json!({ "key": file, "public": public, "fingerprint": fingerprint }));
+        println!(
+            "{}",
+            json!({ "key": file, "public": public, "fingerprint": fingerprint })
+        );
     } else {
-        println!("key         {} (keep it)\npublic      {}\nfingerprint {fingerprint}", file.display(), public.display());
+        println!(
+            "key         {} (keep it)\npublic      {}\nfingerprint {fingerprint}",
+            file.display(),
+            public.display()
+        );
     }
     Ok(())
 }

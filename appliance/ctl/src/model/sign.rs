@@ -46,13 +46,20 @@ pub struct Sign {
 
 /// The name of a file right in `dir`, when `path` is one.
 fn inside(dir: &Path, path: &Path) -> Result<Option<String>, Fault> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (Ok(parent), Ok(dir)) = (parent.canonicalize(), dir.canonicalize()) else { return Ok(None) };
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let (Ok(parent), Ok(dir)) = (parent.canonicalize(), dir.canonicalize()) else {
+        return Ok(None);
+    };
     if !parent.starts_with(&dir) {
         return Ok(None);
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let ending = [".sig", ".sigstore", ".sigstore.json", ".bundle.json"].iter().any(|ending| name.ends_with(ending));
+    let ending = [".sig", ".sigstore", ".sigstore.json", ".bundle.json"]
+        .iter()
+        .any(|ending| name.ends_with(ending));
     if parent == dir && ending {
         return Ok(Some(name.to_owned()));
     }
@@ -79,10 +86,15 @@ impl Sign {
             && inside(&self.dir, path).is_ok_and(|name| name.is_some())
         {
             let hint = "write the bill beside the folder: what lies in the folder is signed or refused";
-            return Err(Fault::could_not_tell(format!("`{}` lies within the model's folder", path.display()), hint));
+            return Err(Fault::could_not_tell(
+                format!("`{}` lies within the model's folder", path.display()),
+                hint,
+            ));
         }
         let ignored: Vec<String> = inside(&self.dir, &bundle)?.into_iter().collect();
-        let files = with_progress(&self.dir, &ignored, setting, |watch| hash_folder(&self.dir, &ignored, watch))?;
+        let files = with_progress(&self.dir, &ignored, setting, |watch| {
+            hash_folder(&self.dir, &ignored, watch)
+        })?;
         // What no box would load is not signed.
         let headers = headers(&self.dir, &files)?;
         let list = plain(&files);
@@ -91,18 +103,23 @@ impl Sign {
             chain => ModelSigner::Certificate { key: &key, chain },
         };
         let signed = sign_model(&folder_name(&self.dir)?, &list, &ignored, signer);
-        let signed = signed.map_err(|error| unknown(&error, "a signing key can be made with `freehold model new-key`"))?;
+        let signed =
+            signed.map_err(|error| unknown(&error, "a signing key can be made with `freehold model new-key`"))?;
         if let Some(path) = &bom {
             write_bom(&self.dir, &self.options, &files, &headers, path)?;
         }
         write_atomic(&bundle, &signed)?;
         let (root, fingerprint) = (root_digest(&list), key.public().fingerprint());
         if setting.json {
-            let said = json!({ "root": root, "bundle": bundle, "bom": bom, "signer": fingerprint, "files": files.len() });
+            let said =
+                json!({ "root": root, "bundle": bundle, "bom": bom, "signer": fingerprint, "files": files.len() });
             println!("{said}");
         } else {
             println!("signed    {} files, root digest {root}", files.len());
-            println!("by        {fingerprint}{}", if chain.is_empty() { "" } else { " (with certificate)" });
+            println!(
+                "by        {fingerprint}{}",
+                if chain.is_empty() { "" } else { " (with certificate)" }
+            );
             println!("signature {}", bundle.display());
             if let Some(path) = bom {
                 println!("bill      {}", path.display());
@@ -124,7 +141,12 @@ impl Sign {
 /// All certificates of a PEM file; none is a fault.
 pub fn read_certificates(path: &Path) -> Result<Vec<Certificate>, Fault> {
     let bytes = read_bounded(path, MAX_PEM)?;
-    let fault = |detail: String| Fault::could_not_tell(format!("`{}`: {detail}", path.display()), "a PEM file `CERTIFICATE` is needed");
+    let fault = |detail: String| {
+        Fault::could_not_tell(
+            format!("`{}`: {detail}", path.display()),
+            "a PEM file `CERTIFICATE` is needed",
+        )
+    };
     let text = String::from_utf8(bytes).map_err(|_| fault("not text".to_owned()))?;
     let found = Certificate::all_from_pem(&text).map_err(|error| fault(error.to_string()))?;
     if found.is_empty() {

@@ -42,7 +42,10 @@ pub struct SignerOptions {
 
 impl SignerOptions {
     pub fn trust(&self) -> Result<SignerTrust, Fault> {
-        let mut trust = SignerTrust { tolerated_ignores: self.tolerate_ignored.clone(), ..SignerTrust::default() };
+        let mut trust = SignerTrust {
+            tolerated_ignores: self.tolerate_ignored.clone(),
+            ..SignerTrust::default()
+        };
         for path in &self.key {
             trust.keys.push(read_public_key(path)?);
         }
@@ -51,7 +54,10 @@ impl SignerOptions {
         }
         if let (Some(path), Some(identity), Some(issuer)) = (&self.trusted_root, &self.identity, &self.issuer) {
             let bytes = read_bounded(path, 1024 * 1024)?;
-            let signer = KeylessIdentity { identity: identity.clone(), issuer: issuer.clone() };
+            let signer = KeylessIdentity {
+                identity: identity.clone(),
+                issuer: issuer.clone(),
+            };
             trust.keyless = Some(KeylessTrust::new(&bytes, vec![signer]).map_err(refused)?);
         }
         Ok(trust)
@@ -89,9 +95,15 @@ pub fn verified_folder(
 ) -> Result<VerifiedFolder, Fault> {
     let bundle = read_bounded(bundle, u64::try_from(MAX_BUNDLE).unwrap_or(u64::MAX))?;
     let manifest = verify_bundle(&bundle, trust, now()).map_err(refused)?;
-    let files = with_progress(dir, &manifest.ignored, setting, |watch| check_folder(dir, &manifest, watch))?;
+    let files = with_progress(dir, &manifest.ignored, setting, |watch| {
+        check_folder(dir, &manifest, watch)
+    })?;
     gate_files(dir, &files)?;
-    Ok(VerifiedFolder { bundle, manifest, files })
+    Ok(VerifiedFolder {
+        bundle,
+        manifest,
+        files,
+    })
 }
 
 impl Verify {
@@ -129,11 +141,19 @@ impl Verify {
             println!("{said}");
         } else {
             let total = verified.files.total;
-            println!("verified  {} ({} files, {total} bytes)", visible(&manifest.name), verified.files.files.len());
+            println!(
+                "verified  {} ({} files, {total} bytes)",
+                visible(&manifest.name),
+                verified.files.files.len()
+            );
             println!("root      {}", manifest.root);
             println!("signer    {}", signer(&manifest.signer));
             if let Some(bom) = bom {
-                println!("bill      {}, licence {}", visible(&bom.name), visible(&bom.licences.join(", ")));
+                println!(
+                    "bill      {}, licence {}",
+                    visible(&bom.name),
+                    visible(&bom.licences.join(", "))
+                );
             }
         }
         Ok(())
@@ -143,7 +163,9 @@ impl Verify {
 fn signer(signer: &Signer) -> String {
     match signer {
         Signer::Key { fingerprint } => format!("key {fingerprint}"),
-        Signer::Certificate { subject, fingerprint, .. } => format!("{} (key {fingerprint})", visible(subject)),
+        Signer::Certificate {
+            subject, fingerprint, ..
+        } => format!("{} (key {fingerprint})", visible(subject)),
         Signer::Keyless { identity, issuer } => format!("{}, says {}", visible(identity), visible(issuer)),
     }
 }

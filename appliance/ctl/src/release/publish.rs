@@ -103,7 +103,9 @@ impl Publish {
     ) -> Result<PublishedRelease, Fault> {
         let mut trust = self.signer.trust()?;
         if trust.keys.is_empty() && trust.roots.is_empty() && trust.keyless.is_none() {
-            trust.keys.push(read_public_key(&self.dir.join("keys/model-1.pub.pem"))?);
+            trust
+                .keys
+                .push(read_public_key(&self.dir.join("keys/model-1.pub.pem"))?);
         }
         let path = |given: &Option<PathBuf>, ending: &str| match given {
             Some(path) => Ok(path.clone()),
@@ -142,7 +144,12 @@ impl Publish {
             Some(Kind::Engine) => ReleaseKind::Engine,
             Some(Kind::Policy) => ReleaseKind::Policy,
             Some(Kind::Os) => ReleaseKind::Os,
-            None => return Err(Fault::could_not_tell("no kind was given", "say it with --kind engine, policy or os")),
+            None => {
+                return Err(Fault::could_not_tell(
+                    "no kind was given",
+                    "say it with --kind engine, policy or os",
+                ));
+            }
         };
         let mut files = Vec::new();
         for path in &self.file {

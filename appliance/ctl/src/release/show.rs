@@ -15,7 +15,9 @@ use crate::arguments::Setting;
 use crate::model::unknown;
 
 fn date(seconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(seconds).ok().and_then(|time| time.format(&Rfc3339).ok());
+    let time = OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok());
     time.unwrap_or_else(|| seconds.to_string())
 }
 
@@ -55,7 +57,10 @@ pub fn run(dir: &Path, setting: &Setting) -> Result<(), Fault> {
     for (target, release) in &published.releases {
         println!("{target}  counter {}", release.counter);
         if let Some(root) = release.root {
-            println!("    model {root}, licence {}", release.licence.as_deref().unwrap_or("not stated"));
+            println!(
+                "    model {root}, licence {}",
+                release.licence.as_deref().unwrap_or("not stated")
+            );
         }
     }
     let list = &published.revocations;

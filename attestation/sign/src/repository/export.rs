@@ -20,10 +20,17 @@ use crate::files::FileError;
 pub fn export(publisher: &Publisher, destination: &Path) -> Result<u64, RepositoryError> {
     let published = publisher.published()?;
     if destination.exists() && !destination.join("metadata/1.root.json").is_file() {
-        let empty = fs::read_dir(destination).map_err(FileError::read(destination))?.next().is_none();
+        let empty = fs::read_dir(destination)
+            .map_err(FileError::read(destination))?
+            .next()
+            .is_none();
         if !empty {
             let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "it holds something else");
-            return Err(FileError::Write { path: destination.to_owned(), source }.into());
+            return Err(FileError::Write {
+                path: destination.to_owned(),
+                source,
+            }
+            .into());
         }
     }
     let fresh = beside(destination);
@@ -41,7 +48,10 @@ pub fn export(publisher: &Publisher, destination: &Path) -> Result<u64, Reposito
     }
     for (name, info) in &published.targets {
         let file = consistent_name(name, info.sha256);
-        let (old, new) = (destination.join("targets").join(&file), fresh.join("targets").join(&file));
+        let (old, new) = (
+            destination.join("targets").join(&file),
+            fresh.join("targets").join(&file),
+        );
         if let Some(parent) = new.parent() {
             fs::create_dir_all(parent).map_err(FileError::write(parent))?;
         }
@@ -51,7 +61,9 @@ pub fn export(publisher: &Publisher, destination: &Path) -> Result<u64, Reposito
             copy(&publisher.target_path(name, info), &new)?;
         }
     }
-    fs::File::open(&fresh).and_then(|folder| folder.sync_all()).map_err(FileError::write(&fresh))?;
+    fs::File::open(&fresh)
+        .and_then(|folder| folder.sync_all())
+        .map_err(FileError::write(&fresh))?;
     replace(&fresh, destination)?;
     Ok(published.snapshot)
 }
@@ -64,7 +76,9 @@ fn beside(destination: &Path) -> PathBuf {
 
 fn copy(from: &Path, to: &Path) -> Result<(), RepositoryError> {
     fs::copy(from, to).map_err(FileError::write(to))?;
-    fs::File::open(to).and_then(|file| file.sync_all()).map_err(FileError::write(to))?;
+    fs::File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(FileError::write(to))?;
     Ok(())
 }
 
@@ -73,8 +87,10 @@ fn replace(fresh: &Path, destination: &Path) -> Result<(), RepositoryError> {
         fs::rename(fresh, destination).map_err(FileError::write(destination))?;
         return Ok(());
     }
-    renameat_with(CWD, fresh, CWD, destination, RenameFlags::EXCHANGE)
-        .map_err(|errno| FileError::Write { path: destination.to_owned(), source: errno.into() })?;
+    renameat_with(CWD, fresh, CWD, destination, RenameFlags::EXCHANGE).map_err(|errno| FileError::Write {
+        path: destination.to_owned(),
+        source: errno.into(),
+    })?;
     // What was there before is now beside it.
     fs::remove_dir_all(fresh).map_err(FileError::write(fresh))?;
     Ok(())

@@ -10,9 +10,7 @@ use std::path::Path;
 
 use freehold_trust::key::{KeyKind, PublicKey};
 use freehold_trust::signing::SigningKey;
-use freehold_verify::release::{
-    REVOCATIONS_NAME, RevocationList, RoleSigners, RootDescription, root_metadata,
-};
+use freehold_verify::release::{REVOCATIONS_NAME, RevocationList, RoleSigners, RootDescription, root_metadata};
 
 use super::{Publisher, RepositoryError};
 use crate::files::{FileError, write_atomic, write_new_key};
@@ -33,7 +31,11 @@ pub struct Expiry {
 impl Default for Expiry {
     /// A year, 90 days, 30 days: what people renew by hand, with room for holidays.
     fn default() -> Self {
-        Self { root: 365 * DAY, targets: 90 * DAY, snapshot: 30 * DAY }
+        Self {
+            root: 365 * DAY,
+            targets: 90 * DAY,
+            snapshot: 30 * DAY,
+        }
     }
 }
 
@@ -70,7 +72,11 @@ impl InitOptions {
 }
 
 fn private_folder(path: &Path) -> Result<(), RepositoryError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(FileError::write(path))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(FileError::write(path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(FileError::write(path))?;
     Ok(())
 }
@@ -81,14 +87,20 @@ fn private_folder(path: &Path) -> Result<(), RepositoryError> {
 /// [`RepositoryError`].
 pub fn init(folder: &Path, options: &InitOptions, now: i64) -> Result<Publisher, RepositoryError> {
     if folder.join("metadata").exists() || folder.join("keys").exists() {
-        return Err(RepositoryError::Exists { path: folder.to_owned() });
+        return Err(RepositoryError::Exists {
+            path: folder.to_owned(),
+        });
     }
     for (role, keys, threshold) in [
         ("root", options.root_keys, options.root_threshold),
         ("targets", options.targets_keys, options.targets_threshold),
     ] {
         if threshold == 0 || threshold > keys || keys > 16 {
-            return Err(RepositoryError::Keys { role, threshold, found: keys });
+            return Err(RepositoryError::Keys {
+                role,
+                threshold,
+                found: keys,
+            });
         }
     }
     private_folder(folder)?;
@@ -97,20 +109,38 @@ pub fn init(folder: &Path, options: &InitOptions, now: i64) -> Result<Publisher,
         fs::create_dir_all(folder.join(name)).map_err(FileError::write(folder.join(name)))?;
     }
     let publisher = Publisher::lock(folder)?;
-    let wanted = [("root", options.root_keys), ("targets", options.targets_keys), ("snapshot", 1), ("model", 1)];
+    let wanted = [
+        ("root", options.root_keys),
+        ("targets", options.targets_keys),
+        ("snapshot", 1),
+        ("model", 1),
+    ];
     for (role, count) in wanted {
         for number in 1..=count {
             let path = folder.join("keys").join(format!("{role}-{number}.pem"));
             let key = SigningKey::generate(KeyKind::P256);
-            let key = key.map_err(|source| FileError::PrivateKey { path: path.clone(), source })?;
+            let key = key.map_err(|source| FileError::PrivateKey {
+                path: path.clone(),
+                source,
+            })?;
             write_new_key(&path, &key)?;
         }
     }
     let thresholds = (options.root_threshold, options.targets_threshold);
-    write_root(&publisher, 1, &options.timestamp, thresholds, now.saturating_add(options.expiry.root))?;
+    write_root(
+        &publisher,
+        1,
+        &options.timestamp,
+        thresholds,
+        now.saturating_add(options.expiry.root),
+    )?;
     let list = serde_json::to_vec_pretty(&RevocationList::empty(1)).map_err(RepositoryError::Json)?;
     let info = publisher.put(REVOCATIONS_NAME, &list)?;
-    publisher.commit(&BTreeMap::from([(REVOCATIONS_NAME.to_owned(), info)]), &options.expiry, now)?;
+    publisher.commit(
+        &BTreeMap::from([(REVOCATIONS_NAME.to_owned(), info)]),
+        &options.expiry,
+        now,
+    )?;
     Ok(publisher)
 }
 
@@ -139,9 +169,16 @@ fn write_root(
     (root_threshold, targets_threshold): (usize, usize),
     until: i64,
 ) -> Result<(), RepositoryError> {
-    let (root, targets, snapshot) = (publisher.keys("root")?, publisher.keys("targets")?, publisher.keys("snapshot")?);
+    let (root, targets, snapshot) = (
+        publisher.keys("root")?,
+        publisher.keys("targets")?,
+        publisher.keys("snapshot")?,
+    );
     fn signers(keys: &[SigningKey], threshold: usize) -> RoleSigners<'_> {
-        RoleSigners { keys: keys.iter().map(SigningKey::public).collect(), threshold }
+        RoleSigners {
+            keys: keys.iter().map(SigningKey::public).collect(),
+            threshold,
+        }
     }
     let description = RootDescription {
         version,
@@ -149,10 +186,15 @@ fn write_root(
         root: signers(&root, root_threshold),
         targets: signers(&targets, targets_threshold),
         snapshot: signers(&snapshot, 1),
-        timestamp: RoleSigners { keys: vec![timestamp], threshold: 1 },
+        timestamp: RoleSigners {
+            keys: vec![timestamp],
+            threshold: 1,
+        },
     };
     let unsigned = root_metadata(&description).map_err(RepositoryError::Metadata)?;
-    let file = unsigned.sign(&root.iter().collect::<Vec<_>>()).map_err(RepositoryError::Metadata)?;
+    let file = unsigned
+        .sign(&root.iter().collect::<Vec<_>>())
+        .map_err(RepositoryError::Metadata)?;
     write_atomic(&publisher.metadata(&format!("{version}.root.json")), &file)?;
     Ok(())
 }

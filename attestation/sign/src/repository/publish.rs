@@ -104,7 +104,9 @@ pub fn publish_model(
     for file in &publication.files.files {
         let copied = copy(publisher, &descriptor, &file.path, &publication.folder.join(&file.path))?;
         if copied.sha256 != file.sha256 {
-            return Err(RepositoryError::Changed { path: publication.folder.join(&file.path) });
+            return Err(RepositoryError::Changed {
+                path: publication.folder.join(&file.path),
+            });
         }
         descriptor.files.push(copied);
     }
@@ -153,12 +155,21 @@ fn next_counter(
 ) -> Result<u64, RepositoryError> {
     let published = publisher.published()?;
     if published.releases.contains_key(&descriptor.target_name()) {
-        return Err(RepositoryError::Published { target: descriptor.target_name() });
+        return Err(RepositoryError::Published {
+            target: descriptor.target_name(),
+        });
     }
-    let same = published.releases.values().filter(|one| one.kind == descriptor.kind && one.name == descriptor.name);
+    let same = published
+        .releases
+        .values()
+        .filter(|one| one.kind == descriptor.kind && one.name == descriptor.name);
     let line = format!("{}/{}", descriptor.kind.folder(), descriptor.name);
     let floor = published.revocations.floors.get(&line).copied().unwrap_or(0);
-    let last = same.map(|one| one.counter).max().unwrap_or(0).max(floor.saturating_sub(1));
+    let last = same
+        .map(|one| one.counter)
+        .max()
+        .unwrap_or(0)
+        .max(floor.saturating_sub(1));
     match asked {
         Some(found) if found <= last => Err(RepositoryError::Counter { line, last, found }),
         Some(found) => Ok(found),
@@ -193,7 +204,10 @@ fn copy(
     let mut chunk = Vec::new();
     loop {
         chunk.clear();
-        let count = (&mut from).take(CHUNK_SIZE).read_to_end(&mut chunk).map_err(FileError::read(source))?;
+        let count = (&mut from)
+            .take(CHUNK_SIZE)
+            .read_to_end(&mut chunk)
+            .map_err(FileError::read(source))?;
         if count == 0 {
             break;
         }
@@ -203,8 +217,17 @@ fn copy(
         to.write_all(&chunk).map_err(FileError::write(&incoming))?;
     }
     to.sync_all().map_err(FileError::write(&incoming))?;
-    let file = ReleaseFile { path: path.to_owned(), length, sha256: whole.finish(), chunk_size: CHUNK_SIZE, chunks };
-    let info = TargetInfo { length: file.length, sha256: file.sha256 };
+    let file = ReleaseFile {
+        path: path.to_owned(),
+        length,
+        sha256: whole.finish(),
+        chunk_size: CHUNK_SIZE,
+        chunks,
+    };
+    let info = TargetInfo {
+        length: file.length,
+        sha256: file.sha256,
+    };
     let name = descriptor.target_of(path);
     freehold_verify::release::check_target_name(&name).map_err(RepositoryError::Refused)?;
     let destination = publisher.target_path(&name, &info);
@@ -228,10 +251,18 @@ fn list(
     let info = publisher.put(&target, &bytes)?;
     let mut targets = publisher.published()?.targets;
     for file in descriptor.all_files() {
-        let info = TargetInfo { length: file.length, sha256: file.sha256 };
+        let info = TargetInfo {
+            length: file.length,
+            sha256: file.sha256,
+        };
         targets.insert(descriptor.target_of(&file.path), info);
     }
     targets.insert(target.clone(), info);
     let snapshot = publisher.commit(&targets, expiry, now)?;
-    Ok(PublishedRelease { target, info, descriptor, snapshot })
+    Ok(PublishedRelease {
+        target,
+        info,
+        descriptor,
+        snapshot,
+    })
 }

@@ -39,7 +39,11 @@ pub fn revoke(
     for (line, floor) in change.floors {
         let last = list.floors.get(&line).copied().unwrap_or(0);
         if floor < last {
-            return Err(RepositoryError::Counter { line, last, found: floor });
+            return Err(RepositoryError::Counter {
+                line,
+                last,
+                found: floor,
+            });
         }
         list.floors.insert(line, floor);
     }

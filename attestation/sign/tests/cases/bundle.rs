@@ -21,10 +21,18 @@ fn d01_our_bundles_verify_on_every_curve() {
     for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521] {
         let key = SigningKey::generate(kind).unwrap();
         let bundle = sign_model("guide", &files(), &[], ModelSigner::Key(&key)).unwrap();
-        let trust = SignerTrust { keys: vec![key.public().clone()], ..SignerTrust::default() };
+        let trust = SignerTrust {
+            keys: vec![key.public().clone()],
+            ..SignerTrust::default()
+        };
         let manifest = verify_bundle(&bundle, &trust, NOW).unwrap();
         assert_eq!(manifest.files, files());
-        assert_eq!(manifest.signer, Signer::Key { fingerprint: key.public().fingerprint() });
+        assert_eq!(
+            manifest.signer,
+            Signer::Key {
+                fingerprint: key.public().fingerprint()
+            }
+        );
     }
     let ed25519 = SigningKey::generate(KeyKind::Ed25519).unwrap();
     assert!(sign_model("guide", &files(), &[], ModelSigner::Key(&ed25519)).is_err());
@@ -33,7 +41,9 @@ fn d01_our_bundles_verify_on_every_curve() {
 #[test]
 fn d10_a_payload_with_other_bytes_of_the_same_json_is_refused() {
     let original = value(&signed());
-    let payload = STANDARD.decode(original["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
+    let payload = STANDARD
+        .decode(original["dsseEnvelope"]["payload"].as_str().unwrap())
+        .unwrap();
     let parsed: Value = serde_json::from_slice(&payload).unwrap();
     let pretty = serde_json::to_vec_pretty(&parsed).unwrap();
     let spaced = [b" ".as_slice(), &payload].concat();
@@ -47,7 +57,11 @@ fn d10_a_payload_with_other_bytes_of_the_same_json_is_refused() {
 #[test]
 fn d10_duplicate_keys_are_refused_in_bundle_and_payload() {
     let text = String::from_utf8(signed()).unwrap();
-    let twice = text.replacen("{\"", "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",\"", 1);
+    let twice = text.replacen(
+        "{\"",
+        "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",\"",
+        1,
+    );
     assert_eq!(code(twice.as_bytes()), "model.malformed");
     let statement = serde_json::to_string(&statement()).unwrap();
     let twice = statement.replacen("{\"", "{\"_type\":\"https://in-toto.io/Statement/v1\",\"", 1);
@@ -66,9 +80,19 @@ fn d10_the_old_pre_authentication_encoding_is_refused() {
     let payload = serde_json::to_vec(&statement()).unwrap();
     // As releases before 1.0 signed: upper-case V, and the payload as Python prints bytes.
     let printed = format!("b'{}'", String::from_utf8_lossy(&payload));
-    let old = format!("DSSEV1 {} b'{PAYLOAD_TYPE}' {} {printed}", PAYLOAD_TYPE.len(), payload.len());
+    let old = format!(
+        "DSSEV1 {} b'{PAYLOAD_TYPE}' {} {printed}",
+        PAYLOAD_TYPE.len(),
+        payload.len()
+    );
     let mut bundle = bundle_over(&payload);
-    for message in [old.into_bytes(), String::from_utf8(pae(PAYLOAD_TYPE, &payload)).unwrap().replace("DSSEv1", "DSSEV1").into_bytes()] {
+    for message in [
+        old.into_bytes(),
+        String::from_utf8(pae(PAYLOAD_TYPE, &payload))
+            .unwrap()
+            .replace("DSSEv1", "DSSEV1")
+            .into_bytes(),
+    ] {
         bundle["dsseEnvelope"]["signatures"][0]["sig"] = json!(STANDARD.encode(key().sign(&message)));
         assert_eq!(code(&bytes(&bundle)), "model.signature");
     }
@@ -77,7 +101,10 @@ fn d10_the_old_pre_authentication_encoding_is_refused() {
 #[test]
 fn d10_other_predicates_and_statement_types_are_refused() {
     for predicate in ["https://model_signing/Digests/v0.1", "https://example.com/other/v1"] {
-        assert_eq!(code(&bundle_with(|statement| statement["predicateType"] = json!(predicate))), "model.predicate_type");
+        assert_eq!(
+            code(&bundle_with(|statement| statement["predicateType"] = json!(predicate))),
+            "model.predicate_type"
+        );
     }
     let old = bundle_with(|statement| statement["_type"] = json!("https://in-toto.io/Statement/v0.1"));
     assert_eq!(code(&old), "model.malformed");
@@ -88,7 +115,12 @@ fn d11_not_exactly_one_signature_is_refused() {
     let good = value(&signed());
     let first = good["dsseEnvelope"]["signatures"][0].clone();
     let bad = json!({ "sig": "AAAA", "keyid": "" });
-    for signatures in [json!([]), json!([first, bad]), json!([bad, first]), json!([first, first])] {
+    for signatures in [
+        json!([]),
+        json!([first, bad]),
+        json!([bad, first]),
+        json!([first, first]),
+    ] {
         let mut bundle = good.clone();
         bundle["dsseEnvelope"]["signatures"] = signatures;
         assert_eq!(code(&bytes(&bundle)), "model.signature_count");
@@ -102,7 +134,10 @@ fn d11_key_ids_are_absent_null_or_empty_and_nothing_else() {
         bundle["dsseEnvelope"]["signatures"][0]["keyid"] = keyid;
         assert_eq!(code(&bytes(&bundle)), "accepted");
     }
-    bundle["dsseEnvelope"]["signatures"][0].as_object_mut().unwrap().remove("keyid");
+    bundle["dsseEnvelope"]["signatures"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("keyid");
     assert_eq!(code(&bytes(&bundle)), "accepted");
     bundle["dsseEnvelope"]["signatures"][0]["keyid"] = json!("somebody");
     assert_eq!(code(&bytes(&bundle)), "model.malformed");
@@ -126,7 +161,10 @@ fn d12_a_hint_to_another_key_is_refused() {
     bundle["verificationMaterial"]["publicKey"]["hint"] = json!(key_hint(other.public()));
     assert_eq!(code(&bytes(&bundle)), "model.signer_unknown");
     // Trusted, but not who signed.
-    let trust = SignerTrust { keys: vec![key().public().clone(), other.public().clone()], ..SignerTrust::default() };
+    let trust = SignerTrust {
+        keys: vec![key().public().clone(), other.public().clone()],
+        ..SignerTrust::default()
+    };
     assert_eq!(code_of(verify_bundle(&bytes(&bundle), &trust, NOW)), "model.signature");
 }
 
@@ -135,7 +173,10 @@ fn d12_a_key_outside_the_allow_list_is_refused_though_its_hint_fits() {
     let other = SigningKey::generate(KeyKind::P256).unwrap();
     let bundle = sign_model("guide", &files(), &[], ModelSigner::Key(&other)).unwrap();
     assert_eq!(code(&bundle), "model.signer_unknown");
-    assert_eq!(code_of(verify_bundle(&signed(), &SignerTrust::default(), NOW)), "model.signer_unknown");
+    assert_eq!(
+        code_of(verify_bundle(&signed(), &SignerTrust::default(), NOW)),
+        "model.signer_unknown"
+    );
 }
 
 #[test]
@@ -154,14 +195,32 @@ fn bundles_of_another_form_are_refused() {
         change(&mut bundle);
         cases.push((bundle, code));
     };
-    add(&|bundle| bundle["mediaType"] = json!("application/vnd.dev.sigstore.bundle+json;version=0.2"), "model.malformed");
+    add(
+        &|bundle| bundle["mediaType"] = json!("application/vnd.dev.sigstore.bundle+json;version=0.2"),
+        "model.malformed",
+    );
     add(&|bundle| bundle["extra"] = json!(1), "model.malformed");
     add(&|bundle| bundle["dsseEnvelope"]["extra"] = json!(1), "model.malformed");
-    add(&|bundle| bundle["verificationMaterial"]["tlogEntries"] = json!([{}]), "model.malformed");
-    add(&|bundle| bundle["verificationMaterial"] = json!({ "tlogEntries": [] }), "model.malformed");
-    add(&|bundle| bundle["verificationMaterial"]["certificate"] = json!({ "rawBytes": "AAAA" }), "model.malformed");
-    add(&|bundle| bundle["dsseEnvelope"]["payload"] = json!(""), "model.malformed");
-    add(&|bundle| bundle["dsseEnvelope"]["signatures"][0]["sig"] = json!("_-_-"), "model.malformed");
+    add(
+        &|bundle| bundle["verificationMaterial"]["tlogEntries"] = json!([{}]),
+        "model.malformed",
+    );
+    add(
+        &|bundle| bundle["verificationMaterial"] = json!({ "tlogEntries": [] }),
+        "model.malformed",
+    );
+    add(
+        &|bundle| bundle["verificationMaterial"]["certificate"] = json!({ "rawBytes": "AAAA" }),
+        "model.malformed",
+    );
+    add(
+        &|bundle| bundle["dsseEnvelope"]["payload"] = json!(""),
+        "model.malformed",
+    );
+    add(
+        &|bundle| bundle["dsseEnvelope"]["signatures"][0]["sig"] = json!("_-_-"),
+        "model.malformed",
+    );
     for (bundle, expected) in cases {
         assert_eq!(code(&bytes(&bundle)), expected, "{bundle}");
     }

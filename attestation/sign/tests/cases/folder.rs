@@ -38,7 +38,9 @@ fn d03_the_signed_folder_is_accepted() {
 
 #[test]
 fn d03_changed_files_are_refused() {
-    let write = |name: &'static str, bytes: &'static [u8]| after(move |folder| std::fs::write(folder.join(name), bytes).unwrap());
+    let write = |name: &'static str, bytes: &'static [u8]| {
+        after(move |folder| std::fs::write(folder.join(name), bytes).unwrap())
+    };
     assert_eq!(write("weights.txt", b"weightz"), "model.file_digest");
     assert_eq!(write("weights.txt", b"weights!"), "model.file_digest");
     assert_eq!(write("weights.txt", b""), "model.file_digest");
@@ -54,7 +56,10 @@ fn d03_two_files_of_equal_size_exchanged_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let files: Vec<ModelFile> = [("a.txt", b"1111"), ("b.txt", b"2222")]
         .into_iter()
-        .map(|(path, bytes)| ModelFile { path: path.to_owned(), sha256: sha256(bytes) })
+        .map(|(path, bytes)| ModelFile {
+            path: path.to_owned(),
+            sha256: sha256(bytes),
+        })
         .collect();
     std::fs::write(folder.path().join("a.txt"), b"2222").unwrap();
     std::fs::write(folder.path().join("b.txt"), b"1111").unwrap();
@@ -72,12 +77,18 @@ fn d03_a_check_that_was_cut_short_is_refused() {
     check.digest(&file.path, 2, file.sha256).unwrap();
     assert_eq!(check.finish().unwrap_err().code(), "model.incomplete");
     let mut check = ModelCheck::new(&manifest);
-    assert_eq!(check.digest("other", 2, file.sha256).unwrap_err().code(), "model.file_unlisted");
+    assert_eq!(
+        check.digest("other", 2, file.sha256).unwrap_err().code(),
+        "model.file_unlisted"
+    );
 }
 
 #[test]
 fn d03_a_missing_file_is_refused() {
-    assert_eq!(after(|folder| std::fs::remove_file(folder.join("sub/notes.txt")).unwrap()), "model.file_missing");
+    assert_eq!(
+        after(|folder| std::fs::remove_file(folder.join("sub/notes.txt")).unwrap()),
+        "model.file_missing"
+    );
 }
 
 #[test]
@@ -88,8 +99,14 @@ fn d04_unlisted_files_are_refused() {
     assert_eq!(add("Config.json"), "model.file_unlisted");
     assert_eq!(add("conﬁg.json"), "model.file_unlisted");
     assert_eq!(add("weights.txt "), "model.file_unlisted");
-    assert_eq!(after(|folder| std::fs::create_dir(folder.join("empty")).unwrap()), "model.file_unlisted");
-    assert_eq!(after(|folder| std::fs::create_dir(folder.join("sub/.git")).unwrap()), "model.file_unlisted");
+    assert_eq!(
+        after(|folder| std::fs::create_dir(folder.join("empty")).unwrap()),
+        "model.file_unlisted"
+    );
+    assert_eq!(
+        after(|folder| std::fs::create_dir(folder.join("sub/.git")).unwrap()),
+        "model.file_unlisted"
+    );
 }
 
 #[test]
@@ -101,10 +118,22 @@ fn d05_links_pipes_and_sockets_are_refused() {
             make(&path);
         })
     };
-    assert_eq!(replaced(&|path| symlink("/etc/passwd", path).unwrap()), "model.file_kind");
-    assert_eq!(replaced(&|path| symlink("config.json", path).unwrap()), "model.file_kind");
-    assert_eq!(replaced(&|path| rustix::fs::mkfifoat(rustix::fs::CWD, path, 0o600.into()).unwrap()), "model.file_kind");
-    assert_eq!(replaced(&|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap())), "model.file_kind");
+    assert_eq!(
+        replaced(&|path| symlink("/etc/passwd", path).unwrap()),
+        "model.file_kind"
+    );
+    assert_eq!(
+        replaced(&|path| symlink("config.json", path).unwrap()),
+        "model.file_kind"
+    );
+    assert_eq!(
+        replaced(&|path| rustix::fs::mkfifoat(rustix::fs::CWD, path, 0o600.into()).unwrap()),
+        "model.file_kind"
+    );
+    assert_eq!(
+        replaced(&|path| drop(std::os::unix::net::UnixListener::bind(path).unwrap())),
+        "model.file_kind"
+    );
     let linked_folder = after(|folder| {
         std::fs::rename(folder.join("sub"), folder.join("../moved")).ok();
         let elsewhere = tempfile::tempdir().unwrap().keep();
@@ -113,7 +142,10 @@ fn d05_links_pipes_and_sockets_are_refused() {
         symlink(elsewhere, folder.join("sub")).unwrap();
     });
     assert_eq!(linked_folder, "model.file_kind");
-    assert_eq!(after(|folder| symlink("/", folder.join("root")).unwrap()), "model.file_kind");
+    assert_eq!(
+        after(|folder| symlink("/", folder.join("root")).unwrap()),
+        "model.file_kind"
+    );
 }
 
 #[test]
@@ -154,7 +186,9 @@ fn d05_a_mount_point_is_refused() {
         .output();
     match ran {
         Ok(output) if output.status.success() => assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed")),
-        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("unshare") => println!("skipped: no mount namespaces here"),
+        Ok(output) if String::from_utf8_lossy(&output.stderr).contains("unshare") => {
+            println!("skipped: no mount namespaces here")
+        }
         Ok(output) => panic!("{}", String::from_utf8_lossy(&output.stdout)),
         Err(_) => println!("skipped: no unshare here"),
     }
@@ -175,7 +209,11 @@ fn d06_what_hides_below_ignored_paths_is_never_part_of_the_model() {
 #[test]
 fn d16_a_store_takes_the_bytes_that_were_hashed_or_nothing() {
     let store = tempfile::tempdir().unwrap();
-    let file = |bytes: &[u8]| CheckedFile { path: "w".to_owned(), sha256: sha256(bytes), length: bytes.len() as u64 };
+    let file = |bytes: &[u8]| CheckedFile {
+        path: "w".to_owned(),
+        sha256: sha256(bytes),
+        length: bytes.len() as u64,
+    };
     let put = |mut source: &[u8], expected: &CheckedFile| {
         store_file(&mut source, &store.path().join("stored"), expected, Watch::nobody())
     };
@@ -188,7 +226,12 @@ fn d16_a_store_takes_the_bytes_that_were_hashed_or_nothing() {
         assert!(matches!(refused, Err(FilesError::Refused(_))), "{source:?}");
         assert_eq!(std::fs::read_dir(store.path()).unwrap().count(), 0);
     }
-    let endless = store_file(&mut std::io::repeat(0), &store.path().join("stored"), &file(b"weights"), Watch::nobody());
+    let endless = store_file(
+        &mut std::io::repeat(0),
+        &store.path().join("stored"),
+        &file(b"weights"),
+        Watch::nobody(),
+    );
     assert!(matches!(endless, Err(FilesError::Refused(rejection)) if rejection.code() == "model.file_changed"));
 }
 
@@ -196,8 +239,18 @@ fn d16_a_store_takes_the_bytes_that_were_hashed_or_nothing() {
 fn d20_a_leftover_of_an_earlier_import_does_not_matter() {
     let store = tempfile::tempdir().unwrap();
     std::fs::write(store.path().join(".partial-stored"), "half").unwrap();
-    let expected = CheckedFile { path: "w".to_owned(), sha256: sha256(b"weights"), length: 7 };
-    store_file(&mut &b"weights"[..], &store.path().join("stored"), &expected, Watch::nobody()).unwrap();
+    let expected = CheckedFile {
+        path: "w".to_owned(),
+        sha256: sha256(b"weights"),
+        length: 7,
+    };
+    store_file(
+        &mut &b"weights"[..],
+        &store.path().join("stored"),
+        &expected,
+        Watch::nobody(),
+    )
+    .unwrap();
     assert_eq!(std::fs::read_dir(store.path()).unwrap().count(), 1);
 }
 
@@ -208,10 +261,16 @@ fn d21_hashing_tells_its_progress_and_stops_when_asked() {
     std::fs::write(folder.path().join("b"), vec![2; 2 << 20]).unwrap();
     let (seen, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let progress = |bytes| drop(seen.fetch_add(bytes, Ordering::Relaxed));
-    let watch = Watch { progress: &progress, cancelled: &stop };
+    let watch = Watch {
+        progress: &progress,
+        cancelled: &stop,
+    };
     let files = hash_folder(folder.path(), &[], watch).unwrap();
     assert_eq!((seen.load(Ordering::Relaxed), files.len()), (5 << 20, 2));
     assert_eq!(files[0].sha256, sha256(&vec![1; 3 << 20]));
     stop.store(true, Ordering::Relaxed);
-    assert!(matches!(hash_folder(folder.path(), &[], watch), Err(FilesError::Cancelled)));
+    assert!(matches!(
+        hash_folder(folder.path(), &[], watch),
+        Err(FilesError::Cancelled)
+    ));
 }

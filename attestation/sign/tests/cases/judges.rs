@@ -18,7 +18,9 @@ use crate::publisher::World;
 use crate::world::{code_of, files, write_files};
 
 fn judge(program: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/judges/bin").join(program);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/judges/bin")
+        .join(program);
     if path.exists() {
         return Some(path);
     }
@@ -27,16 +29,28 @@ fn judge(program: &str) -> Option<PathBuf> {
 }
 
 fn run(program: &Path, arguments: &[&str], folder: &Path) -> Output {
-    Command::new(program).args(arguments).current_dir(folder).env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap()
+    Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .unwrap()
 }
 
 fn accepts(program: &Path, arguments: &[&str], folder: &Path) {
     let output = run(program, arguments, folder);
-    assert!(output.status.success(), "{arguments:?}\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?}\n{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn today() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     i64::try_from(since.as_secs()).unwrap()
 }
 
@@ -47,12 +61,20 @@ fn model(folder: &Path) -> Vec<ModelFile> {
     std::fs::write(model.join("sub.txt"), "beside sub/").unwrap();
     std::fs::write(model.join("empty"), "").unwrap();
     let hashed = hash_folder(&model, &[], Watch::nobody()).unwrap();
-    hashed.into_iter().map(|file| ModelFile { path: file.path, sha256: file.sha256 }).collect()
+    hashed
+        .into_iter()
+        .map(|file| ModelFile {
+            path: file.path,
+            sha256: file.sha256,
+        })
+        .collect()
 }
 
 #[test]
 fn d01_bundles_interoperate_with_the_reference() {
-    let Some(model_signing) = judge("model_signing") else { return };
+    let Some(model_signing) = judge("model_signing") else {
+        return;
+    };
     for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521] {
         let home = tempfile::tempdir().unwrap();
         let files = model(home.path());
@@ -60,10 +82,37 @@ fn d01_bundles_interoperate_with_the_reference() {
         write_new_key(&home.path().join("key.pem"), &key).unwrap();
         let bundle = sign_model("guide", &files, &[], ModelSigner::Key(&key)).unwrap();
         std::fs::write(home.path().join("ours.json"), bundle).unwrap();
-        accepts(&model_signing, &["verify", "key", "guide", "--signature", "ours.json", "--public_key", "key.pub.pem"], home.path());
+        accepts(
+            &model_signing,
+            &[
+                "verify",
+                "key",
+                "guide",
+                "--signature",
+                "ours.json",
+                "--public_key",
+                "key.pub.pem",
+            ],
+            home.path(),
+        );
         for signature in ["theirs.json", "guide/model.sig"] {
-            accepts(&model_signing, &["sign", "key", "guide", "--signature", signature, "--private_key", "key.pem"], home.path());
-            let trust = SignerTrust { keys: vec![key.public().clone()], ..SignerTrust::default() };
+            accepts(
+                &model_signing,
+                &[
+                    "sign",
+                    "key",
+                    "guide",
+                    "--signature",
+                    signature,
+                    "--private_key",
+                    "key.pem",
+                ],
+                home.path(),
+            );
+            let trust = SignerTrust {
+                keys: vec![key.public().clone()],
+                ..SignerTrust::default()
+            };
             let theirs = std::fs::read(home.path().join(signature)).unwrap();
             let manifest = verify_bundle(&theirs, &trust, today()).unwrap();
             check_folder(&home.path().join("guide"), &manifest, Watch::nobody()).unwrap();
@@ -73,31 +122,71 @@ fn d01_bundles_interoperate_with_the_reference() {
 
 #[test]
 fn d01_certificate_bundles_interoperate_with_the_reference() {
-    let Some(model_signing) = judge("model_signing") else { return };
+    let Some(model_signing) = judge("model_signing") else {
+        return;
+    };
     let home = tempfile::tempdir().unwrap();
     let files = model(home.path());
-    let (root_key, key) = (SigningKey::generate(KeyKind::P256).unwrap(), SigningKey::generate(KeyKind::P384).unwrap());
-    let validity = Validity { from: today() - 3600, until: today() + 3600 };
+    let (root_key, key) = (
+        SigningKey::generate(KeyKind::P256).unwrap(),
+        SigningKey::generate(KeyKind::P384).unwrap(),
+    );
+    let validity = Validity {
+        from: today() - 3600,
+        until: today() + 3600,
+    };
     let root = signer_root("site", &root_key, validity).unwrap();
     let leaf = signer_leaf(&root, &root_key, "site signer", &key, validity).unwrap();
     write_new_key(&home.path().join("key.pem"), &key).unwrap();
     std::fs::write(home.path().join("root.pem"), to_pem(&root)).unwrap();
     std::fs::write(home.path().join("leaf.pem"), to_pem(&leaf)).unwrap();
-    let bundle = sign_model("guide", &files, &[], ModelSigner::Certificate { key: &key, chain: &[leaf] }).unwrap();
+    let bundle = sign_model(
+        "guide",
+        &files,
+        &[],
+        ModelSigner::Certificate {
+            key: &key,
+            chain: &[leaf],
+        },
+    )
+    .unwrap();
     std::fs::write(home.path().join("ours.json"), bundle).unwrap();
-    let verify = ["verify", "certificate", "guide", "--signature", "ours.json", "--certificate_chain", "root.pem"];
+    let verify = [
+        "verify",
+        "certificate",
+        "guide",
+        "--signature",
+        "ours.json",
+        "--certificate_chain",
+        "root.pem",
+    ];
     accepts(&model_signing, &verify, home.path());
     let sign = [
-        "sign", "certificate", "guide", "--signature", "theirs.json", "--private_key", "key.pem", "--signing_certificate",
-        "leaf.pem", "--certificate_chain", "root.pem",
+        "sign",
+        "certificate",
+        "guide",
+        "--signature",
+        "theirs.json",
+        "--private_key",
+        "key.pem",
+        "--signing_certificate",
+        "leaf.pem",
+        "--certificate_chain",
+        "root.pem",
     ];
     accepts(&model_signing, &sign, home.path());
-    let trust = SignerTrust { roots: vec![root], ..SignerTrust::default() };
+    let trust = SignerTrust {
+        roots: vec![root],
+        ..SignerTrust::default()
+    };
     let theirs = std::fs::read(home.path().join("theirs.json")).unwrap();
     let manifest = verify_bundle(&theirs, &trust, today()).unwrap();
     check_folder(&home.path().join("guide"), &manifest, Watch::nobody()).unwrap();
     // A day later the certificate has run out; the reference implementation would still take it.
-    assert_eq!(code_of(verify_bundle(&theirs, &trust, today() + 86_400)), "model.certificate_time");
+    assert_eq!(
+        code_of(verify_bundle(&theirs, &trust, today() + 86_400)),
+        "model.certificate_time"
+    );
 }
 
 #[test]
@@ -107,10 +196,19 @@ fn d01_other_digests_and_shards_are_refused_by_name() {
     model(home.path());
     let key = SigningKey::generate(KeyKind::P256).unwrap();
     write_new_key(&home.path().join("key.pem"), &key).unwrap();
-    let trust = SignerTrust { keys: vec![key.public().clone()], ..SignerTrust::default() };
+    let trust = SignerTrust {
+        keys: vec![key.public().clone()],
+        ..SignerTrust::default()
+    };
     for (call, expected) in [
-        ("use_file_serialization(hashing_algorithm='blake3')", "model.digest_algorithm"),
-        ("use_file_serialization(hashing_algorithm='blake2')", "model.digest_algorithm"),
+        (
+            "use_file_serialization(hashing_algorithm='blake3')",
+            "model.digest_algorithm",
+        ),
+        (
+            "use_file_serialization(hashing_algorithm='blake2')",
+            "model.digest_algorithm",
+        ),
         ("use_shard_serialization(shard_size=4)", "model.shards"),
     ] {
         let script = format!(
@@ -151,7 +249,11 @@ fn h01_our_bills_pass_the_strict_validator() {
     let Some(python) = judge("python") else { return };
     let home = tempfile::tempdir().unwrap();
     let headers = crate::world::header();
-    for (name, licence) in [("id", "Apache-2.0"), ("expression", "MIT OR Apache-2.0"), ("name", "our own licence")] {
+    for (name, licence) in [
+        ("id", "Apache-2.0"),
+        ("expression", "MIT OR Apache-2.0"),
+        ("name", "our own licence"),
+    ] {
         let mut description = description();
         description.licence = Some(licence.to_owned());
         let bom = make_bom(&description, &files(), &headers, today()).unwrap();

@@ -8,6 +8,7 @@ mod document;
 mod folder;
 mod judges;
 mod manifest;
+mod metadata;
 mod publisher;
 mod release;
 mod world;

@@ -39,7 +39,12 @@ impl World {
         let timestamp = SigningKey::generate(KeyKind::P256).unwrap();
         let options = InitOptions::new(timestamp.public().clone());
         let publisher = init(&home.path().join("publisher"), &options, NOW).unwrap();
-        let mut world = Self { home, publisher, timestamp, version: 0 };
+        let mut world = Self {
+            home,
+            publisher,
+            timestamp,
+            version: 0,
+        };
         world.export(NOW);
         world
     }
@@ -55,9 +60,18 @@ impl World {
         std::fs::write(folder.join("config.json"), format!("{{\"version\":\"{version}\"}}")).unwrap();
         let key = read_signing_key(&self.publisher.folder().join("keys/model-1.pem")).unwrap();
         let hashed = hash_folder(&folder, &[], Watch::nobody()).unwrap();
-        let files: Vec<ModelFile> = hashed.into_iter().map(|file| ModelFile { path: file.path, sha256: file.sha256 }).collect();
+        let files: Vec<ModelFile> = hashed
+            .into_iter()
+            .map(|file| ModelFile {
+                path: file.path,
+                sha256: file.sha256,
+            })
+            .collect();
         let bundle = sign_model("guide", &files, &[], ModelSigner::Key(&key)).unwrap();
-        let trust = SignerTrust { keys: vec![key.public().clone()], ..SignerTrust::default() };
+        let trust = SignerTrust {
+            keys: vec![key.public().clone()],
+            ..SignerTrust::default()
+        };
         let manifest = verify_bundle(&bundle, &trust, NOW).unwrap();
         let checked = check_folder(&folder, &manifest, Watch::nobody()).unwrap();
         let bytes = make_bom(&description(), &files, &[], NOW).unwrap();
@@ -137,7 +151,11 @@ fn keys_are_private_and_never_exported() {
         let entry = entry.unwrap();
         let private = !entry.file_name().to_string_lossy().ends_with(".pub.pem");
         if private {
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+            assert_eq!(
+                entry.metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{entry:?}"
+            );
         }
     }
     let mut folders = vec![world.exported()];
@@ -147,7 +165,10 @@ fn keys_are_private_and_never_exported() {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                assert!(!read(&path).windows(11).any(|window| window == b"PRIVATE KEY"), "{path:?}");
+                assert!(
+                    !read(&path).windows(11).any(|window| window == b"PRIVATE KEY"),
+                    "{path:?}"
+                );
             }
         }
     }
@@ -161,13 +182,21 @@ fn a_publisher_refuses_what_is_already_there() {
     assert!(init(world.publisher.folder(), &options, NOW).is_err());
     assert!(Publisher::open(world.publisher.folder()).is_err(), "it is in use");
     assert!(export(&world.publisher, world.publisher.folder().join("keys").as_path()).is_err());
-    assert!(revoke(
-        &world.publisher,
-        RevocationChange { floors: vec![("models/guide".to_owned(), 5)], ..RevocationChange::default() },
-        &Expiry::default(),
-        NOW
-    )
-    .is_ok());
-    let lower = RevocationChange { floors: vec![("models/guide".to_owned(), 4)], ..RevocationChange::default() };
+    assert!(
+        revoke(
+            &world.publisher,
+            RevocationChange {
+                floors: vec![("models/guide".to_owned(), 5)],
+                ..RevocationChange::default()
+            },
+            &Expiry::default(),
+            NOW
+        )
+        .is_ok()
+    );
+    let lower = RevocationChange {
+        floors: vec![("models/guide".to_owned(), 4)],
+        ..RevocationChange::default()
+    };
     assert!(revoke(&world.publisher, lower, &Expiry::default(), NOW).is_err());
 }

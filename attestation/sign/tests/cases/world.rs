@@ -25,14 +25,24 @@ pub fn key() -> &'static SigningKey {
 }
 
 pub fn trust() -> SignerTrust {
-    SignerTrust { keys: vec![key().public().clone()], ..SignerTrust::default() }
+    SignerTrust {
+        keys: vec![key().public().clone()],
+        ..SignerTrust::default()
+    }
 }
 
 pub fn files() -> Vec<ModelFile> {
-    [("config.json", &b"{}"[..]), ("sub/notes.txt", b"notes"), ("weights.txt", b"weights")]
-        .into_iter()
-        .map(|(path, bytes)| ModelFile { path: path.to_owned(), sha256: sha256(bytes) })
-        .collect()
+    [
+        ("config.json", &b"{}"[..]),
+        ("sub/notes.txt", b"notes"),
+        ("weights.txt", b"weights"),
+    ]
+    .into_iter()
+    .map(|(path, bytes)| ModelFile {
+        path: path.to_owned(),
+        sha256: sha256(bytes),
+    })
+    .collect()
 }
 
 /// The files of [`files`], on disk.

@@ -45,13 +45,22 @@ pub fn verify_approval(
 ) -> Result<Verified<Approval>, AssignmentRejection> {
     let approval: Approval = open(envelope, APPROVAL_TYPE, approver)?;
     if approval.fleet != fleet {
-        return Err(AssignmentRejection::OtherFleet { expected: fleet.to_owned(), found: shown(&approval.fleet) });
+        return Err(AssignmentRejection::OtherFleet {
+            expected: fleet.to_owned(),
+            found: shown(&approval.fleet),
+        });
     }
     if approval.plan != plan {
-        return Err(AssignmentRejection::OtherPlan { expected: plan.to_hex(), found: approval.plan.to_hex() });
+        return Err(AssignmentRejection::OtherPlan {
+            expected: plan.to_hex(),
+            found: approval.plan.to_hex(),
+        });
     }
     if approval.not_after < now {
-        return Err(AssignmentRejection::Expired { not_after: approval.not_after, now });
+        return Err(AssignmentRejection::Expired {
+            not_after: approval.not_after,
+            now,
+        });
     }
     Ok(Verified::seal(approval))
 }

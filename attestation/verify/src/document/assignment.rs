@@ -90,11 +90,17 @@ pub fn verify_assignment(
     let assignment: Assignment = open(envelope, ASSIGNMENT_TYPE, director)?;
     if assignment.fleet != expectation.fleet {
         let found = shown(&assignment.fleet);
-        return Err(AssignmentRejection::OtherFleet { expected: expectation.fleet.clone(), found });
+        return Err(AssignmentRejection::OtherFleet {
+            expected: expectation.fleet.clone(),
+            found,
+        });
     }
     if assignment.box_id != expectation.box_id {
         let found = shown(&assignment.box_id);
-        return Err(AssignmentRejection::OtherBox { expected: expectation.box_id.clone(), found });
+        return Err(AssignmentRejection::OtherBox {
+            expected: expectation.box_id.clone(),
+            found,
+        });
     }
     let found = assignment.counter;
     match (expectation.purpose, expectation.last_counter) {
@@ -102,12 +108,18 @@ pub fn verify_assignment(
             return Err(AssignmentRejection::Rollback { last, found });
         }
         (AssignmentUse::Resume, last) if last != Some(found) => {
-            return Err(AssignmentRejection::Rollback { last: last.unwrap_or(0), found });
+            return Err(AssignmentRejection::Rollback {
+                last: last.unwrap_or(0),
+                found,
+            });
         }
         _ => {}
     }
     if expectation.purpose == AssignmentUse::Install && assignment.not_after < now {
-        return Err(AssignmentRejection::Expired { not_after: assignment.not_after, now });
+        return Err(AssignmentRejection::Expired {
+            not_after: assignment.not_after,
+            now,
+        });
     }
     Ok(Verified::seal(assignment))
 }

@@ -47,11 +47,17 @@ pub fn verify_settings(
 ) -> Result<Verified<Settings>, AssignmentRejection> {
     let settings: Settings = open(envelope, SETTINGS_TYPE, director)?;
     if settings.fleet != fleet {
-        return Err(AssignmentRejection::OtherFleet { expected: fleet.to_owned(), found: shown(&settings.fleet) });
+        return Err(AssignmentRejection::OtherFleet {
+            expected: fleet.to_owned(),
+            found: shown(&settings.fleet),
+        });
     }
     let found = settings_digest(envelope).unwrap_or_default();
     if found != expected {
-        return Err(AssignmentRejection::Settings { expected: expected.to_hex(), found: found.to_hex() });
+        return Err(AssignmentRejection::Settings {
+            expected: expected.to_hex(),
+            found: found.to_hex(),
+        });
     }
     Ok(Verified::seal(settings))
 }

@@ -108,7 +108,9 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         if let Some(size) = size {
-            let bytes = count.checked_mul(size).ok_or_else(|| Fault::bad(format!("a list of {count} elements")))?;
+            let bytes = count
+                .checked_mul(size)
+                .ok_or_else(|| Fault::bad(format!("a list of {count} elements")))?;
             self.take(bytes)?;
             return Ok(());
         }
@@ -124,7 +126,11 @@ impl<'a> Reader<'a> {
 }
 
 pub(super) fn header(prefix: &[u8], length: u64) -> Result<ModelHeader, Fault> {
-    let mut reader = Reader { bytes: prefix, at: 0, length };
+    let mut reader = Reader {
+        bytes: prefix,
+        at: 0,
+        length,
+    };
     if reader.take(4)? != b"GGUF" {
         return Err(Fault::bad("it does not begin as GGUF"));
     }
@@ -146,7 +152,9 @@ pub(super) fn header(prefix: &[u8], length: u64) -> Result<ModelHeader, Fault> {
     let (parameters, types, extents) = tensor_list(&mut reader, tensors, alignment)?;
     check_extents(&reader, alignment, extents)?;
     let architecture = texts.get("general.architecture").cloned();
-    let context = architecture.as_ref().and_then(|name| numbers.get(&format!("{name}.context_length")).copied());
+    let context = architecture
+        .as_ref()
+        .and_then(|name| numbers.get(&format!("{name}.context_length")).copied());
     Ok(ModelHeader {
         format: WeightsFormat::Gguf,
         name: texts.get("general.name").cloned(),
@@ -231,14 +239,18 @@ fn tensor_list(
 
 fn check_extents(reader: &Reader<'_>, alignment: u64, mut extents: Extents) -> Result<(), Fault> {
     let header = u64::try_from(reader.at).map_err(|_| Fault::Short)?;
-    let start = header.checked_next_multiple_of(alignment).ok_or_else(|| Fault::bad("the header's length overflows"))?;
+    let start = header
+        .checked_next_multiple_of(alignment)
+        .ok_or_else(|| Fault::bad("the header's length overflows"))?;
     extents.sort_unstable();
     let mut last = 0_u64;
     for (offset, bytes) in extents {
         if offset < last {
             return Err(Fault::bad("tensors that overlap"));
         }
-        last = offset.checked_add(bytes).ok_or_else(|| Fault::bad("a tensor whose place overflows"))?;
+        last = offset
+            .checked_add(bytes)
+            .ok_or_else(|| Fault::bad("a tensor whose place overflows"))?;
     }
     if last > 0 && start.checked_add(last).is_none_or(|end| end > reader.length) {
         return Err(Fault::bad("tensors that reach past the end of the file"));

@@ -48,7 +48,9 @@ pub(super) fn header(prefix: &[u8], length: u64) -> Result<ModelHeader, Fault> {
     let size = u64::from_le_bytes(*size);
     let data = length.checked_sub(8).and_then(|rest| rest.checked_sub(size));
     let data = data.ok_or_else(|| Fault::bad(format!("a header of {size} bytes in a file of {length}")))?;
-    let size = usize::try_from(size).ok().filter(|size| *size <= MAX_HEADER.saturating_sub(8));
+    let size = usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= MAX_HEADER.saturating_sub(8));
     let size = size.ok_or_else(|| Fault::bad("a header that is too long"))?;
     let text = rest.get(..size).ok_or(Fault::Short)?;
     if text.first() != Some(&b'{') {
@@ -63,19 +65,25 @@ pub(super) fn header(prefix: &[u8], length: u64) -> Result<ModelHeader, Fault> {
     let mut parameters = 0_u64;
     for (name, value) in entries {
         if name == "__metadata__" {
-            let texts = value.as_object().is_some_and(|entries| entries.values().all(Value::is_string));
+            let texts = value
+                .as_object()
+                .is_some_and(|entries| entries.values().all(Value::is_string));
             if !texts {
                 return Err(Fault::bad("metadata that is not text"));
             }
             continue;
         }
         let tensor: TensorJson = serde_json::from_value(value).map_err(|error| Fault::bad(error.to_string()))?;
-        let (dtype, bytes) = element(&tensor.dtype).ok_or_else(|| Fault::bad(format!("the type `{}`", tensor.dtype)))?;
+        let (dtype, bytes) =
+            element(&tensor.dtype).ok_or_else(|| Fault::bad(format!("the type `{}`", tensor.dtype)))?;
         let too_large = || Fault::bad("a tensor whose size overflows");
         if tensor.shape.len() > MAX_DIMENSIONS {
             return Err(Fault::bad("a tensor of too many dimensions"));
         }
-        let elements = tensor.shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size));
+        let elements = tensor
+            .shape
+            .iter()
+            .try_fold(1_u64, |product, size| product.checked_mul(*size));
         let elements = elements.ok_or_else(too_large)?;
         let (start, end) = tensor.data_offsets;
         if end.checked_sub(start) != Some(elements.checked_mul(bytes).ok_or_else(too_large)?) {

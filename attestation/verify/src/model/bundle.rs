@@ -111,7 +111,9 @@ struct SignatureJson {
 }
 
 fn decode(what: &str, text: &str) -> Result<Vec<u8>, ModelRejection> {
-    STANDARD.decode(text).map_err(|_| ModelRejection::malformed(format!("`{what}` is not canonical base64")))
+    STANDARD
+        .decode(text)
+        .map_err(|_| ModelRejection::malformed(format!("`{what}` is not canonical base64")))
 }
 
 impl Bundle {
@@ -122,14 +124,21 @@ impl Bundle {
             JsonFault::Form(detail) => ModelRejection::Malformed { detail: shown(&detail) },
         })?;
         if parsed.media_type != MEDIA_TYPE {
-            return Err(ModelRejection::malformed(format!("media type `{}`", shown(&parsed.media_type))));
+            return Err(ModelRejection::malformed(format!(
+                "media type `{}`",
+                shown(&parsed.media_type)
+            )));
         }
         let envelope = parsed.envelope;
         if envelope.payload_type != PAYLOAD_TYPE {
-            return Err(ModelRejection::PayloadType { found: shown(&envelope.payload_type) });
+            return Err(ModelRejection::PayloadType {
+                found: shown(&envelope.payload_type),
+            });
         }
         let [signature] = envelope.signatures.as_slice() else {
-            return Err(ModelRejection::SignatureCount { found: envelope.signatures.len() });
+            return Err(ModelRejection::SignatureCount {
+                found: envelope.signatures.len(),
+            });
         };
         if signature.keyid.as_deref().is_some_and(|id| !id.is_empty()) {
             return Err(ModelRejection::malformed("a `keyid` that nothing checks"));
@@ -156,18 +165,29 @@ fn material(json: MaterialJson) -> Result<Material, ModelRejection> {
         },
         (None, Some(chain), None) if proofs == 0 && timestamps == 0 => {
             if chain.certificates.is_empty() || chain.certificates.len() > MAX_CHAIN {
-                return Err(ModelRejection::malformed(format!("{} certificates", chain.certificates.len())));
+                return Err(ModelRejection::malformed(format!(
+                    "{} certificates",
+                    chain.certificates.len()
+                )));
             }
-            let chain: Result<_, _> = chain.certificates.iter().map(|one| decode("rawBytes", &one.raw)).collect();
+            let chain: Result<_, _> = chain
+                .certificates
+                .iter()
+                .map(|one| decode("rawBytes", &one.raw))
+                .collect();
             Ok(Material::Chain(chain?))
         }
         (None, None, Some(certificate)) => {
             if proofs == 0 || proofs > MAX_PROOFS || timestamps > MAX_PROOFS {
-                return Err(ModelRejection::malformed(format!("{proofs} log entries, {timestamps} timestamps")));
+                return Err(ModelRejection::malformed(format!(
+                    "{proofs} log entries, {timestamps} timestamps"
+                )));
             }
             decode("rawBytes", &certificate.raw)?;
             Ok(Material::Keyless)
         }
-        _ => Err(ModelRejection::malformed("not exactly one of key, certificate chain and keyless certificate")),
+        _ => Err(ModelRejection::malformed(
+            "not exactly one of key, certificate chain and keyless certificate",
+        )),
     }
 }

@@ -104,7 +104,11 @@ impl ModelCheck {
         Self {
             root: manifest.root,
             ignored: manifest.ignored.clone(),
-            expected: manifest.files.iter().map(|file| (file.path.clone(), file.sha256)).collect(),
+            expected: manifest
+                .files
+                .iter()
+                .map(|file| (file.path.clone(), file.sha256))
+                .collect(),
             lengths: BTreeMap::new(),
             done: BTreeMap::new(),
         }
@@ -136,15 +140,23 @@ impl ModelCheck {
                 EntryKind::Folder if folders.contains(entry.path.as_str()) => {}
                 EntryKind::File if self.expected.contains_key(&entry.path) => {
                     if entry.links != 1 {
-                        return Err(ModelRejection::HardLink { path: shown(&entry.path), links: entry.links });
+                        return Err(ModelRejection::HardLink {
+                            path: shown(&entry.path),
+                            links: entry.links,
+                        });
                     }
                     lengths.insert(entry.path.clone(), entry.length);
                 }
                 EntryKind::File | EntryKind::Folder => {
-                    return Err(ModelRejection::FileUnlisted { path: shown(&entry.path) });
+                    return Err(ModelRejection::FileUnlisted {
+                        path: shown(&entry.path),
+                    });
                 }
                 other => {
-                    return Err(ModelRejection::FileKind { path: shown(&entry.path), found: other.described() });
+                    return Err(ModelRejection::FileKind {
+                        path: shown(&entry.path),
+                        found: other.described(),
+                    });
                 }
             }
         }
@@ -156,7 +168,11 @@ impl ModelCheck {
         Ok(expected
             .filter_map(|(path, sha256)| {
                 let length = *self.lengths.get(path)?;
-                Some(CheckedFile { path: path.clone(), sha256: *sha256, length })
+                Some(CheckedFile {
+                    path: path.clone(),
+                    sha256: *sha256,
+                    length,
+                })
             })
             .collect())
     }
@@ -170,12 +186,23 @@ impl ModelCheck {
             return Err(ModelRejection::FileUnlisted { path: shown(path) });
         };
         if *expected != sha256 {
-            return Err(ModelRejection::FileDigest { path: shown(path), expected: *expected, found: sha256 });
+            return Err(ModelRejection::FileDigest {
+                path: shown(path),
+                expected: *expected,
+                found: sha256,
+            });
         }
         if self.lengths.get(path).is_some_and(|listed| *listed != length) {
             return Err(ModelRejection::FileChanged { path: shown(path) });
         }
-        self.done.insert(path.to_owned(), CheckedFile { path: path.to_owned(), sha256, length });
+        self.done.insert(
+            path.to_owned(),
+            CheckedFile {
+                path: path.to_owned(),
+                sha256,
+                length,
+            },
+        );
         Ok(())
     }
 
@@ -187,7 +214,14 @@ impl ModelCheck {
         if let Some(path) = self.expected.keys().find(|path| !self.done.contains_key(*path)) {
             return Err(ModelRejection::Incomplete { path: shown(path) });
         }
-        let total = self.done.values().fold(0_u64, |sum, file| sum.saturating_add(file.length));
-        Ok(Verified::seal(CheckedFiles { root: self.root, files: self.done.into_values().collect(), total }))
+        let total = self
+            .done
+            .values()
+            .fold(0_u64, |sum, file| sum.saturating_add(file.length));
+        Ok(Verified::seal(CheckedFiles {
+            root: self.root,
+            files: self.done.into_values().collect(),
+            total,
+        }))
     }
 }

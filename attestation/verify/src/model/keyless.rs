@@ -83,11 +83,19 @@ pub(super) fn authenticate(bytes: &[u8], bundle: &Bundle, trust: &KeylessTrust) 
     if !(verified.certificate_verified() && verified.tlog_verified() && verified.sct_verified()) {
         return Err(fault("a part of the proof was not checked".to_owned()));
     }
-    let identity = verified.identity().map(|name| name.as_str().to_owned()).unwrap_or_default();
+    let identity = verified
+        .identity()
+        .map(|name| name.as_str().to_owned())
+        .unwrap_or_default();
     let issuer = verified.issuer().unwrap_or_default().to_owned();
-    let known = trust.identities.iter().any(|one| one.identity == identity && one.issuer == issuer);
+    let known = trust
+        .identities
+        .iter()
+        .any(|one| one.identity == identity && one.issuer == issuer);
     if !known {
-        return Err(ModelRejection::SignerUnknown { found: shown(&identity) });
+        return Err(ModelRejection::SignerUnknown {
+            found: shown(&identity),
+        });
     }
     Ok(Signer::Keyless { identity, issuer })
 }

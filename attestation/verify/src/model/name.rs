@@ -43,7 +43,10 @@ pub(crate) fn fault(name: &str) -> Option<&'static str> {
 pub(crate) fn check(name: &str) -> Result<(), ModelRejection> {
     match fault(name) {
         None => Ok(()),
-        Some(reason) => Err(ModelRejection::FileName { name: shown(name), reason }),
+        Some(reason) => Err(ModelRejection::FileName {
+            name: shown(name),
+            reason,
+        }),
     }
 }
 

@@ -93,11 +93,16 @@ pub(super) fn authenticate(
 ) -> Result<Signer, ModelRejection> {
     match &bundle.material {
         Material::Key { hint } => {
-            let key = trust.keys.iter().find(|key| ct_eq(key_hint(key).as_bytes(), hint.as_bytes()));
+            let key = trust
+                .keys
+                .iter()
+                .find(|key| ct_eq(key_hint(key).as_bytes(), hint.as_bytes()));
             let key = key.ok_or_else(|| ModelRejection::SignerUnknown { found: shown(hint) })?;
             let fingerprint = key.fingerprint();
             if trust.revoked_keys.contains(&fingerprint) {
-                return Err(ModelRejection::SignerRevoked { found: fingerprint.to_hex() });
+                return Err(ModelRejection::SignerRevoked {
+                    found: fingerprint.to_hex(),
+                });
             }
             check_signature(bundle, key)?;
             Ok(Signer::Key { fingerprint })
@@ -105,7 +110,9 @@ pub(super) fn authenticate(
         Material::Chain(chain) => by_certificate(bundle, chain, trust, now),
         Material::Keyless => {
             let keyless = trust.keyless.as_ref();
-            let keyless = keyless.ok_or_else(|| ModelRejection::SignerUnknown { found: "keyless".to_owned() })?;
+            let keyless = keyless.ok_or_else(|| ModelRejection::SignerUnknown {
+                found: "keyless".to_owned(),
+            })?;
             keyless::authenticate(bytes, bundle, keyless)
         }
     }
@@ -113,25 +120,27 @@ pub(super) fn authenticate(
 
 fn check_signature(bundle: &Bundle, key: &PublicKey) -> Result<(), ModelRejection> {
     if !signs_models(key.kind()) {
-        return Err(ModelRejection::malformed(format!("a {} key; model signatures use P-256, P-384 or P-521", key.kind())));
+        return Err(ModelRejection::malformed(format!(
+            "a {} key; model signatures use P-256, P-384 or P-521",
+            key.kind()
+        )));
     }
-    key.verify_default(&pae(PAYLOAD_TYPE, &bundle.payload), &bundle.signature).map_err(|_| ModelRejection::Signature)
+    key.verify_default(&pae(PAYLOAD_TYPE, &bundle.payload), &bundle.signature)
+        .map_err(|_| ModelRejection::Signature)
 }
 
-fn by_certificate(
-    bundle: &Bundle,
-    chain: &[Vec<u8>],
-    trust: &SignerTrust,
-    now: i64,
-) -> Result<Signer, ModelRejection> {
+fn by_certificate(bundle: &Bundle, chain: &[Vec<u8>], trust: &SignerTrust, now: i64) -> Result<Signer, ModelRejection> {
     let certificates: Result<Vec<_>, _> = chain.iter().map(|der| Certificate::from_der(der)).collect();
     let certificates = certificates.map_err(certificate_fault)?;
     let Some((leaf, others)) = certificates.split_first() else {
         return Err(ModelRejection::malformed("an empty certificate chain"));
     };
     let revoked = &trust.revoked_serials;
-    let intermediates: Vec<Certificate> =
-        others.iter().filter(|one| !trust.roots.iter().any(|root| root.der() == one.der())).cloned().collect();
+    let intermediates: Vec<Certificate> = others
+        .iter()
+        .filter(|one| !trust.roots.iter().any(|root| root.der() == one.der()))
+        .cloned()
+        .collect();
     let path = verify_chain(leaf, &intermediates, &trust.roots, Purpose::CodeSigning, now, revoked)
         .map_err(certificate_fault)?;
     // A certificate that the path does not use is a place where bytes could hide.
@@ -142,7 +151,9 @@ fn by_certificate(
     let key = leaf.public_key();
     let fingerprint = key.fingerprint();
     if trust.revoked_keys.contains(&fingerprint) {
-        return Err(ModelRejection::SignerRevoked { found: fingerprint.to_hex() });
+        return Err(ModelRejection::SignerRevoked {
+            found: fingerprint.to_hex(),
+        });
     }
     check_signature(bundle, key)?;
     Ok(Signer::Certificate {
@@ -159,8 +170,12 @@ fn certificate_fault(fault: CertificateRejection) -> ModelRejection {
         CertificateRejection::Expired { .. } => ModelRejection::CertificateTime,
         CertificateRejection::Purpose { .. }
         | CertificateRejection::KeyUsage(_)
-        | CertificateRejection::LeafIsCa { .. } => ModelRejection::CertificatePurpose { detail: shown(&fault.to_string()) },
+        | CertificateRejection::LeafIsCa { .. } => ModelRejection::CertificatePurpose {
+            detail: shown(&fault.to_string()),
+        },
         CertificateRejection::Revoked { serial } => ModelRejection::SignerRevoked { found: serial },
-        other => ModelRejection::Certificate { detail: shown(&other.to_string()) },
+        other => ModelRejection::Certificate {
+            detail: shown(&other.to_string()),
+        },
     }
 }

@@ -115,17 +115,27 @@ impl Statement {
         };
         let statement: StatementJson = json::typed(payload, super::bundle::MAX_BUNDLE).map_err(form)?;
         if statement.kind != STATEMENT_TYPE {
-            return Err(ModelRejection::malformed(format!("statement type `{}`", shown(&statement.kind))));
+            return Err(ModelRejection::malformed(format!(
+                "statement type `{}`",
+                shown(&statement.kind)
+            )));
         }
         if statement.predicate_type != PREDICATE_TYPE {
-            return Err(ModelRejection::PredicateType { found: shown(&statement.predicate_type) });
+            return Err(ModelRejection::PredicateType {
+                found: shown(&statement.predicate_type),
+            });
         }
         let [subject] = statement.subject.as_slice() else {
-            return Err(ModelRejection::malformed(format!("{} subjects", statement.subject.len())));
+            return Err(ModelRejection::malformed(format!(
+                "{} subjects",
+                statement.subject.len()
+            )));
         };
         name::check(&subject.name)?;
-        let predicate: PredicateJson = serde_json::from_value(statement.predicate)
-            .map_err(|error| ModelRejection::Malformed { detail: shown(&error.to_string()) })?;
+        let predicate: PredicateJson =
+            serde_json::from_value(statement.predicate).map_err(|error| ModelRejection::Malformed {
+                detail: shown(&error.to_string()),
+            })?;
         check_serialization(&predicate.serialization)?;
         let files = files(&predicate.resources)?;
         let ignored = ignored(predicate.serialization.ignore_paths, tolerated, &files)?;
@@ -136,9 +146,17 @@ impl Statement {
         }
         let root = hasher.finish();
         if digest("subject", &subject.digest.sha256)? != root {
-            return Err(ModelRejection::RootDigest { expected: root, found: shown(&subject.digest.sha256) });
+            return Err(ModelRejection::RootDigest {
+                expected: root,
+                found: shown(&subject.digest.sha256),
+            });
         }
-        Ok(Self { name: subject.name.clone(), root, files, ignored })
+        Ok(Self {
+            name: subject.name.clone(),
+            root,
+            files,
+            ignored,
+        })
     }
 }
 
@@ -148,11 +166,17 @@ fn check_serialization(serialization: &SerializationJson) -> Result<(), ModelRej
         return Err(ModelRejection::Shards);
     }
     if serialization.method != "files" {
-        return Err(ModelRejection::malformed(format!("method `{}`", shown(&serialization.method))));
+        return Err(ModelRejection::malformed(format!(
+            "method `{}`",
+            shown(&serialization.method)
+        )));
     }
     if serialization.hash_type != "sha256" {
         let found = shown(&serialization.hash_type);
-        return Err(ModelRejection::DigestAlgorithm { name: "serialization".to_owned(), found });
+        return Err(ModelRejection::DigestAlgorithm {
+            name: "serialization".to_owned(),
+            found,
+        });
     }
     if serialization.allow_symlinks {
         return Err(ModelRejection::Symlinks);
@@ -170,10 +194,16 @@ fn files(resources: &[ResourceJson]) -> Result<Vec<ModelFile>, ModelRejection> {
         name::check(&resource.name)?;
         if resource.algorithm != "sha256" {
             let found = shown(&resource.algorithm);
-            return Err(ModelRejection::DigestAlgorithm { name: shown(&resource.name), found });
+            return Err(ModelRejection::DigestAlgorithm {
+                name: shown(&resource.name),
+                found,
+            });
         }
         let sha256 = digest(&resource.name, &resource.digest)?;
-        files.push(ModelFile { path: resource.name.clone(), sha256 });
+        files.push(ModelFile {
+            path: resource.name.clone(),
+            sha256,
+        });
     }
     if let Some(name) = out_of_order(&files) {
         return Err(ModelRejection::FileOrder { name: shown(name) });
@@ -181,7 +211,10 @@ fn files(resources: &[ResourceJson]) -> Result<Vec<ModelFile>, ModelRejection> {
     for file in &files {
         if !folded.insert(name::fold(&file.path)) {
             let reason = "another file differs only in case or normal form";
-            return Err(ModelRejection::FileName { name: shown(&file.path), reason });
+            return Err(ModelRejection::FileName {
+                name: shown(&file.path),
+                reason,
+            });
         }
     }
     // A name that is also a folder of another name cannot be stored.
@@ -189,7 +222,10 @@ fn files(resources: &[ResourceJson]) -> Result<Vec<ModelFile>, ModelRejection> {
         let mut path = file.path.as_str();
         while let Some((parent, _)) = path.rsplit_once('/') {
             if folded.contains(&name::fold(parent)) {
-                return Err(ModelRejection::FileName { name: shown(parent), reason: "it is a file and a folder" });
+                return Err(ModelRejection::FileName {
+                    name: shown(parent),
+                    reason: "it is a file and a folder",
+                });
             }
             path = parent;
         }
@@ -216,7 +252,8 @@ fn out_of_order(files: &[ModelFile]) -> Option<&str> {
 
 /// Whether `path` is `ignored` or below it.
 pub(crate) fn is_below(path: &str, ignored: &str) -> bool {
-    path.strip_prefix(ignored).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    path.strip_prefix(ignored)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn ignored(paths: Vec<String>, tolerated: &[String], files: &[ModelFile]) -> Result<Vec<String>, ModelRejection> {

@@ -47,11 +47,16 @@ impl ChunkCheck {
     /// # Errors
     /// [`ReleaseRejection::Chunk`].
     pub fn range(&self, index: usize) -> Result<Range<u64>, ReleaseRejection> {
-        let fault = || ReleaseRejection::Chunk { name: shown(&self.file.path), index };
+        let fault = || ReleaseRejection::Chunk {
+            name: shown(&self.file.path),
+            index,
+        };
         if index >= self.count() {
             return Err(fault());
         }
-        let start = u64::try_from(index).ok().and_then(|index| index.checked_mul(self.file.chunk_size));
+        let start = u64::try_from(index)
+            .ok()
+            .and_then(|index| index.checked_mul(self.file.chunk_size));
         let start = start.ok_or_else(fault)?;
         Ok(start..start.saturating_add(self.file.chunk_size).min(self.file.length))
     }
@@ -66,12 +71,20 @@ impl ChunkCheck {
         let expected = range.end.saturating_sub(range.start);
         let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if found != expected {
-            return Err(ReleaseRejection::Length { name: name(), expected, found });
+            return Err(ReleaseRejection::Length {
+                name: name(),
+                expected,
+                found,
+            });
         }
         let digest = sha256(bytes);
         match self.file.chunks.get(index) {
             Some(signed) if *signed == digest => Ok(()),
-            signed => Err(ReleaseRejection::Hash { name: name(), expected: signed.copied(), found: Some(digest) }),
+            signed => Err(ReleaseRejection::Hash {
+                name: name(),
+                expected: signed.copied(),
+                found: Some(digest),
+            }),
         }
     }
 }

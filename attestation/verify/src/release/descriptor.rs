@@ -149,7 +149,10 @@ impl ReleaseDescriptor {
     /// [`ReleaseRejection::Malformed`], [`ReleaseRejection::TooLarge`] or [`ReleaseRejection::TargetName`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseRejection> {
         let descriptor: Self = json::typed(bytes, MAX_DESCRIPTOR).map_err(|fault| match fault {
-            JsonFault::TooLong { limit } => ReleaseRejection::TooLarge { what: DESCRIPTOR_NAME.to_owned(), limit },
+            JsonFault::TooLong { limit } => ReleaseRejection::TooLarge {
+                what: DESCRIPTOR_NAME.to_owned(),
+                limit,
+            },
             JsonFault::Form(detail) => ReleaseRejection::malformed(DESCRIPTOR_NAME, detail),
         })?;
         descriptor.check()?;
@@ -172,7 +175,11 @@ impl ReleaseDescriptor {
             return fault(&format!("{} files", self.files.len()));
         }
         let texts = self.hardware.iter().chain(&self.licence);
-        if self.hardware.len() > 64 || texts.clone().any(|text| text.len() > MAX_TEXT || text.chars().any(char::is_control)) {
+        if self.hardware.len() > 64
+            || texts
+                .clone()
+                .any(|text| text.len() > MAX_TEXT || text.chars().any(char::is_control))
+        {
             return fault("licence or hardware text");
         }
         if self.kind == ReleaseKind::Model && (self.bundle.is_none() || self.root.is_none()) {
@@ -202,6 +209,8 @@ pub const fn chunk_count(length: u64, chunk_size: u64) -> u64 {
 }
 
 fn word_fits(word: &str) -> bool {
-    let plain = word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+    let plain = word
+        .bytes()
+        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
     !word.is_empty() && word.len() <= 64 && plain && word.starts_with(|first: char| first.is_ascii_alphanumeric())
 }

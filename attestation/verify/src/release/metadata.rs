@@ -124,7 +124,10 @@ fn expires(seconds: i64) -> Result<String, MetadataError> {
 
 fn signed_part(bytes: &[u8]) -> Result<Value, MetadataError> {
     let value = strict::parse(bytes, MAX_METADATA).map_err(|fault| MetadataError::Malformed(fault.to_string()))?;
-    value.get("signed").cloned().ok_or_else(|| MetadataError::Malformed("no `signed`".to_owned()))
+    value
+        .get("signed")
+        .cloned()
+        .ok_or_else(|| MetadataError::Malformed("no `signed`".to_owned()))
 }
 
 /// The version that a metadata file states; nothing about it is verified.
@@ -156,7 +159,10 @@ pub fn root_metadata(description: &RootDescription<'_>) -> Result<UnsignedMetada
             keys.insert(id.clone(), object);
             ids.push(id);
         }
-        roles.insert(role.to_owned(), json!({ "keyids": ids, "threshold": signers.threshold }));
+        roles.insert(
+            role.to_owned(),
+            json!({ "keyids": ids, "threshold": signers.threshold }),
+        );
     }
     UnsignedMetadata::new(json!({
         "_type": "root",
@@ -179,7 +185,8 @@ pub fn targets_metadata(
     targets: &BTreeMap<String, TargetInfo>,
 ) -> Result<UnsignedMetadata, MetadataError> {
     let entry = |info: &TargetInfo| json!({ "length": info.length, "hashes": { "sha256": info.sha256.to_hex() } });
-    let targets: serde_json::Map<String, Value> = targets.iter().map(|(name, info)| (name.clone(), entry(info))).collect();
+    let targets: serde_json::Map<String, Value> =
+        targets.iter().map(|(name, info)| (name.clone(), entry(info))).collect();
     UnsignedMetadata::new(json!({
         "_type": "targets",
         "spec_version": SPECIFICATION,
@@ -234,12 +241,20 @@ pub fn sign_timestamp(snapshot: &[u8], version: u64, until: i64, key: &SigningKe
 pub fn unverified_targets(bytes: &[u8]) -> Result<BTreeMap<String, TargetInfo>, MetadataError> {
     let signed = signed_part(bytes)?;
     let fault = |name: &str| MetadataError::Malformed(format!("the target `{}`", crate::text::shown(name)));
-    let entries = signed.get("targets").and_then(Value::as_object).ok_or_else(|| fault("(all)"))?;
+    let entries = signed
+        .get("targets")
+        .and_then(Value::as_object)
+        .ok_or_else(|| fault("(all)"))?;
     let mut targets = BTreeMap::new();
     for (name, entry) in entries {
         let length = entry.get("length").and_then(Value::as_u64);
-        let sha256 = entry.pointer("/hashes/sha256").and_then(Value::as_str).and_then(|hex| hex.parse().ok());
-        let (Some(length), Some(sha256)) = (length, sha256) else { return Err(fault(name)) };
+        let sha256 = entry
+            .pointer("/hashes/sha256")
+            .and_then(Value::as_str)
+            .and_then(|hex| hex.parse().ok());
+        let (Some(length), Some(sha256)) = (length, sha256) else {
+            return Err(fault(name));
+        };
         targets.insert(name.clone(), TargetInfo { length, sha256 });
     }
     Ok(targets)
@@ -252,6 +267,7 @@ pub fn unverified_targets(bytes: &[u8]) -> Result<BTreeMap<String, TargetInfo>, 
 pub fn unverified_expiry(bytes: &[u8]) -> Result<i64, MetadataError> {
     let signed = signed_part(bytes)?;
     let text = signed.get("expires").and_then(Value::as_str).unwrap_or_default();
-    let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| MetadataError::Malformed("no `expires`".to_owned()))?;
+    let time =
+        OffsetDateTime::parse(text, &Rfc3339).map_err(|_| MetadataError::Malformed("no `expires`".to_owned()))?;
     Ok(time.unix_timestamp())
 }

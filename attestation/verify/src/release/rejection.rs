@@ -170,7 +170,10 @@ impl ReleaseRejection {
     ];
 
     pub(crate) fn malformed(what: impl Into<String>, detail: impl AsRef<str>) -> Self {
-        Self::Malformed { what: what.into(), detail: shown(detail.as_ref()) }
+        Self::Malformed {
+            what: what.into(),
+            detail: shown(detail.as_ref()),
+        }
     }
 }
 

@@ -81,10 +81,18 @@ impl TrustedRepository {
         let pin = trusted_root(pinned)?;
         let Some(state) = state else {
             let root = String::from_utf8_lossy(pinned).into_owned();
-            let state = RepositoryState { v: 1, root, timestamp: 0, snapshot: 0, targets: 0 };
+            let state = RepositoryState {
+                v: 1,
+                root,
+                timestamp: 0,
+                snapshot: 0,
+                targets: 0,
+            };
             return Ok(Self { set: pin, state });
         };
-        let fault = |detail: &str| ReleaseRejection::State { detail: detail.to_owned() };
+        let fault = |detail: &str| ReleaseRejection::State {
+            detail: detail.to_owned(),
+        };
         if state.v != 1 {
             return Err(fault("another version"));
         }
@@ -149,8 +157,11 @@ impl TrustedRepository {
         // From the root anew: a timestamp of the version at hand is checked again, its expiry included.
         let mut next = trusted_root(self.set.root_bytes())?;
         next.check_root_expired(now).map_err(|error| refused("root", error))?;
-        next.update_timestamp(bytes, now).map_err(|error| refused("timestamp", error))?;
-        let timestamp = next.timestamp().ok_or(ReleaseRejection::Order { missing: "timestamp" })?;
+        next.update_timestamp(bytes, now)
+            .map_err(|error| refused("timestamp", error))?;
+        let timestamp = next
+            .timestamp()
+            .ok_or(ReleaseRejection::Order { missing: "timestamp" })?;
         let version = timestamp.version;
         let pin = pin("timestamp", "snapshot.json", timestamp.snapshot_meta())?;
         not_older("timestamp", self.state.timestamp, version)?;
@@ -174,7 +185,8 @@ impl TrustedRepository {
             return Err(ReleaseRejection::Order { missing: "timestamp" });
         }
         let mut next = self.set.clone();
-        next.update_snapshot(bytes, now).map_err(|error| refused("snapshot", error))?;
+        next.update_snapshot(bytes, now)
+            .map_err(|error| refused("snapshot", error))?;
         let snapshot = next.snapshot().ok_or(ReleaseRejection::Order { missing: "snapshot" })?;
         let version = snapshot.version;
         let pin = pin("snapshot", "targets.json", snapshot.meta.get("targets.json"))?;
@@ -199,8 +211,14 @@ impl TrustedRepository {
             return Err(ReleaseRejection::Order { missing: "snapshot" });
         }
         let mut next = self.set.clone();
-        let role = next.update_targets(bytes, now).map_err(|error| refused("targets", error))?;
-        if role.delegations.as_ref().is_some_and(|delegations| !delegations.roles.is_empty()) {
+        let role = next
+            .update_targets(bytes, now)
+            .map_err(|error| refused("targets", error))?;
+        if role
+            .delegations
+            .as_ref()
+            .is_some_and(|delegations| !delegations.roles.is_empty())
+        {
             return Err(ReleaseRejection::Delegation);
         }
         not_older("targets", self.state.targets, role.version)?;
@@ -209,17 +227,30 @@ impl TrustedRepository {
             check_target_name(name)?;
             let sha256 = file.hashes.get("sha256").and_then(|hex| hex.parse().ok());
             let sha256 = sha256.ok_or_else(|| ReleaseRejection::malformed(shown(name), "no sha256 digest"))?;
-            targets.insert(name.clone(), TargetInfo { length: file.length, sha256 });
+            targets.insert(
+                name.clone(),
+                TargetInfo {
+                    length: file.length,
+                    sha256,
+                },
+            );
         }
         let mut valid_until = role.expires().as_second();
         let version = role.version;
         valid_until = valid_until.min(next.root().expires().as_second());
-        for expires in [next.timestamp().map(Role::expires), next.snapshot().map(Role::expires)].into_iter().flatten() {
+        for expires in [next.timestamp().map(Role::expires), next.snapshot().map(Role::expires)]
+            .into_iter()
+            .flatten()
+        {
             valid_until = valid_until.min(expires.as_second());
         }
         self.set = next;
         self.state.targets = version;
-        Ok(Verified::seal(Targets { version, valid_until, targets }))
+        Ok(Verified::seal(Targets {
+            version,
+            valid_until,
+            targets,
+        }))
     }
 
     /// Takes up again what an earlier run had accepted, whatever its expiry: signatures, pins and versions are checked,
@@ -249,7 +280,10 @@ fn trusted_root(bytes: &[u8]) -> Result<TrustedMetadataSet, ReleaseRejection> {
 fn well_formed(role: &str, bytes: &[u8], limit: usize) -> Result<(), ReleaseRejection> {
     match json::parse(bytes, limit) {
         Ok(_) => Ok(()),
-        Err(JsonFault::TooLong { limit }) => Err(ReleaseRejection::TooLarge { what: role.to_owned(), limit }),
+        Err(JsonFault::TooLong { limit }) => Err(ReleaseRejection::TooLarge {
+            what: role.to_owned(),
+            limit,
+        }),
         Err(JsonFault::Form(detail)) => Err(ReleaseRejection::malformed(role, detail)),
     }
 }
@@ -260,9 +294,14 @@ fn moment(now: i64) -> Result<jiff::Timestamp, ReleaseRejection> {
 
 /// The keys of a role by fingerprint, with its threshold; a key that cannot be read counts by its text.
 fn role_keys(root: &Root, role: &str) -> (BTreeSet<String>, usize) {
-    let Some(declared) = root.role(role) else { return (BTreeSet::new(), 0) };
+    let Some(declared) = root.role(role) else {
+        return (BTreeSet::new(), 0);
+    };
     let keys = declared.keyids.iter().filter_map(|id| root.keys.get(id));
-    (keys.map(|key| identity(&key.keyval.public)).collect(), declared.threshold)
+    (
+        keys.map(|key| identity(&key.keyval.public)).collect(),
+        declared.threshold,
+    )
 }
 
 /// What a key is, however it is written.
@@ -285,7 +324,11 @@ fn check_keys(root: &Root) -> Result<(), ReleaseRejection> {
             return Err(ReleaseRejection::DuplicateKey { role: role.to_owned() });
         }
         if threshold == 0 || threshold > keys.len() {
-            return Err(ReleaseRejection::Threshold { role: role.to_owned(), threshold, found: keys.len() });
+            return Err(ReleaseRejection::Threshold {
+                role: role.to_owned(),
+                threshold,
+                found: keys.len(),
+            });
         }
     }
     if !root.consistent_snapshot {
@@ -297,7 +340,11 @@ fn check_keys(root: &Root) -> Result<(), ReleaseRejection> {
 fn pin(role: &str, file: &str, meta: Option<&MetaFile>) -> Result<MetadataPin, ReleaseRejection> {
     let fault = || ReleaseRejection::malformed(role, format!("no version, length and sha256 of `{file}`"));
     let meta = meta.ok_or_else(fault)?;
-    let sha256 = meta.hashes.as_ref().and_then(|hashes| hashes.get("sha256")).and_then(|hex| hex.parse().ok());
+    let sha256 = meta
+        .hashes
+        .as_ref()
+        .and_then(|hashes| hashes.get("sha256"))
+        .and_then(|hex| hex.parse().ok());
     Ok(MetadataPin {
         file: format!("{}.{file}", meta.version),
         version: meta.version,
@@ -308,7 +355,11 @@ fn pin(role: &str, file: &str, meta: Option<&MetaFile>) -> Result<MetadataPin, R
 
 fn not_older(role: &str, last: u64, found: u64) -> Result<(), ReleaseRejection> {
     if found < last {
-        return Err(ReleaseRejection::Rollback { what: role.to_owned(), last, found });
+        return Err(ReleaseRejection::Rollback {
+            what: role.to_owned(),
+            last,
+            found,
+        });
     }
     Ok(())
 }
@@ -316,20 +367,27 @@ fn not_older(role: &str, last: u64, found: u64) -> Result<(), ReleaseRejection> 
 fn refused(role: &str, error: TufError) -> ReleaseRejection {
     match error {
         TufError::ThresholdNotMet { role, found: 0, .. } => ReleaseRejection::Signature { role: shown(&role) },
-        TufError::ThresholdNotMet { role, found, threshold } => {
-            ReleaseRejection::Threshold { role: shown(&role), threshold, found }
-        }
+        TufError::ThresholdNotMet { role, found, threshold } => ReleaseRejection::Threshold {
+            role: shown(&role),
+            threshold,
+            found,
+        },
         TufError::DuplicateSignature { role, .. } => ReleaseRejection::DuplicateKey { role: shown(&role) },
-        TufError::Rollback { role, trusted, new } => {
-            ReleaseRejection::Rollback { what: shown(&role), last: trusted, found: new }
-        }
+        TufError::Rollback { role, trusted, new } => ReleaseRejection::Rollback {
+            what: shown(&role),
+            last: trusted,
+            found: new,
+        },
         TufError::BadRootVersion { trusted, new } => ReleaseRejection::RootVersion { trusted, found: new },
-        TufError::Expired { role, expires } => {
-            ReleaseRejection::Expired { what: shown(&role), expires: expires.as_second() }
-        }
-        TufError::IntegrityMismatch(_) => {
-            ReleaseRejection::Hash { name: role.to_owned(), expected: None, found: None }
-        }
+        TufError::Expired { role, expires } => ReleaseRejection::Expired {
+            what: shown(&role),
+            expires: expires.as_second(),
+        },
+        TufError::IntegrityMismatch(_) => ReleaseRejection::Hash {
+            name: role.to_owned(),
+            expected: None,
+            found: None,
+        },
         other => ReleaseRejection::malformed(role, other.to_string()),
     }
 }

@@ -57,11 +57,17 @@ impl RevocationList {
     /// [`ReleaseRejection::Malformed`] or [`ReleaseRejection::TooLarge`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseRejection> {
         let list: Self = json::typed(bytes, MAX_REVOCATIONS).map_err(|fault| match fault {
-            JsonFault::TooLong { limit } => ReleaseRejection::TooLarge { what: REVOCATIONS_NAME.to_owned(), limit },
+            JsonFault::TooLong { limit } => ReleaseRejection::TooLarge {
+                what: REVOCATIONS_NAME.to_owned(),
+                limit,
+            },
             JsonFault::Form(detail) => ReleaseRejection::malformed(REVOCATIONS_NAME, detail),
         })?;
         if list.v != 1 {
-            return Err(ReleaseRejection::malformed(REVOCATIONS_NAME, format!("version {}", list.v)));
+            return Err(ReleaseRejection::malformed(
+                REVOCATIONS_NAME,
+                format!("version {}", list.v),
+            ));
         }
         Ok(list)
     }
@@ -90,7 +96,9 @@ impl Revocations {
     /// [`ReleaseRejection::Revoked`].
     pub fn check_root(&self, root: Sha256Digest) -> Result<(), ReleaseRejection> {
         if self.list.models.contains(&root) {
-            return Err(ReleaseRejection::Revoked { what: format!("model {root}") });
+            return Err(ReleaseRejection::Revoked {
+                what: format!("model {root}"),
+            });
         }
         Ok(())
     }
@@ -101,7 +109,9 @@ impl Revocations {
     /// [`ReleaseRejection::Revoked`].
     pub fn check_signer(&self, signer: &Signer) -> Result<(), ReleaseRejection> {
         if self.list.signers.contains(&signer.id()) {
-            return Err(ReleaseRejection::Revoked { what: format!("signer {}", crate::text::shown(&signer.id())) });
+            return Err(ReleaseRejection::Revoked {
+                what: format!("signer {}", crate::text::shown(&signer.id())),
+            });
         }
         Ok(())
     }
@@ -126,9 +136,11 @@ pub fn verify_revocations(
     targets.get().check(REVOCATIONS_NAME, bytes)?;
     let list = RevocationList::parse(bytes)?;
     match last {
-        Some(last) if list.counter < last => {
-            Err(ReleaseRejection::Rollback { what: REVOCATIONS_NAME.to_owned(), last, found: list.counter })
-        }
+        Some(last) if list.counter < last => Err(ReleaseRejection::Rollback {
+            what: REVOCATIONS_NAME.to_owned(),
+            last,
+            found: list.counter,
+        }),
         _ => Ok(Verified::seal(Revocations { list })),
     }
 }

@@ -49,7 +49,11 @@ pub struct InstalledReleases {
 
 impl Default for InstalledReleases {
     fn default() -> Self {
-        Self { v: 1, counters: BTreeMap::new(), revocations: 0 }
+        Self {
+            v: 1,
+            counters: BTreeMap::new(),
+            revocations: 0,
+        }
     }
 }
 
@@ -85,11 +89,16 @@ pub fn select_release(
     let targets = targets.get();
     let info = targets.check(name, descriptor)?;
     if targets.valid_until < now {
-        return Err(ReleaseRejection::Expired { what: "targets".to_owned(), expires: targets.valid_until });
+        return Err(ReleaseRejection::Expired {
+            what: "targets".to_owned(),
+            expires: targets.valid_until,
+        });
     }
     let descriptor = ReleaseDescriptor::parse(descriptor)?;
     if descriptor.target_name() != name {
-        let place = ReleaseKind::ALL.into_iter().find(|kind| name.starts_with(&format!("{}/", kind.folder())));
+        let place = ReleaseKind::ALL
+            .into_iter()
+            .find(|kind| name.starts_with(&format!("{}/", kind.folder())));
         if let Some(expected) = place.filter(|kind| *kind != descriptor.kind) {
             let (expected, found) = (expected.word().to_owned(), descriptor.kind.word().to_owned());
             return Err(ReleaseRejection::Kind { expected, found });
@@ -102,14 +111,26 @@ pub fn select_release(
         let signed = targets.target(&target)?;
         if signed.length != file.length {
             let (expected, found) = (signed.length, file.length);
-            return Err(ReleaseRejection::Length { name: shown(&target), expected, found });
+            return Err(ReleaseRejection::Length {
+                name: shown(&target),
+                expected,
+                found,
+            });
         }
         if signed.sha256 != file.sha256 {
             let (expected, found) = (Some(signed.sha256), Some(file.sha256));
-            return Err(ReleaseRejection::Hash { name: shown(&target), expected, found });
+            return Err(ReleaseRejection::Hash {
+                name: shown(&target),
+                expected,
+                found,
+            });
         }
     }
-    let release = Release { target: name.to_owned(), digest: info.sha256, descriptor };
+    let release = Release {
+        target: name.to_owned(),
+        digest: info.sha256,
+        descriptor,
+    };
     check_revoked(&release, revocations.get())?;
     check_counter(&release, revocations.get(), installed)?;
     Ok(Verified::seal(release))
@@ -120,7 +141,10 @@ fn check_revoked(release: &Release, revocations: &Revocations) -> Result<(), Rel
     if revocations.list.releases.contains(&full) {
         return Err(ReleaseRejection::Revoked { what: full });
     }
-    release.descriptor.root.map_or(Ok(()), |root| revocations.check_root(root))
+    release
+        .descriptor
+        .root
+        .map_or(Ok(()), |root| revocations.check_root(root))
 }
 
 fn check_counter(
@@ -133,7 +157,11 @@ fn check_counter(
     let last = installed.counters.get(&line).copied().unwrap_or(0).max(floor);
     let found = release.descriptor.counter;
     if found < last {
-        return Err(ReleaseRejection::Rollback { what: line, last, found });
+        return Err(ReleaseRejection::Rollback {
+            what: line,
+            last,
+            found,
+        });
     }
     Ok(())
 }

@@ -42,7 +42,10 @@ impl Targets {
     /// # Errors
     /// [`ReleaseRejection::UnknownTarget`].
     pub fn target(&self, name: &str) -> Result<TargetInfo, ReleaseRejection> {
-        self.targets.get(name).copied().ok_or_else(|| ReleaseRejection::UnknownTarget { name: shown(name) })
+        self.targets
+            .get(name)
+            .copied()
+            .ok_or_else(|| ReleaseRejection::UnknownTarget { name: shown(name) })
     }
 
     /// Whether `bytes` are the target of that name: length, then digest.
@@ -53,12 +56,20 @@ impl Targets {
         let info = self.target(name)?;
         let found = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if found != info.length {
-            return Err(ReleaseRejection::Length { name: shown(name), expected: info.length, found });
+            return Err(ReleaseRejection::Length {
+                name: shown(name),
+                expected: info.length,
+                found,
+            });
         }
         let digest = sha256(bytes);
         if digest != info.sha256 {
             let (expected, found) = (Some(info.sha256), Some(digest));
-            return Err(ReleaseRejection::Hash { name: shown(name), expected, found });
+            return Err(ReleaseRejection::Hash {
+                name: shown(name),
+                expected,
+                found,
+            });
         }
         Ok(info)
     }
@@ -74,7 +85,10 @@ impl Targets {
     /// The descriptors of all releases, by target name.
     pub fn releases(&self) -> impl Iterator<Item = (&str, &TargetInfo)> {
         let ending = format!("/{}", super::descriptor::DESCRIPTOR_NAME);
-        self.targets.iter().filter(move |(name, _)| name.ends_with(&ending)).map(|(name, info)| (name.as_str(), info))
+        self.targets
+            .iter()
+            .filter(move |(name, _)| name.ends_with(&ending))
+            .map(|(name, info)| (name.as_str(), info))
     }
 }
 
@@ -93,12 +107,18 @@ pub fn consistent_name(name: &str, digest: Sha256Digest) -> String {
 /// [`ReleaseRejection::TargetName`].
 pub fn check_target_name(name: &str) -> Result<(), ReleaseRejection> {
     let fits = !name.is_empty() && name.len() <= MAX_NAME && name.split('/').all(part_fits);
-    if fits { Ok(()) } else { Err(ReleaseRejection::TargetName { name: shown(name) }) }
+    if fits {
+        Ok(())
+    } else {
+        Err(ReleaseRejection::TargetName { name: shown(name) })
+    }
 }
 
 fn part_fits(part: &str) -> bool {
     const DEVICES: &[&str] = &["con", "prn", "aux", "nul"];
-    let plain = part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+    let plain = part
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
     if part.is_empty() || part.len() > MAX_PART || !plain || part.starts_with('.') || part.ends_with('.') {
         return false;
     }
