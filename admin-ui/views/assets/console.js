@@ -14,7 +14,8 @@
     if (s < 60) span = s + " s";
     else if (s < 3600) span = Math.floor(s / 60) + " min";
     else if (s < 172800) span = Math.floor(s / 3600) + " h";
-    else span = Math.floor(s / 86400) + " d";
+    else if (s < 63072000) span = Math.floor(s / 86400) + " d";
+    else span = Math.floor(s / 31536000) + " years";
     return distance > 0 ? span + " ago" : "in " + span;
   }
 

@@ -47,9 +47,13 @@ pub mod event {
     /// An entry was added to the record. The record's page listens.
     pub const RECORD: &str = "record";
 
-    /// Anything about one box changed; its page listens. `id` is the box's id (letters, digits, `-`).
+    /// Longest part of an id that counts; ids are three short words.
+    const LONGEST: usize = 64;
+
+    /// Anything about one box changed; its page listens. Characters other than letters, digits and `-` do not count.
     #[must_use]
     pub fn one_box(id: &str) -> String {
+        let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(LONGEST).collect();
         format!("box-{id}")
     }
 }

@@ -301,7 +301,8 @@ pub(crate) fn relative(now: i64, at: i64) -> String {
         s @ 5..60 => format!("{s} s"),
         s @ 60..3_600 => format!("{} min", s / 60),
         s @ 3_600..172_800 => format!("{} h", s / 3_600),
-        s => format!("{} d", s / 86_400),
+        s @ 172_800..63_072_000 => format!("{} d", s / 86_400),
+        s => format!("{} years", s / 31_536_000),
     };
     if distance > 0 { format!("{span} ago") } else { format!("in {span}") }
 }

@@ -163,7 +163,7 @@ impl Agreement {
 
     pub(crate) const fn class(self) -> &'static str {
         match self {
-            Self::NotAsked => "quiet",
+            Self::NotAsked => "unknown",
             Self::Same => "trusted",
             Self::Differs | Self::Missing | Self::Extra => "refused",
             Self::CouldNotTell => "unknown",

@@ -27,7 +27,7 @@ pub fn overview() -> OverviewPage {
                 subject: "amber-fox-9d1e".into(),
                 place: "Radiology B, rack 3".into(),
                 text: "PCR 7: db changed (1 certificate added)".into(),
-                code: Some("boot.pcr_mismatch".into()),
+                code: Some("boot.event".into()),
                 since: NOW - 5_100,
                 verb: "Look".into(),
                 href: "/boxes/amber-fox-9d1e".into(),
@@ -128,7 +128,7 @@ fn row(number: usize) -> Row {
         _ => VerdictWord::Trusted,
     };
     let (reason, code) = match verdict {
-        VerdictWord::Refused => ("PCR 7: db changed (1 certificate added)", Some("boot.pcr_mismatch")),
+        VerdictWord::Refused => ("PCR 7: db changed (1 certificate added)", Some("boot.event")),
         VerdictWord::Attention => ("firmware version changed since the last boot", None),
         VerdictWord::Unknown => ("not heard for 3 h", None),
         _ => ("as release 1.4.2 expects", None),

@@ -36,7 +36,7 @@ pub fn entries() -> Vec<Entry> {
         code: code.map(Into::into),
     };
     vec![
-        entry(1_482, 5_100, "verdict.changed", "console", "amber-fox-9d1e: trusted (simulated) became refused", Some("boot.pcr_mismatch")),
+        entry(1_482, 5_100, "verdict.changed", "console", "amber-fox-9d1e: trusted (simulated) became refused", Some("boot.event")),
         entry(1_407, 9_000, "assignment.signed", "mira.okafor", "freehold-guide 1.0.0 assigned to amber-fox-9d1e", None),
         entry(1_188, 90_000, "enrol.approved", "mira.okafor", "amber-fox-9d1e approved after comparing the fingerprint", None),
         entry(1_187, 90_300, "enrol.proved", "box amber-fox-9d1e", "keys proved by credential activation", None),
@@ -123,7 +123,7 @@ pub fn refused() -> BoxPage {
     page.verdict = VerdictWord::Refused;
     page.since = Some(NOW - 5_100);
     page.faults = vec![Fault {
-        code: "boot.pcr_mismatch".into(),
+        code: "boot.event".into(),
         message: "event 23 of PCR 7, variable `db`: 1 certificate added, \"CN=Unknown Vendor\", at the boot of 07:49".into(),
         expected: Some(hex(20)),
         found: Some(hex(21)),
