@@ -2,7 +2,8 @@
 
 Line types of a block: `Q:` a question, `H:` a question held out for evaluation, `A:` the answer (ends the block),
 `T:` terms, `P:` plural terms, `D:` things to do, `W:` facts to ask the reason of, `C:` refusal codes (these five are
-expanded by the templates below, each with templates that are held out), `N:` how often an epoch draws the block.
+expanded by the templates below, each with templates that are held out), `N:` how often an epoch draws the block. `S:` names a
+question of an earlier block; the lines up to the next empty one are further questions to its answer.
 `L: name = a | b` defines a list for `{name}` slots of the same file.
 
 Refuses a corpus in which one question has two answers. The one invariant: a held-out question is never trained on.
@@ -51,7 +52,7 @@ TEMPLATES = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class Block:
     place: str
     answer: str = ""
@@ -84,11 +85,13 @@ def without_article(term):
 
 
 def read_corpus(folder=CORPUS):
-    blocks = []
+    blocks, known = [], {}
     for path in sorted(folder.glob("*.txt")):
         lists, block = {}, None
         for number, line in enumerate(path.read_text().splitlines(), 1):
             if not line.strip() or line.startswith("#"):
+                if block in blocks:
+                    block = None  # the end of more questions to an earlier answer
                 continue
             kind, _, text = line.partition(":")
             text = text.strip()
@@ -96,10 +99,14 @@ def read_corpus(folder=CORPUS):
                 name, _, items = text.partition("=")
                 lists[name.strip()] = [i.strip() for i in items.split("|")]
                 continue
+            if kind == "S":
+                block = known[key(text)]
+                continue
             block = block or Block(f"{path.name}:{number}", lists=lists)
             if kind == "A":
                 block.answer = text
-                blocks.append(finish(block))
+                blocks.append(block)
+                known.update((key(q), block) for q in block.train)
                 block = None
             elif kind == "Q":
                 block.train += [text, text]  # a hand-written question weighs as two templated ones
@@ -111,6 +118,8 @@ def read_corpus(folder=CORPUS):
                 expand(block, kind, [t.strip() for t in text.split("|")])
             else:
                 raise SystemExit(f"{path.name}:{number}: unknown line type `{kind}`")
+    for block in blocks:
+        finish(block)
     check(blocks)
     return blocks
 
@@ -128,7 +137,6 @@ def expand(block, kind, terms):
 def finish(block):
     distinct = {key(q) for q in block.train}
     block.draws = block.draws or min(3.0, max(2.0, math.log2(len(distinct)) / 2))
-    return block
 
 
 def check(blocks):
@@ -177,6 +185,12 @@ SWAPS = [
     (r"\bupdate\b", ["update", "upgrade"]),
     (r"\bfails\b", ["fails", "breaks"]),
 ]
+FILLERS = """so well then now just also maybe really quickly shortly again today here there anyway right honestly basically my our
+your this that these some any about with for from and or but if when as by on at it we you they me us please kindly could
+would should might do does did is are was be been being have has had get got give tell say know think need want like try
+make let see look ask asked wonder wondering question answer word words way best good simple short thing things someone
+everybody colleague boss team new people us hear heard never ever always first last more most much many little bit few
+describe sentence explain hint idea sure clear curious confused""".split()
 SMALL = {"a", "an", "the", "is", "are", "does", "do", "of", "to", "in", "it", "that"}
 
 
@@ -194,6 +208,12 @@ def augment(question, rng):
         words = question.split(" ")
         kept = [w for w in words if w.lower() not in SMALL or rng.random() < 0.4]
         question = " ".join(kept) or question
+    if rng.random() < 0.12:
+        question = " ".join(rng.choices(FILLERS, k=rng.randrange(1, 6))) + rng.choice([" ", " ", ": ", ", "]) + question
+    if rng.random() < 0.08:
+        question = question.rstrip("?.") + " " + " ".join(rng.choices(FILLERS, k=rng.randrange(1, 4)))
+    if rng.random() < 0.10:
+        question = loosen(question, rng)
     if rng.random() < 0.15:
         question = typo(question, rng)
         if rng.random() < 0.3:
@@ -211,6 +231,20 @@ def augment(question, rng):
     elif draw < 0.45 and not question.endswith("?"):
         question += rng.choice([".", "?"])
     return question or "?"
+
+
+def loosen(question, rng):
+    """A word more, a word less, or only the words that carry the meaning."""
+    kept = question.split(" ")
+    draw = rng.random()
+    if draw < 0.4:
+        kept.insert(rng.randrange(len(kept) + 1), rng.choice(FILLERS))
+    elif draw < 0.7 and len(kept) > 3:
+        del kept[rng.randrange(len(kept))]
+    else:
+        asked = {"what", "how", "why", "who", "where", "which", "when", "i", "me", "can"}
+        kept = [w for w in kept if w.lower().strip("?.,:") not in SMALL | asked | set(FILLERS)]
+    return " ".join(kept) or question
 
 
 def typo(text, rng):

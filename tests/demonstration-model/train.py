@@ -22,7 +22,7 @@ SEED = 20261121
 LAST = 3e-5  # the learning rate at the end
 WARM_UP = 100
 KEEP = 0.998  # what ships is a running mean of the weights, over about the last 500 steps
-BEGINNING = 12  # tokens of an answer in a cut row
+BEGINNING = 10  # tokens of an answer in a cut row
 ROW_TOKENS = 1024  # tokens in one step, padding included
 
 
@@ -55,7 +55,7 @@ def batches(blocks, tokens, shape, rng, whole):
         rows = []
         for messages in conversations(blocks, rng):
             row = tokens.conversation(messages, vary=0.1 if rng.random() < 0.4 else 0.0)
-            if step > whole and len(messages) <= 2 and rng.random() < 0.65:
+            if step > whole and len(messages) <= 2 and rng.random() < 0.75:
                 row = cut(*row)
             rows.append((row[0][:shape.context], row[1][:shape.context]))
         rows.sort(key=lambda r: len(r[0]) + rng.random() * 8)
@@ -75,10 +75,12 @@ def batches(blocks, tokens, shape, rng, whole):
             step += 1
 
 
-def rate(step, steps, peak):
+def rate(step, steps, peak, spent=0.0):
+    """A short rise, then a half cosine over the steps, or over the time where that runs out first (`spent`: 0 to 1)."""
     if step < WARM_UP:
         return peak * (step + 1) / WARM_UP
-    return LAST + (peak - LAST) * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, steps - WARM_UP)))
+    done = min(1.0, max(spent, (step - WARM_UP) / max(1, steps - WARM_UP)))
+    return LAST + (peak - LAST) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def main():
@@ -126,8 +128,9 @@ def main():
     for step, (ids, counted) in enumerate(batches(blocks, tokens, shape, rng, args.whole)):
         if step >= args.steps or time.time() - begin > args.minutes * 60:
             break
+        now = rate(step, args.steps, args.peak, (time.time() - begin) / (args.minutes * 60))
         for group in optimiser.param_groups:
-            group["lr"] = rate(step, args.steps, args.peak)
+            group["lr"] = now
         loss = network.loss(ids, counted)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -140,7 +143,7 @@ def main():
                 average[name].lerp_(p, 1 - keep)
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         if step % 50 == 0:
-            log.write(f"step {step} loss {mean:.4f} lr {rate(step, args.steps, args.peak):.2e} tokens {seen} "
+            log.write(f"step {step} loss {mean:.4f} lr {now:.2e} tokens {seen} "
                       f"seconds {time.time() - begin:.0f}\n")
             log.flush()
         if time.time() - saved > 120:
