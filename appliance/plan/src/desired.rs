@@ -42,9 +42,21 @@ pub struct WantedModel {
     pub hardware: Vec<Vec<String>>,
 }
 
+/// Which part of a release a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// One of the model's own files: what an engine may see.
+    Files,
+    /// About the model: its signature, its bill of materials.
+    About,
+}
+
 /// One file of a wanted release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WantedFile {
+    /// Which part it is.
+    pub place: Place,
     /// Path below the release's folder.
     pub path: String,
     /// Length in bytes.
@@ -67,8 +79,12 @@ impl WantedModel {
             version: descriptor.version.clone(),
             root: descriptor.root?,
             files: descriptor
-                .all_files()
-                .map(|file| WantedFile {
+                .files
+                .iter()
+                .map(|file| (Place::Files, file))
+                .chain(descriptor.bundle.iter().chain(&descriptor.bom).map(|file| (Place::About, file)))
+                .map(|(place, file)| WantedFile {
+                    place,
                     path: file.path.clone(),
                     length: file.length,
                     chunk_size: file.chunk_size,

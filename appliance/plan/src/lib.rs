@@ -11,7 +11,7 @@ mod planner;
 mod rejection;
 mod show;
 
-pub use desired::{Desired, WantedFile, WantedModel};
+pub use desired::{Desired, Place, WantedFile, WantedModel};
 pub use observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredModel};
 pub use plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 pub use planner::plan;

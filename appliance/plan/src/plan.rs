@@ -7,6 +7,7 @@ use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
+use crate::desired::Place;
 use crate::observed::Purpose;
 
 /// The version of the plan's form.
@@ -29,6 +30,8 @@ pub enum Step {
         release: Sha256Digest,
         /// Target name of the release's descriptor.
         target: String,
+        /// Which part of the release.
+        place: Place,
         /// Path below the release's folder.
         path: String,
         /// Length of the file in bytes.
@@ -129,8 +132,7 @@ pub struct Waiting {
     /// What, a target name or a model's name.
     pub what: String,
     /// For what.
-    #[serde(flatten)]
-    pub on: WaitingOn,
+    pub until: WaitingOn,
 }
 
 /// What would happen.

@@ -19,7 +19,7 @@ const NOT_ASSIGNED: &str = "plan.not_assigned";
 /// Makes the plan that leads from `observed` towards `desired`.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    let mut planner = Planner { desired, observed, steps: Vec::new(), waiting: Vec::new() };
+    let mut planner = Planner { desired, observed, steps: Vec::new(), waiting: Vec::new(), refuses: false };
     let wanted = planner.refuse();
     let stored = planner.obtain(&wanted);
     planner.stop(&wanted);
@@ -33,6 +33,8 @@ struct Planner<'a> {
     observed: &'a Observed,
     steps: Vec<Step>,
     waiting: Vec<Waiting>,
+    /// Whether a target of the assignment is refused, now or before.
+    refuses: bool,
 }
 
 impl<'a> Planner<'a> {
@@ -65,6 +67,7 @@ impl<'a> Planner<'a> {
                 None => wanted.push(model),
             }
         }
+        self.refuses = !refusals.is_empty();
         for (target, refusal) in refusals {
             if self.observed.told.get(target) != Some(&refusal.code) {
                 self.steps.push(Step::RefuseTarget { target: target.to_owned(), refusal });
@@ -82,7 +85,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             if let Permission::Keep(on) = &self.observed.permission {
-                self.waiting.push(Waiting { what: model.target.clone(), on: on.clone() });
+                self.waiting.push(Waiting { what: model.target.clone(), until: on.clone() });
                 continue;
             }
             let missing: Vec<_> = model
@@ -98,7 +101,7 @@ impl<'a> Planner<'a> {
                 sum.saturating_add(chunks.saturating_mul(file.chunk_size).min(file.length))
             });
             if needed > free {
-                self.waiting.push(Waiting { what: model.target.clone(), on: WaitingOn::DiskSpace { needed, free } });
+                self.waiting.push(Waiting { what: model.target.clone(), until: WaitingOn::DiskSpace { needed, free } });
                 continue;
             }
             free = free.saturating_sub(needed);
@@ -106,6 +109,7 @@ impl<'a> Planner<'a> {
                 self.steps.push(Step::FetchFile {
                     release: model.release,
                     target: model.target.clone(),
+                    place: file.place,
                     path: file.path.clone(),
                     length: file.length,
                     chunk_size: file.chunk_size,
@@ -130,12 +134,13 @@ impl<'a> Planner<'a> {
         if wanted.iter().any(|model| model.root == *root) {
             return None;
         }
-        // The assignment still names it, but it does not pass: it keeps the place it has unless it is revoked or superseded.
+        // What the assignment still names keeps its place, and so does everything while a target of it is refused: a wrong
+        // assignment takes nothing away. What a newer version of the same model replaces goes all the same.
         let name = self.observed.stored.get(root).map(|stored| &stored.name);
         let superseded = wanted.iter().any(|model| Some(&model.name) == name && self.will_be_there(model));
         let named = self.desired.models.values().any(|model| model.root == *root);
         let waiting = wanted.iter().any(|model| Some(&model.name) == name);
-        (superseded || !(named || waiting)).then(|| NOT_ASSIGNED.to_owned())
+        (superseded || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
     }
 
     /// Whether a wanted model is in the store or is fetched by this plan.
@@ -164,7 +169,7 @@ impl<'a> Planner<'a> {
                 match self.engine(model.root, purpose) {
                     None => self.steps.push(Step::StartEngine { root: model.root, name: model.name.clone(), purpose }),
                     Some(RunningEngine { state: EngineState::Resting, .. }) => {
-                        self.waiting.push(Waiting { what: model.name.clone(), on: WaitingOn::EngineRest });
+                        self.waiting.push(Waiting { what: model.name.clone(), until: WaitingOn::EngineRest });
                     }
                     Some(_) => {}
                 }

@@ -79,7 +79,7 @@ impl fmt::Display for WaitingOn {
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} waits for {}", self.what, self.on)
+        write!(f, "{} waits for {}", self.what, self.until)
     }
 }
 

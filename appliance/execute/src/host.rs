@@ -1,0 +1,51 @@
+//! What a plan is carried out on and by: the host that runs engines, and the judge of what is authentic and allowed.
+//!
+//! Refuses to be one of them: the binary brings both. Invariant: nothing here returns before it is true.
+
+use std::future::Future;
+use std::path::Path;
+
+use freehold_plan::Purpose;
+use freehold_trust::Sha256Digest;
+use freehold_verify::RefusalReport;
+
+use crate::fault::StepFailed;
+use crate::store::Admitted;
+
+/// Runs engines: plain processes in development, units of systemd on the OS.
+pub trait Host: Send {
+    /// Starts the engine of an admitted model whose folder in the store is `model`; answers when it answers.
+    fn start_engine(
+        &mut self,
+        admitted: &Admitted,
+        model: &Path,
+        purpose: Purpose,
+    ) -> impl Future<Output = Result<(), StepFailed>> + Send;
+
+    /// Ends an engine; answers when nothing is left of it. One that does not run is ended already.
+    fn stop_engine(&mut self, root: &Sha256Digest, purpose: Purpose) -> impl Future<Output = Result<(), StepFailed>> + Send;
+}
+
+/// Judges what was fetched. Every answer is final for that release.
+pub trait Judge: Send + Sync {
+    /// Whether `bytes` are the signed chunk `index` of the file.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn chunk(&self, release: &Sha256Digest, path: &str, index: u32, bytes: &[u8]) -> Result<(), RefusalReport>;
+
+    /// Verifies signature, files, format headers and bill of materials of the download in `staged`.
+    fn verify(
+        &mut self,
+        release: &Sha256Digest,
+        root: &Sha256Digest,
+        staged: &Path,
+    ) -> impl Future<Output = Result<(), StepFailed>> + Send;
+
+    /// Asks the policy; the answer to a yes is what the store will say about the model.
+    fn admit(
+        &mut self,
+        release: &Sha256Digest,
+        root: &Sha256Digest,
+    ) -> impl Future<Output = Result<Admitted, StepFailed>> + Send;
+}

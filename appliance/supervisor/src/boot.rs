@@ -1,0 +1,81 @@
+//! What was booted: the log that goes with the evidence, and its replay into a software TPM.
+//!
+//! Refuses to judge the log: a log that does not fit is shown all the same, and the verdict says so. Invariant: replaying
+//! happens at most once a power cycle of the TPM, and goes on where it was cut off.
+
+use std::path::{Path, PathBuf};
+
+use freehold_collect::{BootEvent, Replayed, Tpm};
+use freehold_trust::Sha256Digest;
+use freehold_verify::boot::Manifest;
+use freehold_verify::event_log::EventLog;
+use freehold_verify::evidence::codec::MAX_BOOT_LOG;
+
+use crate::fault::Fault;
+
+/// Where Linux shows the firmware's log.
+const FIRMWARE_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
+/// Bounds the manifest file.
+const MAX_MANIFEST: u64 = 1 << 20;
+
+/// The boot as the box can show it.
+#[derive(Debug, Clone)]
+pub(crate) struct Boot {
+    /// The log's bytes; empty when there is none.
+    pub(crate) log: Vec<u8>,
+    /// Name of the OS release that the box says it booted.
+    pub(crate) release: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// `simulated` when the log is one to be replayed, else `measured`.
+    pub(crate) word: &'static str,
+}
+
+impl Boot {
+    /// Reads the log: the given one, or the firmware's.
+    pub(crate) fn read(log: Option<&Path>, manifest: Option<&Path>) -> Result<Self, Fault> {
+        let (path, word) = match log {
+            Some(path) => (path.to_owned(), "simulated"),
+            None => (PathBuf::from(FIRMWARE_LOG), "measured"),
+        };
+        let malformed = |path: &Path, detail: String| Fault::of("box.boot_log", format!("`{}`: {detail}", path.display()));
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && log.is_none() => Vec::new(),
+            Err(error) => return Err(malformed(&path, error.to_string())),
+        };
+        if bytes.len() > MAX_BOOT_LOG {
+            return Err(malformed(&path, format!("{} bytes, at most {MAX_BOOT_LOG}", bytes.len())));
+        }
+        let beside = path.with_extension("manifest.json");
+        let manifest = manifest.map(Path::to_owned).or_else(|| beside.exists().then_some(beside));
+        let (release, version) = match manifest {
+            None => (String::new(), String::new()),
+            Some(path) => {
+                let length = std::fs::metadata(&path).map_err(|error| malformed(&path, error.to_string()))?.len();
+                if length > MAX_MANIFEST {
+                    return Err(malformed(&path, format!("{length} bytes")));
+                }
+                let text = std::fs::read(&path).map_err(|error| malformed(&path, error.to_string()))?;
+                let manifest = Manifest::parse(&text).map_err(|error| malformed(&path, error.to_string()))?;
+                (manifest.release, manifest.version)
+            }
+        };
+        Ok(Self { log: bytes, release, version, word })
+    }
+
+    /// Replays the log into the TPM when that is still to be done; answers what was done, or why nothing was.
+    pub(crate) fn replay(&self, tpm: &Tpm) -> Result<Option<Replayed>, Fault> {
+        if self.word != "simulated" {
+            return Ok(None);
+        }
+        let log = EventLog::parse(&self.log).map_err(|error| Fault::refusal(&error))?;
+        let events: Vec<BootEvent> = log
+            .events()
+            .iter()
+            .filter(|event| event.extends())
+            .filter_map(|event| Some(BootEvent { pcr: event.pcr, sha256: Sha256Digest::from_bytes(*event.sha256()?) }))
+            .collect();
+        Ok(Some(tpm.replay(&events)?))
+    }
+}

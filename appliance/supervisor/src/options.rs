@@ -1,0 +1,79 @@
+//! What the supervisor is told on its command line.
+//!
+//! Refuses to read the environment or a configuration file: what a box runs comes from signed documents, where it keeps
+//! things comes from here. Invariant: nothing here can weaken a check.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The supervisor of a box.
+#[derive(Debug, Parser)]
+#[command(name = "freehold-supervisor", version, about)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Keep the box as its assignment says, until told to stop.
+    Run(Box<Settings>),
+    /// One round, then exit: 0 when there is nothing left to do, 1 when something is.
+    Once(Box<Settings>),
+}
+
+/// Where things are, and how much an engine may take.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// Folder of everything that must survive a restart.
+    #[arg(long)]
+    pub state: PathBuf,
+    /// Folder of sockets; its group may reach the gateway's one.
+    #[arg(long)]
+    pub runtime: PathBuf,
+    /// The TPM: `device:/dev/tpmrm0`, or `swtpm:host=127.0.0.1,port=N` for a process box.
+    #[arg(long, default_value = "device:/dev/tpmrm0")]
+    pub tcti: String,
+    /// Certificates (PEM) between the EK's certificate and its root, when the TPM does not hold them.
+    #[arg(long)]
+    pub ek_chain: Option<PathBuf>,
+    /// Which console is ours. Read once: what it says is then locked in the state folder.
+    #[arg(long)]
+    pub pairing: Option<PathBuf>,
+    /// A name that people give the box.
+    #[arg(long, default_value = "")]
+    pub label: String,
+    /// The unpacked root of the engine.
+    #[arg(long)]
+    pub engine_root: Option<PathBuf>,
+    /// Boot log to be replayed into a software TPM once a boot, and shown with the evidence.
+    #[arg(long)]
+    pub boot_log: Option<PathBuf>,
+    /// The manifest of what was booted: names the release. Without it, `boot.manifest.json` beside the log.
+    #[arg(long)]
+    pub boot_manifest: Option<PathBuf>,
+    /// Where the gateway writes its address. Without it, `gateway/address.json` beside the state folder.
+    #[arg(long)]
+    pub gateway_address: Option<PathBuf>,
+    /// Seconds between two looks when nothing happens. Without it, what the console wishes.
+    #[arg(long)]
+    pub interval: Option<f64>,
+    /// Threads that an engine computes with.
+    #[arg(long, default_value_t = 2)]
+    pub threads: u32,
+    /// MiB of memory that an engine may take.
+    #[arg(long, default_value_t = 4096)]
+    pub memory: u64,
+    /// Tokens of context of each conversation.
+    #[arg(long, default_value_t = 2048)]
+    pub context: u32,
+    /// Conversations at the same time.
+    #[arg(long, default_value_t = 4)]
+    pub slots: u32,
+    /// Hardware classes of this box, as releases name them.
+    #[arg(long = "hardware", default_value = "cpu")]
+    pub hardware: Vec<String>,
+}

@@ -1,0 +1,116 @@
+//! Which console is ours: learnt once, confirmed by a person, then locked.
+//!
+//! Refuses a second pairing that differs from the first; changing it takes a wipe. Invariant: everything that the console
+//! later says is checked against these fingerprints.
+
+use std::path::Path;
+
+use freehold_protocol::enrol::Pairing;
+use freehold_trust::{PublicKey, Sha256Digest};
+
+use crate::fault::Fault;
+use crate::state::State;
+
+const FILE: &str = "pairing.json";
+/// Bounds what is read from a stick.
+const MAX_PAIRING: u64 = 16 * 1024;
+
+/// The locked pairing; on the first start it is taken from `offered`.
+pub(crate) fn pairing(state: &State, offered: Option<&Path>) -> Result<Pairing, Fault> {
+    let offered = offered.map(read).transpose()?;
+    let locked = state.json::<Pairing>(FILE)?;
+    match (locked, offered) {
+        (Some(locked), Some(offered)) if !same(&locked, &offered) => Err(Fault::Coded {
+            code: "box.other_pairing".to_owned(),
+            message: "the box is paired with another console".to_owned(),
+            expected: Some(format!("fleet {} with CA {}", locked.fleet, locked.fleet_ca)),
+            found: Some(format!("fleet {} with CA {}", offered.fleet, offered.fleet_ca)),
+        }),
+        // The console may have moved to another address; who it is has not changed.
+        (Some(locked), Some(offered)) => {
+            if locked.console != offered.console {
+                state.put_json(FILE, &offered)?;
+            }
+            Ok(offered)
+        }
+        (Some(locked), None) => Ok(locked),
+        (None, Some(offered)) => {
+            for digest in [&offered.fleet_ca, &offered.tuf_root, &offered.director] {
+                digest_of(digest)?;
+            }
+            state.put_json(FILE, &offered)?;
+            Ok(offered)
+        }
+        (None, None) => Err(Fault::of("box.not_paired", "the box knows no console yet")),
+    }
+}
+
+fn same(left: &Pairing, right: &Pairing) -> bool {
+    (&left.fleet, &left.site, &left.fleet_ca, &left.tuf_root, &left.director)
+        == (&right.fleet, &right.site, &right.fleet_ca, &right.tuf_root, &right.director)
+}
+
+fn read(path: &Path) -> Result<Pairing, Fault> {
+    let malformed = |detail: String| Fault::of("box.pairing_malformed", format!("`{}`: {detail}", path.display()));
+    let length = std::fs::metadata(path).map_err(|error| malformed(error.to_string()))?.len();
+    if length > MAX_PAIRING {
+        return Err(malformed(format!("{length} bytes")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| malformed(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+}
+
+/// A fingerprint of the pairing as a digest.
+pub(crate) fn digest_of(text: &str) -> Result<Sha256Digest, Fault> {
+    text.parse().map_err(|_| Fault::of("box.pairing_malformed", "a fingerprint is not 64 hexadecimal digits"))
+}
+
+/// Director key and first TUF root of the fleet, once they were fetched and found to be the paired ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Fleet {
+    /// The director's key.
+    pub(crate) director: PublicKey,
+    /// The first root metadata.
+    pub(crate) root: Vec<u8>,
+}
+
+const DIRECTOR: &str = "director.der";
+const ROOT: &str = "tuf/pinned-root.json";
+
+impl Fleet {
+    /// What an earlier run has stored, checked again.
+    pub(crate) fn stored(state: &State, pairing: &Pairing) -> Result<Option<Self>, Fault> {
+        match (state.bytes(DIRECTOR)?, state.bytes(ROOT)?) {
+            (Some(director), Some(root)) => Self::check(pairing, &director, root).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes what the console sent, when it has the paired fingerprints.
+    pub(crate) fn take(state: &State, pairing: &Pairing, director: &[u8], root: Vec<u8>) -> Result<Self, Fault> {
+        let fleet = Self::check(pairing, director, root)?;
+        state.put(DIRECTOR, director)?;
+        state.put(ROOT, &fleet.root)?;
+        Ok(fleet)
+    }
+
+    fn check(pairing: &Pairing, director: &[u8], root: Vec<u8>) -> Result<Self, Fault> {
+        let differs = |code: &str, what: &str, expected: &str, found: String| Fault::Coded {
+            code: code.to_owned(),
+            message: format!("the console shows another {what} than the box was paired with"),
+            expected: Some(expected.to_owned()),
+            found: Some(found),
+        };
+        let found = freehold_trust::sha256(director);
+        if found != digest_of(&pairing.director)? {
+            return Err(differs("box.other_director", "director key", &pairing.director, found.to_hex()));
+        }
+        let found = freehold_trust::sha256(&root);
+        if found != digest_of(&pairing.tuf_root)? {
+            return Err(differs("box.other_root", "TUF root", &pairing.tuf_root, found.to_hex()));
+        }
+        let director = PublicKey::from_spki_der(director)
+            .map_err(|error| Fault::of("box.other_director", error.to_string()))?;
+        Ok(Self { director, root })
+    }
+}

@@ -1,0 +1,216 @@
+//! The policy of this box: the newest policy release that the offline keys signed.
+//!
+//! Refuses to let the console choose among versions: the highest counter counts. A release of several policies is one the
+//! assignment has to name. Invariant: without a usable policy nothing is admitted.
+//!
+//! A policy release has one `.json` file, the Cedar bundle, and `.pem` files: public keys and roots of model signers.
+
+use std::collections::BTreeMap;
+
+use freehold_decide::{
+    AssignmentStanding, BomStanding, FilesStanding, FormatStanding, ModelFacts, OrderStanding, PolicySet, ReleaseStanding,
+    RevocationStanding, SignatureStanding,
+};
+use freehold_trust::certificate::Certificate;
+use freehold_trust::{PublicKey, Sha256Digest};
+use freehold_verify::model::SignerTrust;
+use freehold_verify::release::{
+    InstalledReleases, MAX_DESCRIPTOR, Release, ReleaseKind, Revocations, select_release,
+};
+use freehold_verify::{RefusalReport, Verified};
+use serde::{Deserialize, Serialize};
+
+use crate::console::Console;
+use crate::fault::Fault;
+use crate::repository::{Listing, target};
+use crate::state::State;
+
+const FILE: &str = "policy.json";
+/// Bounds one file of a policy release.
+const MAX_FILE: usize = 1 << 20;
+/// Most files of a policy release.
+const MAX_FILES: usize = 256;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    v: u32,
+    release: Sha256Digest,
+    target: String,
+    counter: u64,
+    bundle: String,
+    signers: BTreeMap<String, String>,
+}
+
+/// The policy in force.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    release: Sha256Digest,
+    target: String,
+    set: PolicySet,
+    keys: Vec<PublicKey>,
+    roots: Vec<Certificate>,
+}
+
+impl Policy {
+    /// What an earlier run has taken.
+    pub(crate) fn stored(state: &State) -> Result<Option<Self>, Fault> {
+        state.json::<Stored>(FILE)?.map(|stored| Self::of(&stored)).transpose()
+    }
+
+    fn of(stored: &Stored) -> Result<Self, Fault> {
+        let set = PolicySet::from_bundle(stored.bundle.as_bytes()).map_err(|error| Fault::refusal(&error))?;
+        let (mut keys, mut roots) = (Vec::new(), Vec::new());
+        for (name, pem) in &stored.signers {
+            let unusable = |detail: String| Fault::of("policy.unusable", format!("`{name}`: {detail}"));
+            if pem.contains("BEGIN CERTIFICATE") {
+                roots.extend(Certificate::all_from_pem(pem).map_err(|error| unusable(error.to_string()))?);
+            } else {
+                keys.push(PublicKey::from_spki_pem(pem).map_err(|error| unusable(error.to_string()))?);
+            }
+        }
+        Ok(Self { release: stored.release, target: stored.target.clone(), set, keys, roots })
+    }
+
+    /// SHA-256 of the policy release's descriptor.
+    pub(crate) fn release(&self) -> Sha256Digest {
+        self.release
+    }
+
+    /// The policy release's target name.
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Whose model signatures are looked at; whether a signer counts is the policy's own question.
+    pub(crate) fn signers(&self, revocations: &Revocations) -> SignerTrust {
+        SignerTrust {
+            keys: self.keys.clone(),
+            roots: self.roots.clone(),
+            revoked_keys: revocations.revoked_keys(),
+            ..SignerTrust::default()
+        }
+    }
+
+    /// Whether a model whose checks all passed may be admitted; the policies that say so.
+    pub(crate) fn admit(&self, facts: &ModelFacts) -> Result<Vec<String>, RefusalReport> {
+        let decision = self.set.admit_model(facts);
+        if decision.is_allowed() {
+            return Ok(decision.because.into_iter().map(|reason| reason.policy).collect());
+        }
+        let first = decision.denied_by.first();
+        Err(RefusalReport {
+            code: decision.code.unwrap_or_else(|| "policy.no_permit".to_owned()),
+            message: first.map_or_else(|| "no policy permits it".to_owned(), |reason| reason.why.clone()),
+            expected: None,
+            found: first.map(|reason| format!("policy {}", reason.policy)),
+        })
+    }
+}
+
+/// The facts about a model that passed every check of the verifier.
+pub(crate) fn facts(release: &Release, signer: String, licences: &[String], hardware: &[String]) -> ModelFacts {
+    let licence = release.descriptor.licence.clone().unwrap_or_else(|| licences.join(" AND "));
+    ModelFacts {
+        assignment: AssignmentStanding::Assigned,
+        release: ReleaseStanding::Signed,
+        order: OrderStanding::NotOlder,
+        revocation: RevocationStanding::Clear,
+        signature: SignatureStanding::Verified,
+        signer,
+        files: FilesStanding::Match,
+        format: FormatStanding::Known,
+        bom: BomStanding::Matches,
+        licence,
+        hardware_needed: release.descriptor.hardware.iter().cloned().collect(),
+        hardware_present: hardware.iter().cloned().collect(),
+    }
+}
+
+/// Takes the policy that counts now, when it is another than the one at hand. `assigned` are the assignment's targets.
+pub(crate) async fn update(
+    at_hand: Option<&Policy>,
+    console: &Console,
+    state: &State,
+    listing: &Listing,
+    assigned: &[String],
+    installed: &InstalledReleases,
+    now: i64,
+) -> Result<Option<(Policy, Verified<Release>)>, Fault> {
+    let folder = ReleaseKind::Policy.folder();
+    let line_of = |name: &str| {
+        let mut parts = name.split('/');
+        (parts.next() == Some(folder)).then(|| parts.next().unwrap_or_default().to_owned())
+    };
+    let named = assigned.iter().find_map(|name| line_of(name));
+    let mut lines: Vec<String> = listing.targets.releases().filter_map(|(name, _)| line_of(name)).collect();
+    lines.dedup();
+    let line = match (named, lines.as_slice()) {
+        (Some(named), _) => named,
+        (None, [only]) => only.clone(),
+        (None, _) => return Ok(None),
+    };
+    let mut newest: Option<Verified<Release>> = None;
+    for (name, _) in listing.targets.releases().filter(|(name, _)| line_of(name).as_ref() == Some(&line)) {
+        let bytes = descriptor(state, console, listing, name).await?;
+        match select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now) {
+            Ok(release) => {
+                let newer = newest.as_ref().is_none_or(|best| release.descriptor.counter > best.descriptor.counter);
+                if newer {
+                    newest = Some(release);
+                }
+            }
+            Err(rejection) => tracing::debug!(name, %rejection, "a policy release does not count"),
+        }
+    }
+    let Some(release) = newest else { return Ok(None) };
+    if at_hand.is_some_and(|policy| policy.release == release.digest) {
+        return Ok(None);
+    }
+    let unusable = |detail: &str| Fault::of("policy.unusable", format!("`{}`: {detail}", release.target));
+    if release.descriptor.files.len() > MAX_FILES {
+        return Err(unusable("too many files"));
+    }
+    let (mut bundle, mut signers) = (None, BTreeMap::new());
+    for file in &release.descriptor.files {
+        let bytes = target(console, &listing.targets, &release.descriptor.target_of(&file.path), MAX_FILE).await?;
+        let text = String::from_utf8(bytes).map_err(|_| unusable("a file is not text"))?;
+        if file.path.ends_with(".json") {
+            if bundle.replace(text).is_some() {
+                return Err(unusable("two `.json` files"));
+            }
+        } else if file.path.ends_with(".pem") {
+            signers.insert(file.path.clone(), text);
+        }
+    }
+    let stored = Stored {
+        v: 1,
+        release: release.digest,
+        target: release.target.clone(),
+        counter: release.descriptor.counter,
+        bundle: bundle.ok_or_else(|| unusable("no `.json` file"))?,
+        signers,
+    };
+    let policy = Policy::of(&stored)?;
+    state.put_json(FILE, &stored)?;
+    Ok(Some((policy, release)))
+}
+
+/// A release's descriptor: the copy in the state folder, or fetched; checked against the verified targets either way.
+pub(crate) async fn descriptor(
+    state: &State,
+    console: &Console,
+    listing: &Listing,
+    name: &str,
+) -> Result<Vec<u8>, Fault> {
+    let info = listing.targets.target(name)?;
+    let copy = format!("releases/{}.json", info.sha256);
+    if let Some(bytes) = state.bytes(&copy)?
+        && listing.targets.check(name, &bytes).is_ok()
+    {
+        return Ok(bytes);
+    }
+    let bytes = target(console, &listing.targets, name, MAX_DESCRIPTOR).await?;
+    state.put(&copy, &bytes)?;
+    Ok(bytes)
+}

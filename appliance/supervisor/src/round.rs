@@ -1,0 +1,56 @@
+//! One round: speak with the console, then bring the box nearer to its assignment.
+//!
+//! Refuses to let a console that is away stop what runs: each part of a round fails alone. Invariant: an assignment is
+//! accepted, recorded and written before anything comes of it.
+
+mod converse;
+mod reconcile;
+
+use freehold_verify::RefusalReport;
+
+use crate::fault::Fault;
+use crate::supervisor::Supervisor;
+
+impl Supervisor {
+    /// Looks at everything once. Answers whether nothing is left to do.
+    pub(crate) async fn look(&mut self) -> Result<bool, Fault> {
+        match self.converse().await {
+            Ok(()) => self.status.console = "ok".to_owned(),
+            Err(fault) => self.troubled(&fault).await?,
+        }
+        let done = self.reconcile().await;
+        self.tell_gateway()?;
+        if let Err(fault) = &done {
+            self.status.doing = format!("{}: {fault}", fault.code());
+        }
+        self.show()?;
+        done
+    }
+
+    /// A conversation that broke off: said in the status, and in the record when it is news.
+    async fn troubled(&mut self, fault: &Fault) -> Result<(), Fault> {
+        let report = fault.report();
+        let news = self.status.console != report.code;
+        if news {
+            tracing::warn!(code = %report.code, message = %report.message, "the console conversation broke off");
+        }
+        if report.code.starts_with("tpm.") {
+            self.status.tpm.state.clone_from(&report.code);
+            self.status.tpm.message = Some(report.message.clone());
+            // A new connection begins with a new handshake, which the TPM has to sign.
+            self.console = None;
+        }
+        self.status.console.clone_from(&report.code);
+        self.status.doing.clone_from(&report.message);
+        if news && is_refusal(&report) {
+            self.chronicle.entry("console.conversation").refused(&report).write().await?;
+            self.remember(report);
+        }
+        Ok(())
+    }
+}
+
+/// A console that is only away is no refusal and fills no record.
+fn is_refusal(report: &RefusalReport) -> bool {
+    report.code != "console.away"
+}

@@ -1,0 +1,89 @@
+//! The status file: what a person or a script reads to know how the box is.
+//!
+//! Refuses secrets: there is no field for one. Invariant: the file is always whole; it is written only when it changed.
+
+use freehold_protocol::report::GatewayDoor;
+use freehold_protocol::status::{ModelState, VerdictWord};
+use freehold_verify::RefusalReport;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::Fault;
+use crate::state::State;
+
+/// How the TPM is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TpmStatus {
+    /// `ok`, or the fault's code.
+    pub state: String,
+    /// What the fault said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How the box is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of this form, 1.
+    pub v: u32,
+    /// The box's id.
+    #[serde(rename = "box")]
+    pub box_id: String,
+    /// The name that people gave it.
+    pub label: String,
+    /// The fleet, once paired.
+    pub fleet: String,
+    /// `unknown`, `waiting_for_approval`, `approved` or `refused`.
+    pub enrolment: String,
+    /// What a person compares on both screens.
+    pub fingerprint: Option<String>,
+    /// The console's last verdict.
+    pub verdict: VerdictWord,
+    /// Why, in sentences.
+    pub because: Vec<String>,
+    /// `ok`, or the code of what keeps the box from its console.
+    pub console: String,
+    /// How the TPM is.
+    pub tpm: TpmStatus,
+    /// `simulated` or `measured`.
+    pub boot: String,
+    /// One sentence on what is being done or waited for.
+    pub doing: String,
+    /// Counter of the accepted assignment.
+    pub pursuing: Option<u64>,
+    /// Counter of the last achieved one.
+    pub achieved: Option<u64>,
+    /// Models on the box.
+    pub models: Vec<ModelState>,
+    /// Digest of the last plan.
+    pub plan: Option<String>,
+    /// The last plan, step by step.
+    pub steps: Vec<String>,
+    /// What waits, and for what.
+    pub waiting: Vec<String>,
+    /// What the box refused, newest last.
+    pub refusals: Vec<RefusalReport>,
+    /// Where applications reach the gateway.
+    pub gateway: Option<GatewayDoor>,
+    /// The policy in force, its target name.
+    pub policy: Option<String>,
+    /// Entries in the record.
+    pub record: u64,
+    /// How the stored files are held to what was admitted: `hashed` before every start.
+    pub store: String,
+}
+
+/// Writes the status when it changed.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    last: Option<Status>,
+}
+
+impl Board {
+    pub(crate) fn show(&mut self, state: &State, status: &Status) -> Result<(), Fault> {
+        if self.last.as_ref() != Some(status) {
+            state.put_json("status.json", status)?;
+            self.last = Some(status.clone());
+        }
+        Ok(())
+    }
+}

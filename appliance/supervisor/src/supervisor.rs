@@ -1,0 +1,264 @@
+//! The supervisor itself: what it holds, how it starts, how it ends.
+//!
+//! Refuses to start with a state that it cannot read. Invariant: after it was told to stop, no engine is left.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use freehold_collect::{Endorsement, Tpm};
+use freehold_execute::Store;
+use freehold_protocol::enrol::{EnrolState, Pairing};
+use freehold_protocol::local::{ApiToken, Config, Serving, VERSION};
+use freehold_protocol::report::GatewayDoor;
+use freehold_protocol::status::VerdictWord;
+use freehold_trust::Sha256Digest;
+use freehold_verify::document::Assignment;
+use freehold_verify::release::InstalledReleases;
+use freehold_verify::{RefusalReport, Verified};
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::boot::Boot;
+use crate::chronicle::Chronicle;
+use crate::clock::BoxClock;
+use crate::console::Console;
+use crate::desired::Aim;
+use crate::engines::Engines;
+use crate::fault::Fault;
+use crate::gateway::Door;
+use crate::identity::{self, Identity};
+use crate::options::Settings;
+use crate::pairing::{Fleet, pairing};
+use crate::policy::Policy;
+use crate::repository::Repository;
+use crate::state::State;
+use crate::status::{Board, Status};
+
+/// Seconds between two looks while nothing says otherwise.
+const DEFAULT_INTERVAL: f64 = 10.0;
+/// The shortest time between two looks, so that a wrong number does not burn the processor.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// Refusals that are kept for status and reports.
+const REFUSALS: usize = 32;
+
+/// What is pursued, as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pursuit {
+    pub(crate) v: u32,
+    /// Counter of the last accepted assignment; only rises.
+    pub(crate) accepted: Option<u64>,
+    /// Counter of the last achieved one.
+    pub(crate) achieved: Option<u64>,
+    /// Releases that were refused while pursuing it.
+    pub(crate) failed: std::collections::BTreeMap<Sha256Digest, RefusalReport>,
+    /// Targets whose refusal is in the record, with the code.
+    pub(crate) told: std::collections::BTreeMap<String, String>,
+}
+
+/// Everything the supervisor holds.
+pub(crate) struct Supervisor {
+    pub(crate) settings: Settings,
+    pub(crate) state: State,
+    pub(crate) clock: BoxClock,
+    pub(crate) box_id: String,
+    pub(crate) pairing: Pairing,
+    pub(crate) chronicle: Chronicle,
+    pub(crate) tpm: Tpm,
+    pub(crate) store: Store,
+    pub(crate) engines: Engines,
+    pub(crate) door: Door,
+    pub(crate) board: Board,
+    pub(crate) status: Status,
+    pub(crate) refusals: VecDeque<RefusalReport>,
+    // What the console has confirmed since the start.
+    pub(crate) identity: Option<Identity>,
+    pub(crate) endorsement: Option<Endorsement>,
+    pub(crate) console: Option<Console>,
+    pub(crate) enrolment: EnrolState,
+    pub(crate) verdict: VerdictWord,
+    pub(crate) attest_due: bool,
+    pub(crate) attested_at: Option<std::time::Instant>,
+    pub(crate) attested_models: Vec<Sha256Digest>,
+    pub(crate) boot_said: Option<String>,
+    pub(crate) sequence: u64,
+    pub(crate) wished: Option<u32>,
+    pub(crate) cosigned: u64,
+    pub(crate) refused_envelope: Option<Sha256Digest>,
+    // What is kept.
+    pub(crate) fleet: Option<Fleet>,
+    pub(crate) repository: Option<Repository>,
+    pub(crate) assignment: Option<Verified<Assignment>>,
+    pub(crate) pursuit: Pursuit,
+    pub(crate) installed: InstalledReleases,
+    pub(crate) policy: Option<Policy>,
+    pub(crate) tokens: Vec<ApiToken>,
+    pub(crate) aim: Aim,
+}
+
+impl Supervisor {
+    async fn open(settings: Settings) -> Result<Self, Fault> {
+        let state = State::open(&settings.state)?;
+        let pairing = pairing(&state, settings.pairing.as_deref())?;
+        let clock = BoxClock::open(&state)?;
+        let box_id = identity::box_id(&state)?;
+        let chronicle = Chronicle::open(&state, &box_id, &clock)?;
+        let tpm = identity::tpm(&state, &settings.tcti)?;
+        let store = Store::open(state.folder())?;
+        std::fs::create_dir_all(&settings.runtime)
+            .map_err(|error| Fault::State { path: settings.runtime.clone(), detail: error.to_string() })?;
+        let tokens: Vec<ApiToken> = state.json("tokens.json")?.unwrap_or_default();
+        let config = Config {
+            v: VERSION,
+            generation: 0,
+            box_id: box_id.clone(),
+            serving: Serving::Open,
+            models: Vec::new(),
+            tokens: tokens.clone(),
+        };
+        let socket = settings.runtime.join("supervisor.sock");
+        let door = Door::open(&socket, chronicle.recorder().clone(), config)?;
+        let fleet = Fleet::stored(&state, &pairing)?;
+        let repository = fleet.as_ref().map(|fleet| Repository::open(&state, &fleet.root)).transpose()?;
+        let pursuit = state.json::<Pursuit>("pursuit.json")?.unwrap_or(Pursuit { v: 1, ..Pursuit::default() });
+        let policy = Policy::stored(&state)?;
+        let status = Status {
+            v: 1,
+            box_id: box_id.clone(),
+            label: settings.label.clone(),
+            fleet: pairing.fleet.clone(),
+            store: "hashed before every start".to_owned(),
+            ..Status::default()
+        };
+        chronicle
+            .entry("supervisor.started")
+            .with("version", env!("CARGO_PKG_VERSION"))
+            .with("fleet", pairing.fleet.as_str())
+            .write()
+            .await?;
+        let engines = Engines::new(&settings);
+        let refusals = pursuit.failed.values().cloned().collect();
+        Ok(Self {
+            installed: state.json("installed.json")?.unwrap_or_default(),
+            cosigned: state.json("cosigned.json")?.unwrap_or(0),
+            settings,
+            state,
+            clock,
+            box_id,
+            pairing,
+            chronicle,
+            tpm,
+            store,
+            engines,
+            door,
+            board: Board::default(),
+            status,
+            refusals,
+            identity: None,
+            endorsement: None,
+            console: None,
+            enrolment: EnrolState::Unknown,
+            verdict: VerdictWord::Unknown,
+            attest_due: true,
+            attested_at: None,
+            attested_models: Vec::new(),
+            boot_said: None,
+            sequence: 0,
+            wished: None,
+            refused_envelope: None,
+            fleet,
+            repository,
+            assignment: None,
+            pursuit,
+            policy,
+            tokens,
+            aim: Aim::default(),
+        })
+    }
+
+    /// How long to wait for the next look.
+    fn pause(&self) -> Duration {
+        let seconds = self.settings.interval.unwrap_or_else(|| self.wished.map_or(DEFAULT_INTERVAL, f64::from));
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(10)).max(SHORTEST)
+    }
+
+    /// Keeps a refusal for status and reports; the same one stands there once, at its latest place.
+    pub(crate) fn remember(&mut self, report: RefusalReport) {
+        self.refusals.retain(|known| known.code != report.code || known.message != report.message);
+        self.refusals.push_back(report);
+        while self.refusals.len() > REFUSALS {
+            self.refusals.pop_front();
+        }
+    }
+
+    /// Where the gateway is, from the file that it writes once it listens.
+    pub(crate) fn gateway(&self) -> Option<GatewayDoor> {
+        let path = self.settings.gateway_address.clone().or_else(|| {
+            Some(self.settings.state.parent()?.join("gateway/address.json"))
+        })?;
+        let bytes = std::fs::read(path).ok().filter(|bytes| bytes.len() < 4096)?;
+        let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        Some(GatewayDoor { url: text("url")?, spki: text("spki")? })
+    }
+
+    /// The boot as the files say it now.
+    pub(crate) fn boot(&self) -> Result<Boot, Fault> {
+        Boot::read(self.settings.boot_log.as_deref(), self.settings.boot_manifest.as_deref())
+    }
+
+    pub(crate) fn show(&mut self) -> Result<(), Fault> {
+        self.status.refusals = self.refusals.iter().cloned().collect();
+        self.status.record = self.chronicle.head().size;
+        self.status.gateway = self.gateway();
+        self.board.show(&self.state, &self.status)
+    }
+}
+
+/// Keeps the box as its assignment says, until SIGTERM or SIGINT. Answers true.
+///
+/// # Errors
+/// A [`Fault`] of the start, for example a state folder that cannot be read; later ones are retried, never fatal.
+pub async fn run(settings: Settings) -> Result<bool, Fault> {
+    let (mut term, mut int) = signals()?;
+    let mut supervisor = Supervisor::open(settings).await?;
+    tracing::info!(box_id = %supervisor.box_id, console = %supervisor.pairing.console, "the supervisor runs");
+    loop {
+        let looked = tokio::select! {
+            looked = supervisor.look() => looked,
+            // A round that is dropped is a round that was cut off: the next start goes on from there.
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+        };
+        if let Err(fault) = looked {
+            tracing::error!(code = fault.code(), %fault, "a round failed");
+        }
+        let pause = supervisor.pause();
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = term.recv() => break,
+            _ = int.recv() => break,
+        }
+    }
+    supervisor.engines.stop_all().await;
+    let stopped = supervisor.chronicle.entry("supervisor.stopped").write().await;
+    tracing::info!("the supervisor stops");
+    stopped.map(|_| true)
+}
+
+/// One round; answers whether nothing is left to do. Engines that it started end with it.
+///
+/// # Errors
+/// A [`Fault`].
+pub async fn once(settings: Settings) -> Result<bool, Fault> {
+    let mut supervisor = Supervisor::open(settings).await?;
+    let looked = supervisor.look().await;
+    supervisor.engines.stop_all().await;
+    looked
+}
+
+fn signals() -> Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal), Fault> {
+    let fault = |error: std::io::Error| Fault::of("box.settings", format!("signals: {error}"));
+    Ok((signal(SignalKind::terminate()).map_err(fault)?, signal(SignalKind::interrupt()).map_err(fault)?))
+}
+
