@@ -23,8 +23,8 @@ use crate::model_facts::ModelFacts;
 use crate::rejection::PolicyUnusable;
 use crate::shipped::SCHEMA;
 
-/// The deepest nesting of brackets, and the most `if`s, in a policy file: parsing and evaluating recurse (G02).
-const DEPTH_LIMIT: usize = 64;
+mod depth;
+
 /// The most policies of a bundle.
 const POLICIES_LIMIT: usize = 500;
 
@@ -36,7 +36,6 @@ struct Meta {
 }
 
 /// The policies of one action.
-#[derive(Debug)]
 struct Chapter {
     action: EntityUid,
     principal: EntityUid,
@@ -58,7 +57,6 @@ pub struct PolicySummary {
 }
 
 /// Policies, ready to decide.
-#[derive(Debug)]
 pub struct PolicySet {
     name: String,
     version: String,
@@ -67,6 +65,12 @@ pub struct PolicySet {
     schema: Schema,
     chapters: BTreeMap<String, Chapter>,
     metas: BTreeMap<String, Meta>,
+}
+
+impl std::fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PolicySet({} {}, {} policies, {})", self.name, self.version, self.metas.len(), self.digest)
+    }
 }
 
 /// What evaluation gave, before it is an answer.
@@ -149,7 +153,7 @@ impl PolicySet {
     fn add_file(&mut self, file: &str, text: &str) -> Result<(), PolicyUnusable> {
         let shown: String = file.chars().take(80).flat_map(char::escape_debug).collect();
         let refused = |fault: String| PolicyUnusable::Policy { policy: shown.clone(), fault };
-        check_depth(text).map_err(&refused)?;
+        depth::check(text).map_err(&refused)?;
         let parsed: cedar_policy::PolicySet = text.parse().map_err(|error: cedar_policy::ParseErrors| refused(error.to_string()))?;
         if parsed.templates().next().is_some() {
             return Err(refused("templates are not used here".to_owned()));
@@ -385,25 +389,4 @@ fn authorizer() -> &'static Authorizer {
 fn no_entities() -> &'static Entities {
     static ENTITIES: OnceLock<Entities> = OnceLock::new();
     ENTITIES.get_or_init(Entities::empty)
-}
-
-/// Counts brackets and `if`s outside of texts and comments; good enough to bound recursion, since more than are there can only
-/// refuse more.
-fn check_depth(text: &str) -> Result<(), String> {
-    let (mut depth, mut ifs) = (0usize, 0usize);
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => depth = depth.saturating_add(1),
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b';' => ifs = 0,
-            _ => {}
-        }
-        if depth > DEPTH_LIMIT {
-            return Err(format!("brackets nest deeper than {DEPTH_LIMIT}"));
-        }
-    }
-    for statement in text.split(';') {
-        ifs = ifs.max(statement.matches("if").count());
-    }
-    if ifs > DEPTH_LIMIT { Err(format!("more than {DEPTH_LIMIT} `if` in one policy")) } else { Ok(()) }
 }
