@@ -80,7 +80,7 @@ pub(crate) fn cosign(fleet: &Fleet, box_id: &str, head: &CosignedHead, now: i64)
 pub(crate) fn make_token(fleet: &Fleet, box_id: &str, token: &TokenRow, now: i64) -> Outcome {
     let entry = Entry::new("token.made", now, &fleet.site, &token.made_by)
         .about(box_id)
-        .fact("token", token.id.clone())
+        .fact("token_id", token.id.clone())
         .fact("name", token.name.clone())
         .fact("models", token.models.clone());
     let named = (1..=64).contains(&token.name.len()) && !token.name.chars().any(char::is_control);
@@ -100,7 +100,7 @@ pub(crate) fn make_token(fleet: &Fleet, box_id: &str, token: &TokenRow, now: i64
 }
 
 pub(crate) fn withdraw_token(fleet: &Fleet, box_id: &str, id: &str, by: &str, now: i64) -> Outcome {
-    let entry = Entry::new("token.withdrawn", now, &fleet.site, by).about(box_id).fact("token", id);
+    let entry = Entry::new("token.withdrawn", now, &fleet.site, by).about(box_id).fact("token_id", id);
     let known = fleet.boxes.get(box_id).is_some_and(|member| member.tokens.iter().any(|token| token.id == id));
     if !known {
         return Outcome::refused(FleetRejection::TokenUnknown { id: id.chars().take(32).collect() })

@@ -14,8 +14,9 @@ use crate::state::Fleet;
 /// Longest label in bytes: bounds what a stranger can put on a page.
 pub const LABEL_LIMIT: usize = 64;
 
-/// An open enrolment: what was shown, and what must come back. Kept in memory only.
-#[derive(Clone, PartialEq, Eq)]
+/// An open enrolment: what was shown. What must come back is kept by the verifier (`freehold_verify::identity::Enrolling`),
+/// in memory only.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Random name of the session.
     pub session: String,
@@ -27,7 +28,7 @@ pub struct Session {
     pub box_id: String,
     /// The label.
     pub label: String,
-    /// SHA-256 of the EK's TPMT_PUBLIC, hex.
+    /// SHA-256 of the EK's SubjectPublicKeyInfo, hex.
     pub ek: String,
     /// The EK's TPMT_PUBLIC.
     pub ek_public: Vec<u8>,
@@ -35,18 +36,8 @@ pub struct Session {
     pub ek_trust: EkTrust,
     /// The keys.
     pub keys: Keys,
-    /// What TPM2_ActivateCredential must return. Compared by the caller in constant time, never printed.
-    pub secret: Vec<u8>,
-    /// The qualifyingData of TPM2_Certify.
-    pub certify_nonce: Vec<u8>,
     /// Unix seconds at which it was opened.
     pub opened: i64,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("session", &self.session).field("box_id", &self.box_id).finish_non_exhaustive()
-    }
 }
 
 /// Whether an identifier has the form `word-word-hex4`. It stands in paths, pages and the record, so nothing else is let in.
@@ -81,7 +72,7 @@ fn admissible(fleet: &Fleet, session: &Session) -> Result<(), FleetRejection> {
     if !is_label(&session.label) {
         return Err(FleetRejection::BadLabel { length: session.label.len() });
     }
-    if session.ek_trust.kind() == TpmKind::Software && !fleet.rules.accept_simulated && session.ek_trust != EkTrust::Hash {
+    if session.ek_trust.kind() == TpmKind::Software && !fleet.rules.accept_simulated {
         return Err(FleetRejection::SimulatedRefused);
     }
     if let Some(member) = fleet.boxes.get(&session.box_id) {

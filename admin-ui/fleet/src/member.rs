@@ -17,6 +17,8 @@ pub enum TpmKind {
     Hardware,
     /// Chains to a named software root.
     Software,
+    /// Nobody vouches for it: a person approved the EK's digest.
+    Unproven,
 }
 
 impl TpmKind {
@@ -26,6 +28,7 @@ impl TpmKind {
         match self {
             Self::Hardware => "hardware",
             Self::Software => "software",
+            Self::Unproven => "unproven",
         }
     }
 }
@@ -41,8 +44,7 @@ pub enum EkTrust {
         /// What that root stands for.
         kind: TpmKind,
     },
-    /// The TPM carries no certificate: a person has to approve the EK's hash. Counts as software for every verdict, because
-    /// nothing says otherwise.
+    /// The TPM carries no certificate: a person has to approve the EK's digest.
     Hash,
 }
 
@@ -52,7 +54,7 @@ impl EkTrust {
     pub const fn kind(&self) -> TpmKind {
         match self {
             Self::Chain { kind, .. } => *kind,
-            Self::Hash => TpmKind::Software,
+            Self::Hash => TpmKind::Unproven,
         }
     }
 }
@@ -151,7 +153,7 @@ pub struct Member {
     pub site: String,
     /// The name people gave it; shown escaped, never trusted.
     pub label: String,
-    /// SHA-256 of the EK's TPMT_PUBLIC, hex.
+    /// SHA-256 of the EK's SubjectPublicKeyInfo, hex.
     pub ek: String,
     /// TPMT_PUBLIC of the EK.
     #[serde(with = "hex::serde")]

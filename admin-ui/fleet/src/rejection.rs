@@ -109,7 +109,7 @@ pub enum FleetRejection {
     /// An EK without certificate needs its hash approved by name.
     #[error("the TPM carries no certificate, its endorsement key must be approved by hash")]
     EkNotApproved {
-        /// SHA-256 of the EK public, hex.
+        /// SHA-256 of the EK's SubjectPublicKeyInfo, hex.
         ek: String,
     },
     /// The nonce was never issued, or is too old to be remembered.
@@ -190,10 +190,10 @@ pub enum FleetRejection {
 }
 
 impl FleetRejection {
-    /// Every code of this enum.
+    /// Every code of this enum that is its own; `enrol.id`, `enrol.other_ek` and `enrol.same_ek` are
+    /// `freehold_verify::identity::EnrolRejection`'s, which states the same rule over a list.
     pub const CODES: &[&str] = &[
-        "enrol.other_fleet", "enrol.other_site", "enrol.bad_box_id", "enrol.bad_label", "enrol.id_taken", "enrol.ek_taken",
-        "enrol.key_taken", "enrol.simulated_refused", "enrol.refused_by_person", "enrol.busy", "enrol.session_unknown",
+        "enrol.other_fleet", "enrol.other_site", "enrol.bad_label", "enrol.key_taken", "enrol.simulated_refused", "enrol.refused_by_person", "enrol.busy", "enrol.session_unknown",
         "enrol.session_expired", "enrol.session_other_key", "enrol.proof_failed", "enrol.unknown_box", "enrol.nothing_waits",
         "enrol.fingerprint_differs", "enrol.ek_not_approved", "console.nonce_unknown", "console.nonce_superseded",
         "console.nonce_used", "console.nonce_expired", "console.nonce_other_box", "console.nonce_repeated",
@@ -207,10 +207,10 @@ impl Refusal for FleetRejection {
         match self {
             Self::OtherFleet { .. } => "enrol.other_fleet",
             Self::OtherSite { .. } => "enrol.other_site",
-            Self::BadBoxId { .. } => "enrol.bad_box_id",
+            Self::BadBoxId { .. } => "enrol.id",
             Self::BadLabel { .. } => "enrol.bad_label",
-            Self::IdTaken { .. } => "enrol.id_taken",
-            Self::EkTaken { .. } => "enrol.ek_taken",
+            Self::IdTaken { .. } => "enrol.other_ek",
+            Self::EkTaken { .. } => "enrol.same_ek",
             Self::KeyTaken { .. } => "enrol.key_taken",
             Self::SimulatedRefused => "enrol.simulated_refused",
             Self::RefusedByPerson { .. } => "enrol.refused_by_person",

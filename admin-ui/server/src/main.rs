@@ -1,2 +1,7 @@
-//! To be written.
-fn main() {}
+//! `freehold-console`: parse, run, exit code. 0 done, 1 refused, 2 could not tell or could not work.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    freehold_console::command::main()
+}

@@ -2,7 +2,7 @@
 CREATE TABLE boxes (
     site     TEXT NOT NULL,
     box_id   TEXT NOT NULL PRIMARY KEY,
-    ek       TEXT NOT NULL UNIQUE,           -- SHA-256 of the EK's TPMT_PUBLIC: one name per EK, one EK per name
+    ek       TEXT NOT NULL UNIQUE,           -- SHA-256 of the EK's SubjectPublicKeyInfo: one name per EK, one EK per name
     document TEXT NOT NULL                   -- membership and keys as JSON
 ) STRICT;
 

@@ -1,0 +1,259 @@
+//! From evidence to verdict: verify, decide, and keep what was seen.
+//!
+//! Refuses to end in "trusted" for any reason but that everything was verified and a policy permitted it: a fault of the
+//! verifier, of a manifest or of the policy engine is "unknown". Invariant: one verdict per answered challenge.
+
+use std::panic::AssertUnwindSafe;
+
+use freehold_decide::EvidenceFacts;
+use freehold_fleet::member::CosignedHead;
+use freehold_fleet::{Challenge, Keys, Member, TpmKind, Verdict};
+use freehold_protocol::status::VerdictWord;
+use freehold_trust::Sha256Digest;
+use freehold_trust::digest::sha256;
+use freehold_verify::boot::Manifest;
+use freehold_verify::evidence::{self, Claims, Evidence, EvidenceRejection, Expectation, verify_evidence};
+use freehold_verify::identity::{self, AttestationKey};
+use freehold_verify::tpm::{ClockInfo, PcrSet};
+use freehold_verify::{Refusal as _, RefusalReport, Verified};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::console::Console;
+use crate::people::authority::{os_standing, record_standing};
+use crate::refused::Refused;
+
+/// PCRs of the SHA-256 bank that a quote must cover: firmware and its settings (0–7), what boot loaders measure (9), and what
+/// the kernel image, its command line, extensions and the volume measure (11–15).
+pub const QUOTED_PCRS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 15];
+
+/// Everything that somebody else needs to reach the same verdict offline.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EvidencePackage {
+    /// Format version, 1.
+    pub v: u8,
+    /// The box.
+    #[serde(rename = "box")]
+    pub box_id: String,
+    /// The evidence, base64.
+    pub evidence: freehold_protocol::Base64,
+    /// The challenge that it answers.
+    pub challenge: evidence::Challenge,
+    /// TPMT_PUBLIC of the enrolled AK, base64.
+    pub ak_public: freehold_protocol::Base64,
+    /// What the TPM is, from its enrolment.
+    pub tpm: identity::TpmKind,
+    /// SHA-256 of the enrolled TLS key's SPKI.
+    pub tls: Sha256Digest,
+    /// The PCRs that had to be quoted.
+    pub pcrs: Vec<u8>,
+    /// The boot manifests that were accepted.
+    pub manifests: Vec<Manifest>,
+    /// Clock of the quote before.
+    pub previous: Option<ClockInfo>,
+    /// When it was verified, Unix seconds.
+    pub at: i64,
+    /// The verdict that this console reached.
+    pub verdict: Option<Verdict>,
+}
+
+/// What a verification needs, taken from the fleet before it starts.
+pub struct Question {
+    box_id: String,
+    keys: Keys,
+    tpm: TpmKind,
+    previous: Option<ClockInfo>,
+    challenge: evidence::Challenge,
+    tls: Sha256Digest,
+    cosigned: Option<CosignedHead>,
+}
+
+impl Question {
+    /// About an approved box.
+    #[must_use]
+    pub fn about(member: &Member, challenge: &Challenge, tls: Sha256Digest) -> Option<Self> {
+        let keys = member.active.clone()?;
+        let clock = |verdict: &Verdict| serde_json::from_value(verdict.claims.get("clock")?.clone()).ok();
+        let previous = member.verdict.as_ref().and_then(clock).or_else(|| member.last_good.as_ref().and_then(clock));
+        Some(Self {
+            box_id: member.box_id.clone(),
+            keys,
+            tpm: member.ek_trust.kind(),
+            previous,
+            challenge: evidence::Challenge {
+                nonce: challenge.nonce,
+                issued: challenge.issued,
+                expires: challenge.expires,
+            },
+            tls,
+            cosigned: member.cosigned.clone(),
+        })
+    }
+}
+
+const fn kind(tpm: TpmKind) -> identity::TpmKind {
+    match tpm {
+        TpmKind::Hardware => identity::TpmKind::Hardware,
+        TpmKind::Software => identity::TpmKind::Software,
+        TpmKind::Unproven => identity::TpmKind::Unproven,
+    }
+}
+
+/// The nonce that evidence says it answers; nothing else of it is believed yet.
+///
+/// # Errors
+/// When it is not evidence.
+pub fn nonce_of(bytes: &[u8]) -> Result<[u8; 32], EvidenceRejection> {
+    Ok(Evidence::decode(bytes)?.bound.nonce)
+}
+
+/// A verdict that says that nothing could be told.
+#[must_use]
+pub fn could_not_tell(bytes: &[u8], code: &str, message: &str, at: i64) -> Verdict {
+    let report = RefusalReport { code: code.to_owned(), message: message.to_owned(), expected: None, found: None };
+    Verdict {
+        word: VerdictWord::Unknown,
+        because: vec![message.to_owned()],
+        refusals: vec![report],
+        at,
+        evidence: sha256(bytes).to_hex(),
+        claims: Value::Null,
+        policies: Vec::new(),
+    }
+}
+
+impl Console {
+    /// Verifies evidence and decides about it, on a thread of its own. Never fails: what could not be told is a verdict, too.
+    pub(crate) async fn appraise(&self, question: Question, bytes: Vec<u8>) -> (Verdict, Vec<u8>) {
+        let now = self.now();
+        let Ok(_room) = self.0.verifying.acquire().await else {
+            return (could_not_tell(&bytes, "console.verification_failed", "the console is stopping", now), bytes);
+        };
+        let console = self.clone();
+        let shared = bytes.clone();
+        let worked = tokio::task::spawn_blocking(move || {
+            // A verifier that panics has not verified: the box becomes unknown (CVE-2022-3500).
+            std::panic::catch_unwind(AssertUnwindSafe(|| console.judge(&question, &shared, now)))
+        })
+        .await;
+        match worked {
+            Ok(Ok(judged)) => judged,
+            Ok(Err(_)) | Err(_) => {
+                let message = "the verification itself failed, so nothing is known";
+                (could_not_tell(&bytes, "console.verification_failed", message, now), bytes)
+            }
+        }
+    }
+
+    fn judge(&self, question: &Question, bytes: &[u8], now: i64) -> (Verdict, Vec<u8>) {
+        let shelf = self.shelf();
+        let manifests: Vec<Manifest> = shelf.boots.iter().filter_map(|boot| Manifest::parse(&boot.bytes).ok()).collect();
+        let verdict = match AttestationKey::from_public(&question.keys.ak_public) {
+            Err(rejection) => could_not_tell(bytes, rejection.code(), "the enrolled key cannot be read any more", now),
+            Ok(ak) => {
+                let expectation = Expectation {
+                    box_id: &question.box_id,
+                    challenge: &question.challenge,
+                    ak: &ak,
+                    tpm: kind(question.tpm),
+                    tls: question.tls,
+                    selection: PcrSet::of(&QUOTED_PCRS),
+                    manifests: &manifests,
+                    previous: question.previous,
+                };
+                match verify_evidence(bytes, &expectation, now) {
+                    Err(rejection) => self.decide_refused(bytes, &rejection, now),
+                    Ok(claims) => self.decide_evidence(question, &claims, bytes, now),
+                }
+            }
+        };
+        let package = EvidencePackage {
+            v: 1,
+            box_id: question.box_id.clone(),
+            evidence: freehold_protocol::Base64(bytes.to_vec()),
+            challenge: question.challenge.clone(),
+            ak_public: freehold_protocol::Base64(question.keys.ak_public.clone()),
+            tpm: kind(question.tpm),
+            tls: question.tls,
+            pcrs: QUOTED_PCRS.to_vec(),
+            manifests,
+            previous: question.previous,
+            at: now,
+            verdict: Some(verdict.clone()),
+        };
+        let package = serde_json::to_vec(&package).unwrap_or_default();
+        (verdict, package)
+    }
+
+    fn decide_refused(&self, bytes: &[u8], rejection: &EvidenceRejection, now: i64) -> Verdict {
+        let shelf = self.shelf();
+        let worth = self.0.authority.evidence(shelf.policy.as_deref(), &EvidenceFacts::refused(rejection.code()));
+        let mut because = vec![rejection.to_string()];
+        because.extend(worth.because);
+        // Whatever a policy says, evidence that the verifier refused never allows a change.
+        let word = if worth.word.allows_change() { VerdictWord::Refused } else { worth.word };
+        Verdict {
+            word,
+            because,
+            refusals: vec![rejection.report()],
+            at: now,
+            evidence: sha256(bytes).to_hex(),
+            claims: Value::Null,
+            policies: worth.policies,
+        }
+    }
+
+    fn decide_evidence(&self, question: &Question, claims: &Verified<Claims>, bytes: &[u8], now: i64) -> Verdict {
+        let shelf = self.shelf();
+        let mut shown = serde_json::to_value(claims.get()).unwrap_or_default();
+        if let Some(shown) = shown.as_object_mut() {
+            shown.insert("boot_kind".to_owned(), json!(claims.get().boot));
+            shown.insert("events".to_owned(), events_of(bytes));
+        }
+        let facts = EvidenceFacts {
+            record: record_standing(claims, question.cosigned.as_ref()),
+            os_release: os_standing(claims, &shelf.revoked()),
+            age_seconds: now.saturating_sub(question.challenge.issued),
+            age_limit_seconds: self.0.file.rules.verdict_max_age,
+            ..EvidenceFacts::accepted(claims, self.0.file.rules.accept_simulated)
+        };
+        let worth = self.0.authority.evidence(shelf.policy.as_deref(), &facts);
+        let mut refusals = claims.get().reasons.clone();
+        refusals.extend(worth.refusals);
+        Verdict {
+            word: worth.word,
+            because: worth.because,
+            refusals,
+            at: now,
+            evidence: sha256(bytes).to_hex(),
+            claims: shown,
+            policies: worth.policies,
+        }
+    }
+
+    /// The last evidence package of a box, or the one of this digest.
+    pub(crate) async fn evidence_package(&self, box_id: &str, sha256: Option<&str>) -> Result<Vec<u8>, Refused> {
+        let found = self.0.store.evidence_of(box_id, sha256).await.map_err(|error| Refused::inside(&error))?;
+        found.ok_or_else(|| Refused::not_found("evidence"))
+    }
+}
+
+/// Most events kept beside a verdict for its page; the package has all of them.
+const EVENTS_SHOWN: usize = 400;
+
+/// The events of the boot log for people, or nothing when it does not parse (the reasons say so then).
+fn events_of(bytes: &[u8]) -> Value {
+    let Ok(evidence) = Evidence::decode(bytes) else { return Value::Null };
+    let Ok(log) = freehold_verify::event_log::EventLog::parse(&evidence.boot_log) else { return Value::Null };
+    let shown = log.events().iter().take(EVENTS_SHOWN).map(|event| {
+        json!({
+            "number": event.index,
+            "pcr": event.pcr,
+            "type": event.kind.to_string(),
+            "says": event.describe(),
+            "digest": event.sha256().map(hex::encode),
+            "extends": event.extends(),
+        })
+    });
+    json!({ "shown": shown.collect::<Vec<_>>(), "total": log.events().len() })
+}

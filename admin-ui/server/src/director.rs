@@ -1,0 +1,167 @@
+//! The director: assignments, signed; tokens of applications; the time, signed; records, cosigned.
+//!
+//! Refuses to sign for a release that the offline keys did not sign, or took back. Invariant: what a stolen director key can
+//! do is bounded by the box, not by this file; this file only spares people refusals later.
+
+use axum::http::StatusCode;
+use freehold_fleet::Event;
+use freehold_fleet::member::{AssignmentHead, TokenRow};
+use freehold_trust::dsse::Envelope;
+use freehold_trust::sha256;
+use freehold_verify::document::{AssignedTarget, Assignment, Settings, settings_digest, sign_assignment, sign_settings};
+use serde_json::json;
+
+use crate::console::Console;
+use crate::random;
+use crate::refused::Refused;
+use crate::repository::ShelfFault;
+
+/// Payload type of the signed time.
+pub const TIME_TYPE: &str = "application/vnd.freehold.time.v1+json";
+/// Longest life of an assignment in days.
+const MOST_DAYS: u32 = 366;
+
+/// An assignment that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// Its head.
+    pub head: AssignmentHead,
+    /// SHA-256 of the envelope, hex.
+    pub sha256: String,
+}
+
+/// A token that was made.
+pub struct MadeToken {
+    /// The token, to be shown once.
+    pub token: String,
+    /// Its row.
+    pub row: TokenRow,
+}
+
+impl Console {
+    /// The targets of an assignment with lengths, digests and hardware, judged as a box would.
+    pub(crate) fn judge_targets(&self, names: &[String]) -> Result<Vec<AssignedTarget>, Refused> {
+        if names.is_empty() || names.len() > freehold_fleet::assignment::TARGET_LIMIT {
+            let message = format!("an assignment names {} targets", names.len());
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "console.bad_targets", message));
+        }
+        let shelf = self.shelf();
+        let mut targets = Vec::new();
+        for name in names {
+            let release = shelf.judge(&self.0.dir, name, self.now()).map_err(|fault| refused(&fault))?;
+            let info = shelf.targets.as_ref().and_then(|targets| targets.target(name).ok());
+            targets.push(AssignedTarget {
+                name: name.clone(),
+                length: info.map_or(0, |info| info.length),
+                sha256: release.digest,
+                hardware: release.descriptor.hardware.clone(),
+            });
+        }
+        Ok(targets)
+    }
+
+    /// The settings of a box: none yet, but signed, so that their absence is.
+    pub(crate) fn settings_envelope(&self) -> Vec<u8> {
+        let settings = Settings { v: 1, fleet: self.0.file.fleet.clone(), values: serde_json::Map::new() };
+        sign_settings(&settings, &self.0.keys.director)
+    }
+
+    /// Assigns releases to a box.
+    ///
+    /// # Errors
+    /// 422 with the release's code, 404 for a box that is no member.
+    pub async fn assign(&self, box_id: &str, names: &[String], days: Option<u32>, by: &str) -> Result<Made, Refused> {
+        let console = self.clone();
+        let wished = names.to_vec();
+        let targets = tokio::task::spawn_blocking(move || console.judge_targets(&wished))
+            .await
+            .map_err(|error| Refused::inside(&error))?;
+        let targets = match targets {
+            Ok(targets) => targets,
+            Err(refused) => {
+                let entry = self.entry("assignment.made", by).about(box_id).refused(&refused.report.code);
+                self.record(entry.fact("targets", names.to_vec())).await?;
+                return Err(refused);
+            }
+        };
+        let now = self.now();
+        let life = days.map_or(self.0.file.rules.assignment_ttl, |days| i64::from(days.min(MOST_DAYS)) * 86_400);
+        let head = AssignmentHead {
+            counter: self.fleet().next_counter(box_id),
+            targets: names.to_vec(),
+            not_after: now.saturating_add(life),
+            at: now,
+            by: by.to_owned(),
+        };
+        let document = Assignment {
+            v: 1,
+            fleet: self.0.file.fleet.clone(),
+            site: self.0.file.site.clone(),
+            box_id: box_id.to_owned(),
+            counter: head.counter,
+            not_after: head.not_after,
+            targets,
+            settings_digest: settings_digest(&self.settings_envelope()).unwrap_or_default(),
+            approvals: Vec::new(),
+        };
+        let envelope = sign_assignment(&document, &self.0.keys.director);
+        let sha256 = sha256(&envelope).to_hex();
+        self.happen(Event::Assigned { box_id: box_id.to_owned(), head: head.clone(), envelope }).await?;
+        Ok(Made { head, sha256 })
+    }
+
+    /// Makes a token for an application of a box.
+    ///
+    /// # Errors
+    /// 400 for a bad name, 404 for an unknown box.
+    pub async fn make_token(
+        &self,
+        box_id: &str,
+        name: &str,
+        models: Vec<String>,
+        days: Option<u32>,
+        by: &str,
+    ) -> Result<MadeToken, Refused> {
+        let inside = |error: random::NoRandomness| Refused::inside(&error);
+        let now = self.now();
+        let token = format!("fh_{}", random::hex::<32>().map_err(inside)?);
+        let row = TokenRow {
+            id: random::hex::<4>().map_err(inside)?,
+            name: name.to_owned(),
+            sha256: sha256(token.as_bytes()).to_hex(),
+            models,
+            expires: days.map(|days| now.saturating_add(i64::from(days) * 86_400)),
+            made_at: now,
+            made_by: by.to_owned(),
+        };
+        self.happen(Event::TokenMade { box_id: box_id.to_owned(), token: row.clone() }).await?;
+        Ok(MadeToken { token, row })
+    }
+
+    /// The time over a box's nonce, signed: DSSE of `{v, nonce, at}`.
+    #[must_use]
+    pub fn signed_time(&self, nonce: &[u8]) -> Vec<u8> {
+        let payload = json!({ "v": 1, "nonce": hex::encode(nonce), "at": self.now() });
+        let bytes = serde_json::to_vec(&payload).unwrap_or_default();
+        Envelope::sign(TIME_TYPE, &bytes, &[&self.0.keys.director]).to_json()
+    }
+}
+
+/// A fault of the repository as an answer.
+#[must_use]
+pub fn refused(fault: &ShelfFault) -> Refused {
+    match fault {
+        ShelfFault::Refused(rejection) => Refused::of(rejection),
+        ShelfFault::OtherRoot { expected, found } => {
+            let mut refused = Refused::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code(), fault.to_string());
+            refused.report.expected = Some(expected.clone());
+            refused.report.found = Some(found.clone());
+            refused
+        }
+        ShelfFault::NoRoot { .. } | ShelfFault::Missing(_) => {
+            Refused::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code(), fault.to_string())
+        }
+        ShelfFault::Busy => Refused::new(StatusCode::CONFLICT, fault.code(), fault.to_string()),
+        ShelfFault::State(_) | ShelfFault::Timestamp(_) => Refused::inside(fault),
+    }
+}

@@ -1,0 +1,300 @@
+//! One box: the verdict and why, PCR by PCR, event by event, models, hardware, record.
+//!
+//! Refuses to show more than the stored claims say. Invariant: every value comes from the fleet as it is now.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
+use axum::response::Html;
+use freehold_fleet::{EkTrust, Member, Membership, TpmKind};
+use freehold_protocol::fingerprint::Fingerprint as Words;
+use freehold_trust::PublicKey;
+use freehold_verify::identity::AttestationKey;
+use freehold_verify::release::ReleaseKind;
+use freehold_views::one_box::{
+    Actions, AssignOption, Assignment, BootKind, BoxModel, Claim, Door, Hardware, Holds, Identity, RecordHead, Tab, Token,
+    Tpm,
+};
+use freehold_views::shell::Fingerprint;
+use freehold_views::{BoxPage, address, one_box};
+use serde_json::Value;
+
+use super::record::entries_about;
+use super::shell::{fault, fingerprint};
+use super::{boxes, fragment};
+use crate::console::Console;
+use crate::people::action::Action;
+use crate::people::session::Visitor;
+use crate::refused::Refused;
+
+mod boot;
+
+/// Entries of the record that the page shows.
+const ENTRIES: usize = 20;
+
+/// `GET /boxes/{id}`.
+///
+/// # Errors
+/// 404.
+pub async fn summary(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    page(&console, &visitor, &id, Tab::Summary, &headers).await
+}
+
+/// `GET /boxes/{id}/{tab}`.
+///
+/// # Errors
+/// 404.
+pub async fn tab(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path((id, tab)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let tab = Tab::from_slug(&tab).ok_or_else(|| Refused::not_found("part of a box"))?;
+    page(&console, &visitor, &id, tab, &headers).await
+}
+
+async fn page(console: &Console, visitor: &Visitor, id: &str, tab: Tab, headers: &HeaderMap) -> Result<Response, Refused> {
+    let mut page = model(console, visitor, id, tab)?;
+    if matches!(tab, Tab::Summary | Tab::Record) && console.permits(visitor, Action::ReadRecord) {
+        page.entries = entries_about(console, id, ENTRIES).await?;
+    }
+    let html = match fragment(headers) {
+        Some(fragment) => page.render_fragment(fragment),
+        None => page.render(),
+    };
+    Ok(Html(html).into_response())
+}
+
+fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<BoxPage, Refused> {
+    let shell = console.shell(Some(visitor), &address::one_box(id, tab));
+    let now = shell.now;
+    let fleet = console.fleet();
+    let member = fleet.member(id).ok_or_else(|| Refused::not_found("box"))?;
+    let view = fleet.verdict_of(member, now);
+    let verdict = member.verdict.as_ref();
+    let claims = verdict.map_or(&Value::Null, |verdict| &verdict.claims);
+    let report = member.report.as_ref();
+    let mut because = verdict.map(|verdict| verdict.because.clone()).unwrap_or_default();
+    if verdict.is_some_and(|verdict| verdict.word != view.word) {
+        because.insert(0, "The last proof is too old to count, or older than this start of the console.".to_owned());
+    }
+    Ok(BoxPage {
+        tab,
+        id: member.box_id.clone(),
+        label: member.label.clone(),
+        site: member.site.clone(),
+        membership: match (&member.membership, &member.pending) {
+            (Membership::Refused { .. }, _) => one_box::Membership::Refused,
+            (Membership::Waiting, _) => one_box::Membership::WaitingForApproval,
+            (Membership::Approved { .. }, _) => one_box::Membership::Approved,
+        },
+        verdict: view.word,
+        since: verdict.map(|verdict| verdict.at),
+        because,
+        policies: verdict.map(|verdict| verdict.policies.clone()).unwrap_or_default(),
+        faults: verdict
+            .map(|verdict| verdict.refusals.iter().map(|report| fault(report, Some(verdict.at))).collect())
+            .unwrap_or_default(),
+        doing: report.map(|report| report.doing.clone()).unwrap_or_default(),
+        last_proof: member.last_good.as_ref().map(|verdict| verdict.at),
+        last_heard: member.report_at,
+        version: report.map(|report| report.version.clone()).unwrap_or_default(),
+        boot_kind: match claims.get("boot_kind").and_then(Value::as_str) {
+            Some("simulated") => BootKind::Simulated,
+            Some("measured") => BootKind::Measured,
+            _ => BootKind::Unknown,
+        },
+        identity: identity(member),
+        claims: shown_claims(member, claims),
+        boot: verdict.and_then(|verdict| boot::boot(&verdict.claims)),
+        models: models(member),
+        assignment: assignment(console, member),
+        gateway: report
+            .and_then(|report| report.gateway.as_ref())
+            .map(|door| Door { url: door.url.clone(), spki: door.spki.clone() }),
+        tokens: tokens(member),
+        hardware: member.inventory.as_ref().map(|document| Hardware::from_inventory(document, member.report_at)),
+        entries: Vec::new(),
+        record_head: member
+            .cosigned
+            .as_ref()
+            .map(|head| RecordHead { size: head.size, root: head.root.clone(), cosigned: head.at }),
+        actions: actions(console, visitor, member),
+        shell,
+    })
+}
+
+/// What a TPM is, in the pages' words.
+#[must_use]
+pub const fn tpm(kind: TpmKind) -> Tpm {
+    match kind {
+        TpmKind::Hardware => Tpm::Hardware,
+        TpmKind::Software => Tpm::Software,
+        TpmKind::Unproven => Tpm::Unknown,
+    }
+}
+
+/// Where an EK leads to, in words.
+#[must_use]
+pub fn ek_root(trust: &EkTrust) -> String {
+    match trust {
+        EkTrust::Chain { root, .. } => root.clone(),
+        EkTrust::Hash => "no certificate: its digest is approved by a person".to_owned(),
+    }
+}
+
+fn identity(member: &Member) -> Identity {
+    let (approved_by, approved) = match &member.membership {
+        Membership::Approved { by, at } => (by.clone(), Some(*at)),
+        Membership::Waiting | Membership::Refused { .. } => (String::new(), None),
+    };
+    let mut fingerprints: Vec<Fingerprint> = Vec::new();
+    if let Some(keys) = member.shown_keys() {
+        let all = Words::over(&member.ek_public, &keys.ak_public, &keys.tls_public);
+        fingerprints.push(Fingerprint { of: "EK, AK and TLS key together".to_owned(), hex: all.hex(), words: all.words() });
+        fingerprints.push(fingerprint("EK (SHA-256 of its SubjectPublicKeyInfo)", &member.ek));
+        if let Ok(ak) = AttestationKey::from_public(&keys.ak_public) {
+            fingerprints.push(fingerprint("AK", &ak.fingerprint().to_hex()));
+        }
+        if let Ok(key) = PublicKey::from_spki_der(&keys.tls_spki_der) {
+            fingerprints.push(fingerprint("TLS key", &key.fingerprint().to_hex()));
+        }
+    }
+    Identity {
+        tpm: tpm(member.ek_trust.kind()),
+        tpm_says: String::new(),
+        ek_root: ek_root(&member.ek_trust),
+        fingerprints,
+        enrolled: Some(member.enrolled_at),
+        approved_by,
+        approved,
+        certificate_until: None,
+    }
+}
+
+fn shown_claims(member: &Member, claims: &Value) -> Vec<Claim> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    let claim = |name: &str, value: &str, holds: Holds, source: &str| Claim {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        holds,
+        source: source.to_owned(),
+    };
+    let kind = member.ek_trust.kind();
+    let mut shown = vec![claim(
+        "TPM",
+        kind.word(),
+        if kind == TpmKind::Unproven { Holds::CouldNotTell } else { Holds::Yes },
+        "root of the EK certificate",
+    )];
+    if claims.is_null() {
+        return shown;
+    }
+    let boot = text("boot_kind");
+    let boot_holds = if boot == "not_shown" { Holds::No } else { Holds::Yes };
+    shown.push(claim("Boot", &boot.replace('_', " "), boot_holds, "boot log against the release's manifest"));
+    let release = format!("{} {}", text("release"), text("version"));
+    if !release.trim().is_empty() {
+        shown.push(claim("OS release", release.trim(), Holds::Yes, "manifest that matches"));
+    }
+    for (name, key, good) in [("Secure Boot", "secure_boot", "yes"), ("Development keys", "development_keys", "no")] {
+        let holds = match text(key) {
+            "not_shown" | "" => Holds::CouldNotTell,
+            value if value == good => Holds::Yes,
+            _ => Holds::No,
+        };
+        shown.push(claim(name, &text(key).replace('_', " "), holds, "PCR 7 and the manifest"));
+    }
+    shown.push(claim("Supervisor", text("supervisor"), Holds::NotAsked, "bound into the quote"));
+    let models = claims.get("models").and_then(Value::as_array).map_or(0, Vec::len);
+    shown.push(claim("Running models", &models.to_string(), Holds::NotAsked, "digests bound into the quote"));
+    if let Some(size) = claims.pointer("/checkpoint/size").and_then(Value::as_u64) {
+        shown.push(claim("Record", &format!("{size} entries"), Holds::NotAsked, "checkpoint bound into the quote"));
+    }
+    shown
+}
+
+fn models(member: &Member) -> Vec<BoxModel> {
+    let reported = member.report.iter().flat_map(|report| &report.models);
+    reported
+        .map(|model| BoxModel {
+            name: model.name.clone(),
+            version: model.version.clone(),
+            digest: model.digest.clone(),
+            signer: model.signer.clone(),
+            phase: Some(model.phase),
+            reason: model.reason.clone().unwrap_or_default(),
+            memory_bound: model.memory_bound.clone(),
+            bytes: None,
+        })
+        .collect()
+}
+
+fn assignment(console: &Console, member: &Member) -> Option<Assignment> {
+    let head = member.assignment.as_ref()?;
+    let settings = freehold_verify::document::settings_digest(&console.settings_envelope());
+    Some(Assignment {
+        counter: head.counter,
+        signed: Some(head.at),
+        not_after: head.not_after,
+        targets: head.targets.clone(),
+        achieved: member.report.as_ref().and_then(|report| report.achieved),
+        pursuing: member.report.as_ref().and_then(|report| report.pursuing),
+        settings_digest: settings.map(|digest| digest.to_hex()).unwrap_or_default(),
+    })
+}
+
+fn tokens(member: &Member) -> Vec<Token> {
+    let shown = |token: &freehold_fleet::member::TokenRow| Token {
+        id: token.id.clone(),
+        name: token.name.clone(),
+        models: token.models.clone(),
+        created: Some(token.made_at),
+        expires: token.expires,
+    };
+    member.tokens.iter().map(shown).collect()
+}
+
+fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
+    let may = |action| console.permits(visitor, action);
+    let decide = may(Action::DecideEnrolment) && member.waits_for_person();
+    let approved = member.is_approved();
+    let shelf = console.shelf();
+    let current = |target: &str| member.assignment.as_ref().is_some_and(|head| head.targets.iter().any(|name| name == target));
+    let assign = if approved && may(Action::Assign) {
+        let free = shelf.descriptors.iter().filter(|(_, descriptor)| {
+            descriptor.kind == ReleaseKind::Model && shelf.barred(descriptor).is_none()
+        });
+        free.map(|(target, descriptor)| AssignOption {
+            target: target.clone(),
+            title: format!("{} {}", descriptor.name, descriptor.version),
+            current: current(target),
+        })
+        .collect()
+    } else {
+        Vec::new()
+    };
+    let nothing = !may(Action::DecideEnrolment) && !may(Action::Assign) && !may(Action::Attest);
+    Actions {
+        approve: decide,
+        refuse: decide,
+        attest: approved && may(Action::Attest),
+        assign,
+        token: approved && may(Action::ManageTokens),
+        retire: may(Action::RemoveBox),
+        why_not: if nothing { format!("your role `{}` may look", visitor.account.role) } else { String::new() },
+    }
+}
+
+/// The one line of the table about a box; used by search.
+#[must_use]
+pub fn reason(console: &Console, member: &Member) -> String {
+    boxes::row(&console.fleet(), member, console.now()).reason
+}

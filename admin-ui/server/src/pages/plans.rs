@@ -1,0 +1,359 @@
+//! Proposing, showing, confirming and withdrawing a change.
+//!
+//! Refuses a confirmation whose digest is not that of the plan as it would be made now. Invariant: what is done is what the
+//! plan says, by the same functions that the API calls.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse as _, Response};
+use freehold_fleet::{EkTrust, Event, Member};
+use freehold_protocol::fingerprint::Fingerprint as Words;
+use freehold_views::one_box::Tab;
+use freehold_views::plan::{Line, PlanState};
+use freehold_views::shell::{Fingerprint, Notice, Outcome};
+use freehold_views::{PlanPage, SecretPage, address};
+
+use super::see;
+use super::shell::{fault, fingerprint};
+use crate::console::Console;
+use crate::people::guard::SafeForm;
+use crate::people::session::Visitor;
+use crate::plan::{Plan, Proposal, Stand};
+use crate::random;
+use crate::refused::Refused;
+
+/// Longest life of a token that the form offers, in days.
+const TOKEN_DAYS: u32 = 3660;
+
+/// What a proposal does, one line.
+#[must_use]
+pub fn title(proposal: &Proposal) -> String {
+    match proposal {
+        Proposal::Approve { box_id, .. } => format!("Approve box {box_id}"),
+        Proposal::Refuse { box_id, .. } => format!("Refuse box {box_id}"),
+        Proposal::Assign { box_id, targets, .. } => {
+            let names: Vec<&str> = targets.keys().map(|name| name.trim_end_matches("/release.json")).collect();
+            format!("Assign {} to {box_id}", names.join(", "))
+        }
+        Proposal::MakeToken { box_id, name, .. } => format!("Make a token of {box_id} for {name}"),
+        Proposal::WithdrawToken { box_id, token } => format!("Withdraw token {token} of {box_id}"),
+        Proposal::Remove { box_id, .. } => format!("Take {box_id} out of the fleet"),
+    }
+}
+
+fn nothing_waits() -> Refused {
+    Refused::new(StatusCode::CONFLICT, "enrol.nothing_waits", "no enrolment of this box waits for a person")
+}
+
+fn pending(member: &Member) -> Result<String, Refused> {
+    member.pending.as_ref().map(|keys| keys.fingerprint.clone()).ok_or_else(nothing_waits)
+}
+
+impl Console {
+    /// The proposal as it would be made now: what `old` asks for, from the fleet as it is.
+    fn renewed(&self, old: &Proposal) -> Result<Proposal, Refused> {
+        let member = self.fleet().member(old.box_id()).cloned().ok_or_else(|| Refused::not_found("box"))?;
+        let box_id = member.box_id.clone();
+        Ok(match old {
+            Proposal::Approve { .. } => Proposal::Approve {
+                fingerprint: pending(&member)?,
+                ek: (member.ek_trust == EkTrust::Hash).then(|| member.ek.clone()),
+                box_id,
+            },
+            Proposal::Refuse { .. } => Proposal::Refuse { fingerprint: pending(&member)?, box_id },
+            Proposal::Assign { targets, .. } => {
+                let names: Vec<String> = targets.keys().cloned().collect();
+                let judged = self.judge_targets(&names)?;
+                let targets = judged.into_iter().map(|target| (target.name, target.sha256.to_hex())).collect();
+                let counter = self.fleet().next_counter(&box_id);
+                Proposal::Assign { box_id, targets, counter }
+            }
+            Proposal::MakeToken { name, days, .. } => {
+                Proposal::MakeToken { box_id, name: name.clone(), days: *days, tokens: member.tokens.len() }
+            }
+            Proposal::WithdrawToken { token, .. } => {
+                if !member.tokens.iter().any(|row| row.id == *token) {
+                    return Err(Refused::not_found("token"));
+                }
+                Proposal::WithdrawToken { box_id, token: token.clone() }
+            }
+            Proposal::Remove { .. } => {
+                let key = member.shown_keys().map(|keys| keys.tls_spki.clone()).unwrap_or_default();
+                Proposal::Remove { box_id, key }
+            }
+        })
+    }
+}
+
+/// `POST /boxes/{id}/propose`.
+///
+/// # Errors
+/// 400 for an unknown action, 403, 404, 409, and the release's own code.
+pub async fn propose(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(box_id): Path<String>,
+    SafeForm(form): SafeForm,
+) -> Result<Response, Refused> {
+    let by = visitor.account.name.clone();
+    let wish = match form.need("action")? {
+        "attest" => {
+            console.allow(&visitor, crate::people::action::Action::Attest).await?;
+            console.happen(Event::AttestWanted { box_id: box_id.clone(), by }).await?;
+            return Ok(see(&address::one_box(&box_id, Tab::Summary)));
+        }
+        "approve" => Proposal::Approve { box_id, fingerprint: String::new(), ek: None },
+        "refuse" => Proposal::Refuse { box_id, fingerprint: String::new() },
+        "assign" => {
+            let targets = [(form.need("target")?.to_owned(), String::new())].into();
+            Proposal::Assign { box_id, targets, counter: 0 }
+        }
+        "token" => {
+            let days = form.need("days")?.trim().parse().ok().filter(|days| (1..=TOKEN_DAYS).contains(days));
+            let days = days.ok_or_else(|| Refused::unreadable(format!("`days` is a number from 1 to {TOKEN_DAYS}")))?;
+            Proposal::MakeToken { box_id, name: form.need("name")?.trim().to_owned(), days, tokens: 0 }
+        }
+        "revoke_token" => Proposal::WithdrawToken { box_id, token: form.need("token")?.to_owned() },
+        "retire" => Proposal::Remove { box_id, key: String::new() },
+        _ => return Err(Refused::unreadable("there is no such action")),
+    };
+    console.allow(&visitor, wish.action()).await?;
+    let proposal = renew(&console, &wish).await?;
+    let plan = Plan {
+        id: random::hex::<8>().map_err(|error| Refused::inside(&error))?,
+        digest: proposal.digest(),
+        stand: Stand::Waiting,
+        by: by.clone(),
+        at: console.now(),
+        decided_by: String::new(),
+        decided: None,
+        proposal,
+    };
+    let entry = console.entry("plan.proposed", &by).about(plan.proposal.box_id()).fact("plan", plan.digest.clone());
+    console.record(entry.fact("title", title(&plan.proposal))).await?;
+    let to = address::plan(&plan.id);
+    console.0.plans.add(plan);
+    console.0.live.tell(crate::live::Changed::Approvals);
+    Ok(see(&to))
+}
+
+async fn renew(console: &Console, wish: &Proposal) -> Result<Proposal, Refused> {
+    let (console, wish) = (console.clone(), wish.clone());
+    tokio::task::spawn_blocking(move || console.renewed(&wish)).await.map_err(|error| Refused::inside(&error))?
+}
+
+/// `GET /plans/{id}`.
+///
+/// # Errors
+/// 404.
+pub async fn show(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<Html<String>, Refused> {
+    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
+    Ok(Html(page(&console, &visitor, &plan).render()))
+}
+
+/// `POST /plans/{id}/confirm`.
+///
+/// # Errors
+/// 403, 404, 409 when it stands elsewhere or has changed.
+pub async fn confirm(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    SafeForm(form): SafeForm,
+) -> Result<Response, Refused> {
+    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
+    console.allow(&visitor, plan.proposal.action()).await?;
+    let by = visitor.account.name.clone();
+    let now = console.now();
+    let outdated = match renew(&console, &plan.proposal).await {
+        Ok(renewed) => renewed.digest() != plan.digest,
+        Err(_) => true,
+    };
+    if form.need("digest")? != plan.digest || outdated {
+        if outdated {
+            console.0.plans.advance(&id, &Stand::Waiting, Stand::Outdated, &by, now);
+        }
+        let entry = console.entry("plan.confirmed", &by).about(plan.proposal.box_id()).refused("console.plan_changed");
+        console.record(entry).await?;
+        let message = "what the plan was made from has changed since it was shown";
+        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_changed", message));
+    }
+    if !console.0.plans.advance(&id, &Stand::Waiting, Stand::InWork, &by, now) {
+        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_decided", "the plan was decided already"));
+    }
+    let done = carry_out(&console, &visitor, &plan.proposal, &by).await;
+    let stand = match &done {
+        Ok(_) => Stand::Done,
+        Err(refused) => Stand::Refused(refused.report.clone()),
+    };
+    console.0.plans.advance(&id, &Stand::InWork, stand, &by, console.now());
+    console.0.live.tell(crate::live::Changed::Approvals);
+    match done? {
+        Some(secret) => Ok(Html(secret.render()).into_response()),
+        None => Ok(see(&address::plan(&id))),
+    }
+}
+
+async fn carry_out(console: &Console, visitor: &Visitor, proposal: &Proposal, by: &str) -> Result<Option<SecretPage>, Refused> {
+    let by = by.to_owned();
+    match proposal.clone() {
+        Proposal::Approve { box_id, fingerprint, ek } => {
+            console.happen(Event::Approved { box_id, fingerprint, ek, by }).await?;
+        }
+        Proposal::Refuse { box_id, .. } => {
+            console.happen(Event::Refused { box_id, by }).await?;
+        }
+        Proposal::Assign { box_id, targets, .. } => {
+            let names: Vec<String> = targets.into_keys().collect();
+            console.assign(&box_id, &names, None, &by).await?;
+        }
+        Proposal::MakeToken { box_id, name, days, .. } => {
+            let made = console.make_token(&box_id, &name, Vec::new(), Some(days), &by).await?;
+            return Ok(Some(SecretPage {
+                shell: console.shell(Some(visitor), &address::one_box(&box_id, Tab::Models)),
+                title: format!("Token for \"{name}\""),
+                secret: made.token,
+                facts: vec![("box".to_owned(), box_id.clone()), ("id".to_owned(), made.row.id)],
+                command: format!("freehold ask {box_id} \"…\""),
+                back_href: address::one_box(&box_id, Tab::Models),
+                back: format!("Back to {box_id}"),
+            }));
+        }
+        Proposal::WithdrawToken { box_id, token } => {
+            console.happen(Event::TokenWithdrawn { box_id, id: token, by }).await?;
+        }
+        Proposal::Remove { box_id, .. } => {
+            console.happen(Event::Removed { box_id, by }).await?;
+        }
+    }
+    Ok(None)
+}
+
+/// `POST /plans/{id}/withdraw`.
+///
+/// # Errors
+/// 404, 409.
+pub async fn withdraw(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    SafeForm(_): SafeForm,
+) -> Result<Response, Refused> {
+    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
+    console.allow(&visitor, plan.proposal.action()).await?;
+    let by = &visitor.account.name;
+    console.record(console.entry("plan.withdrawn", by).about(plan.proposal.box_id()).fact("plan", plan.digest.clone())).await?;
+    if !console.0.plans.advance(&id, &Stand::Waiting, Stand::Withdrawn, by, console.now()) {
+        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_decided", "the plan was decided already"));
+    }
+    Ok(see(&address::plan(&id)))
+}
+
+fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
+    let mut shell = console.shell(Some(visitor), &address::plan(&plan.id));
+    let fleet = console.fleet();
+    let box_id = plan.proposal.box_id().to_owned();
+    let member = fleet.member(&box_id);
+    let (lines, consequences, undo, verb) = told(&plan.proposal, member);
+    let (state, faults) = match &plan.stand {
+        Stand::Waiting | Stand::InWork => (PlanState::Waiting, Vec::new()),
+        Stand::Done => (PlanState::Done, Vec::new()),
+        Stand::Refused(report) => (PlanState::Refused, vec![fault(report, plan.decided)]),
+        Stand::Withdrawn => (PlanState::Withdrawn, Vec::new()),
+        Stand::Outdated => (PlanState::Outdated, Vec::new()),
+    };
+    if plan.stand == Stand::Done {
+        shell.notice = Some(Notice { text: format!("Done: {}.", title(&plan.proposal)), outcome: Outcome::Done });
+    }
+    let may_confirm = console.permits(visitor, plan.proposal.action());
+    let compare = match (&plan.proposal, member) {
+        (Proposal::Approve { .. }, Some(member)) => member
+            .shown_keys()
+            .map(|keys| {
+                let all = Words::over(&member.ek_public, &keys.ak_public, &keys.tls_public);
+                vec![Fingerprint { of: "EK, AK and TLS key together".to_owned(), hex: all.hex(), words: all.words() }]
+            })
+            .unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    PlanPage {
+        id: plan.id.clone(),
+        title: title(&plan.proposal),
+        verb: verb.to_owned(),
+        grave: matches!(plan.proposal, Proposal::Remove { .. } | Proposal::Refuse { .. }),
+        state,
+        lines,
+        consequences,
+        undo: undo.to_owned(),
+        compare,
+        digest: fingerprint("plan (SHA-256)", &plan.digest),
+        proposed_by: plan.by.clone(),
+        proposed: plan.at,
+        decided_by: plan.decided_by.clone(),
+        decided: plan.decided,
+        faults,
+        may_confirm,
+        why_not: if may_confirm { String::new() } else { format!("your role `{}` may look", visitor.account.role) },
+        subject_href: if member.is_some() { address::one_box(&box_id, Tab::Summary) } else { address::BOXES.to_owned() },
+        subject: box_id,
+        shell,
+    }
+}
+
+type Told = (Vec<Line>, Vec<String>, &'static str, &'static str);
+
+fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
+    let line = |what: &str, before: &str, after: &str| Line { what: what.to_owned(), before: before.to_owned(), after: after.to_owned() };
+    let say = |sentences: &[&str]| sentences.iter().map(|sentence| (*sentence).to_owned()).collect::<Vec<_>>();
+    match proposal {
+        Proposal::Approve { fingerprint, ek, .. } => {
+            let mut lines = vec![line("membership", "waiting", "approved"), line("keys in use", "", fingerprint)];
+            if let Some(ek) = ek {
+                lines.push(line("endorsement key approved by digest", "", ek));
+            }
+            let told = say(&["The box may prove itself, get certificates of one day, and be assigned releases."]);
+            (lines, told, "Take the box out of the fleet.", "Approve this box")
+        }
+        Proposal::Refuse { fingerprint, .. } => (
+            vec![line("keys that wait", fingerprint, "")],
+            say(&["The box is told that a person refused it, and stays refused under this name."]),
+            "Take the refused box out of the list; then it may ask again.",
+            "Refuse this box",
+        ),
+        Proposal::Assign { targets, counter, .. } => {
+            let before = member.and_then(|member| member.assignment.as_ref());
+            let had = before.map(|head| head.targets.join(", ")).unwrap_or_default();
+            let mut lines: Vec<Line> = vec![line(
+                "assignment",
+                &before.map(|head| head.counter.to_string()).unwrap_or_default(),
+                &counter.to_string(),
+            )];
+            lines.extend(targets.iter().map(|(name, sha256)| line("release", &had, &format!("{name} ({sha256})"))));
+            let told = say(&["The box fetches the release, checks every chunk and signature by itself, asks its policy, and starts it."]);
+            (lines, told, "Assign what it had before, if its counter allows: a box refuses older releases.", "Assign")
+        }
+        Proposal::MakeToken { name, days, .. } => (
+            vec![line("token", "", name), line("counts for", "", &format!("{days} days"))],
+            say(&["Whoever has the token may ask this box's models. It is shown once."]),
+            "Withdraw the token.",
+            "Make the token",
+        ),
+        Proposal::WithdrawToken { token, .. } => (
+            vec![line("token", token, "")],
+            say(&["Its application is refused as soon as the box has heard of it, within half a minute."]),
+            "Make a new one.",
+            "Withdraw the token",
+        ),
+        Proposal::Remove { key, .. } => (
+            vec![line("membership", "member or waiting", ""), line("TLS key", key, "")],
+            say(&["The console forgets the box's keys and tokens. The record, its verdicts and its counter stay."]),
+            "The box may enrol again; a person has to approve it again.",
+            "Take it out",
+        ),
+    }
+}

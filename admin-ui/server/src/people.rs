@@ -1,0 +1,15 @@
+//! The door for people and their programs: sign-in, sessions, roles, headers, the table of routes.
+//!
+//! Refuses a route without an action, a change from another site's page, and a session whose account has changed. Invariant:
+//! every route stands in `routes::table` with the action that its caller must be allowed.
+
+pub mod account;
+pub mod action;
+pub mod authority;
+pub mod guard;
+pub mod password;
+pub mod routes;
+pub mod session;
+pub mod throttle;
+
+pub use routes::router;

@@ -1,0 +1,167 @@
+//! Where policies are asked: may this person do that; what is this evidence worth.
+//!
+//! Refuses to have rules of its own. Invariant: a no is in the record before it is an answer.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use freehold_decide::{
+    Account, BundleData, ConsoleFacts, Decision, EvidenceFacts, OsStanding, Permission, PolicySet, PolicySummary, Proposer,
+    Reason, RecordStanding, Session,
+};
+use freehold_fleet::member::CosignedHead;
+use freehold_protocol::status::VerdictWord;
+use freehold_verify::RefusalReport;
+use freehold_verify::evidence::Claims;
+use freehold_views::settings::Policy;
+
+use super::action::Action;
+use super::session::Visitor;
+use crate::console::Console;
+use crate::refused::Refused;
+
+/// The policies in force: about people those that came with this program, about evidence those of the publisher, where there
+/// are any.
+#[derive(Debug)]
+pub struct Authority {
+    shipped: Option<PolicySet>,
+}
+
+/// What a decision about evidence says, in the words of a verdict.
+#[derive(Debug)]
+pub struct EvidenceWorth {
+    /// The word.
+    pub word: VerdictWord,
+    /// Sentences, the deciding policy's first.
+    pub because: Vec<String>,
+    /// Names of the policies.
+    pub policies: Vec<String>,
+    /// What policies found at fault.
+    pub refusals: Vec<RefusalReport>,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        let shipped = PolicySet::shipped(BundleData::default());
+        if let Err(error) = &shipped {
+            tracing::error!(%error, "the shipped policies cannot be used: everything is refused");
+        }
+        Self { shipped: shipped.ok() }
+    }
+}
+
+/// The facts of a visitor's wish.
+fn facts(visitor: &Visitor, action: Action, site: &str) -> ConsoleFacts {
+    ConsoleFacts {
+        role: visitor.account.role.clone(),
+        action: action.word().to_owned(),
+        account: Account::Active,
+        // A change of role or password ends the account's other sessions in the same transaction (`freehold_store`): a
+        // session that was found is from after the last change, or the one that made it.
+        session: Session::Fresh,
+        site: site.to_owned(),
+        sites: BTreeSet::from([visitor.account.site.clone()]),
+        proposer: Proposer::None,
+    }
+}
+
+impl Authority {
+    fn console(&self, facts: &ConsoleFacts) -> Decision<Permission> {
+        self.shipped.as_ref().map_or_else(|| PolicySet::unusable(facts), |policies| policies.use_console(facts))
+    }
+
+    /// What evidence is worth, by the publisher's policies or the shipped ones.
+    #[must_use]
+    pub fn evidence(&self, published: Option<&PolicySet>, facts: &EvidenceFacts) -> EvidenceWorth {
+        let decision = match published.or(self.shipped.as_ref()) {
+            Some(policies) => policies.accept_evidence(facts),
+            None => PolicySet::unusable_evidence(facts),
+        };
+        let word = match decision.answer {
+            freehold_decide::Verdict::Trusted => VerdictWord::Trusted,
+            freehold_decide::Verdict::TrustedSimulated => VerdictWord::TrustedSimulated,
+            freehold_decide::Verdict::Attention => VerdictWord::Attention,
+            freehold_decide::Verdict::Refused => VerdictWord::Refused,
+            freehold_decide::Verdict::Unknown => VerdictWord::Unknown,
+        };
+        let sentence = |reason: &Reason| {
+            let mut text = reason.why.clone();
+            if let Some(first) = text.get(..1).map(str::to_uppercase) {
+                text.replace_range(..1, &first);
+            }
+            format!("{text}.")
+        };
+        let report = |reason: &Reason| {
+            let code = reason.code.clone()?;
+            Some(RefusalReport { code, message: reason.why.clone(), expected: None, found: None })
+        };
+        EvidenceWorth {
+            word,
+            because: decision.denied_by.iter().chain(&decision.because).map(sentence).collect(),
+            refusals: decision.denied_by.iter().filter_map(report).collect(),
+            policies: decision.policies().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The policies in force, for the settings page.
+    #[must_use]
+    pub fn policies(&self) -> Vec<Policy> {
+        let release = format!("built in, {}", env!("CARGO_PKG_VERSION"));
+        let shown = |summary: PolicySummary| Policy {
+            effect: if summary.code.is_some() { "forbid" } else { "permit" }.to_owned(),
+            name: summary.id,
+            says: summary.why,
+            release: release.clone(),
+        };
+        self.shipped.iter().flat_map(PolicySet::summaries).map(shown).collect()
+    }
+}
+
+/// How a box's record compares with the head that was cosigned last.
+#[must_use]
+pub fn record_standing(claims: &Claims, cosigned: Option<&CosignedHead>) -> RecordStanding {
+    match (&claims.checkpoint, cosigned) {
+        (None, _) => RecordStanding::NotShown,
+        (Some(_), None) => RecordStanding::First,
+        (Some(shown), Some(seen)) if shown.size < seen.size => RecordStanding::Truncated,
+        (Some(shown), Some(seen)) if shown.size == seen.size && shown.root.to_hex() != seen.root => RecordStanding::Forked,
+        // Above what was cosigned: the box shows consistency with the next checkpoint, or is refused there.
+        (Some(_), Some(_)) => RecordStanding::Extends,
+    }
+}
+
+/// How a box's operating system release stands.
+#[must_use]
+pub fn os_standing(claims: &Claims, revoked: &BTreeSet<String>) -> OsStanding {
+    let (Some(release), Some(version)) = (&claims.release, &claims.version) else { return OsStanding::NotKnown };
+    let named = |folder: &str| revoked.contains(&format!("{folder}/{release}/{version}"));
+    if named("boot") || named("os") { OsStanding::Revoked } else { OsStanding::Current }
+}
+
+impl Console {
+    /// Whether policy allows a visitor an action; for showing and hiding, without an entry.
+    #[must_use]
+    pub fn permits(&self, visitor: &Visitor, action: Action) -> bool {
+        self.0.authority.console(&facts(visitor, action, &self.0.file.site)).is_allowed()
+    }
+
+    /// Whether policy allows a visitor an action. A no is recorded.
+    ///
+    /// # Errors
+    /// 403 with the policy's code, 503 when the refusal could not be recorded.
+    pub async fn allow(&self, visitor: &Visitor, action: Action) -> Result<(), Refused> {
+        let decision = self.0.authority.console(&facts(visitor, action, &self.0.file.site));
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        let code = decision.code.clone().unwrap_or_else(|| "policy.not_permitted".to_owned());
+        let entry = self
+            .entry("console.request", &visitor.account.name)
+            .refused(&code)
+            .fact("action", action.word())
+            .fact("role", visitor.account.role.clone());
+        self.record(entry).await?;
+        let message = format!("the role `{}` may not `{}`", visitor.account.role, action.word());
+        Err(Refused::new(StatusCode::FORBIDDEN, &code, message))
+    }
+}

@@ -1,0 +1,127 @@
+//! What every request of the people's door passes before its handler.
+//!
+//! Refuses cookies on the API and bearer tokens on pages, changes sent by another site's page, accounts whose one-time password
+//! was not changed, and actions that policy does not allow. Invariant: a handler with an action runs with a [`Visitor`].
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use freehold_trust::digest::ct_eq;
+
+use super::action::Action;
+use super::session::{Door, Visitor, token_of};
+use crate::body::Form;
+use crate::console::Console;
+use crate::refused::Refused;
+
+/// What a route wants of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: sign-in, style sheets, the API's description.
+    Anyone,
+    /// Any account, even one that has to change its password: password, sign-out, who am I.
+    SignedIn,
+    /// An account that policy allows this action.
+    May(Action),
+}
+
+/// What the guard knows about a route.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate {
+    /// Pages or API.
+    pub door: Door,
+    /// Who may enter.
+    pub access: Access,
+}
+
+fn not_signed_in() -> Refused {
+    Refused::new(StatusCode::UNAUTHORIZED, "console.not_signed_in", "nobody is signed in")
+}
+
+/// Whether a browser says that the request comes from a page of this console. Programs send neither header.
+fn from_here(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if text(header::HeaderName::from_static("sec-fetch-site")).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+        return false;
+    }
+    let Some(origin) = text(header::ORIGIN) else { return true };
+    let host = text(header::HOST).map(|host| format!("https://{host}"));
+    host.is_some_and(|host| host.eq_ignore_ascii_case(origin))
+}
+
+/// Lets a request through, or not.
+///
+/// # Errors
+/// 401, 403; pages are sent to the sign-in page instead of 401.
+pub async fn pass(
+    State((console, gate)): State<(Console, Gate)>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refused> {
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    if changes && gate.door == Door::Page && !from_here(&with_authority(&request)) {
+        let entry = console.entry("console.request", "stranger").refused("console.other_origin");
+        console.record(entry).await?;
+        return Err(Refused::new(StatusCode::FORBIDDEN, "console.other_origin", "the request comes from another site's page"));
+    }
+    let visitor = match token_of(request.headers(), gate.door) {
+        Some(token) => console.visitor(&token, gate.door).await?,
+        None => None,
+    };
+    let action = match gate.access {
+        Access::Anyone => None,
+        Access::SignedIn if visitor.is_some() => None,
+        Access::May(action) if visitor.is_some() => Some(action),
+        Access::SignedIn | Access::May(_) => {
+            if gate.door == Door::Page && !changes {
+                let next = request.uri().path_and_query().map_or("/", |path| path.as_str());
+                let to = format!("{}?next={}", freehold_views::address::SIGN_IN, freehold_views::address::segment(next));
+                return Ok(Redirect::to(&to).into_response());
+            }
+            return Err(not_signed_in());
+        }
+    };
+    if let (Some(action), Some(visitor)) = (action, &visitor) {
+        if visitor.account.must_change {
+            if gate.door == Door::Page && !changes {
+                return Ok(Redirect::to(freehold_views::address::PASSWORD).into_response());
+            }
+            let message = "the one-time password has to be changed first";
+            return Err(Refused::new(StatusCode::FORBIDDEN, "console.password_must_change", message));
+        }
+        console.allow(visitor, action).await?;
+    }
+    if let Some(visitor) = visitor {
+        request.extensions_mut().insert(visitor);
+    }
+    Ok(next.run(request).await)
+}
+
+/// HTTP/2 says the host in `:authority`.
+fn with_authority(request: &Request) -> HeaderMap {
+    let mut headers = request.headers().clone();
+    if let Some(value) = request.uri().authority().and_then(|authority| authority.as_str().parse().ok()) {
+        headers.insert(header::HOST, value);
+    }
+    headers
+}
+
+/// A form of a signed-in person's page, with the session's own token in it.
+#[derive(Debug)]
+pub struct SafeForm(pub Form);
+
+impl<S: Send + Sync> FromRequest<S> for SafeForm {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let csrf = request.extensions().get::<Visitor>().map(|visitor| visitor.session.csrf.clone());
+        let csrf = csrf.ok_or_else(not_signed_in)?;
+        let form = Form::from_request(request, state).await?;
+        if !form.field("csrf").is_some_and(|field| ct_eq(field.as_bytes(), csrf.as_bytes())) {
+            let message = "the form does not carry this session's token";
+            return Err(Refused::new(StatusCode::FORBIDDEN, "console.csrf", message));
+        }
+        Ok(Self(form))
+    }
+}

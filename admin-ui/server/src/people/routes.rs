@@ -1,0 +1,153 @@
+//! The table of the people's door: every route, what it needs, what it does.
+//!
+//! Refuses a route outside of this table. Invariant: the golden matrix in the tests is made from it, so a route that nobody
+//! listed there fails the test.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use freehold_views::address;
+
+use super::action::Action;
+use super::guard::{self, Access, Gate};
+use super::session::Door;
+use crate::api::{account, boxes, change, events, fleet, openapi, record, releases};
+use crate::console::Console;
+use crate::{outer, pages};
+
+/// One route.
+pub struct Route {
+    /// `GET`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// Its path, parameters in braces.
+    pub path: &'static str,
+    /// What it needs.
+    pub gate: Gate,
+    /// What it does, one line.
+    pub says: &'static str,
+    handler: MethodRouter<Console>,
+}
+
+fn route<H, T>(door: Door, method: &'static str, path: &'static str, access: Access, says: &'static str, handler: H) -> Route
+where
+    H: Handler<T, Console>,
+    T: 'static,
+{
+    let filter = match method {
+        "POST" => MethodFilter::POST,
+        "DELETE" => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    };
+    Route { method, path, gate: Gate { door, access }, says, handler: on(filter, handler) }
+}
+
+/// Every route of the API.
+fn api() -> Vec<Route> {
+    use Access::{Anyone, May, SignedIn};
+    use Action as A;
+    macro_rules! api {
+        ($($method:literal $path:literal $access:expr, $says:literal => $handler:expr;)*) => {
+            vec![$(route(Door::Api, $method, $path, $access, $says, $handler)),*]
+        };
+    }
+    api! {
+        "GET" "/api/v1/openapi.json" Anyone, "This description." => openapi::document;
+        "POST" "/api/v1/session" Anyone, "Sign in." => account::sign_in;
+        "GET" "/api/v1/session" SignedIn, "Who am I?" => account::who;
+        "DELETE" "/api/v1/session" SignedIn, "Sign out." => account::sign_out;
+        "POST" "/api/v1/account/password" SignedIn, "Change one's own password." => account::password;
+        "GET" "/api/v1/fleet" May(A::Look), "The fleet as a whole." => fleet::show;
+        "GET" "/api/v1/pairing" May(A::Look), "What a box needs to know its console." => fleet::pairing;
+        "GET" "/api/v1/boxes" May(A::Look), "The boxes." => boxes::list;
+        "GET" "/api/v1/boxes/{id}" May(A::Look), "One box." => boxes::one;
+        "GET" "/api/v1/boxes/{id}/assignment" May(A::Look), "Its signed assignment." => boxes::assignment;
+        "GET" "/api/v1/boxes/{id}/verdicts" May(A::Look), "Its verdicts, newest first." => boxes::verdicts;
+        "GET" "/api/v1/boxes/{id}/tokens" May(A::Look), "Tokens of its applications." => boxes::list_tokens;
+        "GET" "/api/v1/boxes/{id}/evidence" May(A::ReadEvidence), "An evidence package." => boxes::evidence;
+        "POST" "/api/v1/boxes/{id}/approve" May(A::DecideEnrolment), "Approve what waits." => change::approve;
+        "POST" "/api/v1/boxes/{id}/refuse" May(A::DecideEnrolment), "Refuse what waits." => change::refuse;
+        "POST" "/api/v1/boxes/{id}/remove" May(A::RemoveBox), "Take it out of the fleet." => change::remove;
+        "POST" "/api/v1/boxes/{id}/attest" May(A::Attest), "Ask it for evidence." => change::attest;
+        "POST" "/api/v1/boxes/{id}/assign" May(A::Assign), "Assign releases." => change::assign;
+        "POST" "/api/v1/boxes/{id}/tokens" May(A::ManageTokens), "Make a token for an application." => change::make_token;
+        "DELETE" "/api/v1/boxes/{id}/tokens/{token}" May(A::ManageTokens), "Withdraw a token." => change::withdraw_token;
+        "GET" "/api/v1/models" May(A::Look), "The models." => releases::models;
+        "GET" "/api/v1/releases" May(A::Look), "The releases." => releases::releases;
+        "POST" "/api/v1/repository" May(A::ImportReleases), "Take in what the publisher exported." => releases::upload;
+        "GET" "/api/v1/record/checkpoint" May(A::ReadRecord), "The record's signed head." => record::checkpoint;
+        "GET" "/api/v1/record/entries" May(A::ReadRecord), "Entries of the record." => record::entries;
+        "GET" "/api/v1/record/tile/{*path}" May(A::ReadRecord), "A tile of the record." => record::tile;
+        "GET" "/api/v1/accounts" May(A::ReadSettings), "The accounts." => account::list;
+        "POST" "/api/v1/accounts" May(A::ManageAccounts), "Make an account." => account::make;
+        "POST" "/api/v1/accounts/{name}/role" May(A::ManageAccounts), "Change an account's role." => account::role;
+        "DELETE" "/api/v1/accounts/{name}" May(A::ManageAccounts), "Remove an account." => account::remove;
+        "GET" "/api/v1/events" May(A::Look), "What changes, as server-sent events." => events::stream;
+    }
+}
+
+/// Every route of the pages.
+fn shown() -> Vec<Route> {
+    use Access::{Anyone, May, SignedIn};
+    use Action as A;
+    macro_rules! pages {
+        ($($method:literal $path:expr, $access:expr, $says:literal => $handler:expr;)*) => {
+            vec![$(route(Door::Page, $method, $path, $access, $says, $handler)),*]
+        };
+    }
+    pages! {
+        "GET" address::SIGN_IN, Anyone, "The sign-in page." => pages::sign_in::show;
+        "POST" address::SIGN_IN, Anyone, "Sign in." => pages::sign_in::enter;
+        "GET" "/assets/{name}", Anyone, "Style sheet and scripts." => pages::asset;
+        "POST" address::SIGN_OUT, SignedIn, "Sign out." => pages::sign_in::leave;
+        "GET" address::PASSWORD, SignedIn, "The password page." => pages::sign_in::password;
+        "POST" address::PASSWORD, SignedIn, "Change one's own password." => pages::sign_in::change_password;
+        "GET" address::OVERVIEW, May(A::Look), "The overview." => pages::overview::show;
+        "GET" address::BOXES, May(A::Look), "The boxes." => pages::boxes::list;
+        "GET" "/boxes/{id}", May(A::Look), "One box." => pages::one_box::summary;
+        "GET" "/boxes/{id}/{tab}", May(A::Look), "A part of one box." => pages::one_box::tab;
+        "POST" "/boxes/{id}/propose", May(A::Look), "Propose a change." => pages::plans::propose;
+        "GET" "/plans/{id}", May(A::Look), "A plan." => pages::plans::show;
+        "POST" "/plans/{id}/confirm", May(A::Look), "Confirm a plan." => pages::plans::confirm;
+        "POST" "/plans/{id}/withdraw", May(A::Look), "Withdraw a plan." => pages::plans::withdraw;
+        "GET" address::APPROVALS, May(A::Look), "What waits for a person." => pages::approvals::show;
+        "GET" address::MODELS, May(A::Look), "The models." => pages::models::list;
+        "GET" "/models/{name}/{version}", May(A::Look), "One model." => pages::models::one;
+        "GET" address::RELEASES, May(A::Look), "The releases." => pages::releases::show;
+        "GET" address::RECORD, May(A::ReadRecord), "The record." => pages::record::show;
+        "GET" address::RECORD_CHECKPOINT, May(A::ReadRecord), "The record's signed head." => record::checkpoint;
+        "GET" address::SETTINGS, May(A::ReadSettings), "The settings." => pages::settings::show;
+        "POST" address::SESSION_END, SignedIn, "End a session." => pages::settings::end_session;
+        "GET" address::PAIRING, May(A::Look), "The pairing document." => fleet::pairing;
+        "GET" address::SEARCH, May(A::Look), "Search." => pages::search::show;
+        "GET" address::EVENTS, May(A::Look), "What changes, as server-sent events." => events::stream;
+    }
+}
+
+/// Every route.
+#[must_use]
+pub fn table() -> Vec<Route> {
+    let mut all = api();
+    all.extend(shown());
+    all
+}
+
+/// The router of the people's door.
+pub fn router(console: Console) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let guard = from_fn_with_state((console.clone(), route.gate), guard::pass);
+        let mut handler = route.handler.layer(guard);
+        if route.gate.door == Door::Page {
+            handler = handler.layer(from_fn_with_state(console.clone(), pages::frame));
+        }
+        if route.path == "/api/v1/repository" {
+            // The handler counts by itself and writes to the disk as it reads.
+            handler = handler.layer(DefaultBodyLimit::disable());
+        }
+        router = router.route(route.path, handler);
+    }
+    let missing = axum::routing::any(pages::nothing_here).layer(from_fn_with_state(console.clone(), pages::frame));
+    router.fallback_service(missing.with_state(console.clone())).layer(from_fn(outer::wrap)).with_state(console)
+}

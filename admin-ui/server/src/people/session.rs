@@ -1,0 +1,163 @@
+//! Sessions: 256 random bits, kept hashed, ended by time, by people, and by every change of the account.
+//!
+//! Refuses to say whether a name exists. Invariant: the token itself is sent once and stored nowhere.
+
+use axum::http::{HeaderMap, StatusCode, header};
+use freehold_store::{AccountChange, AccountRow, SessionRow};
+use freehold_trust::sha256;
+
+use crate::console::Console;
+use crate::random;
+use crate::refused::Refused;
+
+/// Name of the cookie: the prefix binds it to this origin, to HTTPS and to the whole path (RFC 6265bis).
+pub const COOKIE: &str = "__Host-freehold";
+/// A session of a person ends after this, in seconds: one working day.
+const PAGE_LIFETIME: i64 = 12 * 3600;
+/// A session of a program ends after this, in seconds.
+const API_LIFETIME: i64 = 7 * 86_400;
+
+/// Which door a session came through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Pages: a cookie, `SameSite=Strict`.
+    Page,
+    /// The API: a bearer token.
+    Api,
+}
+
+impl Door {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Page => "page",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// Who is asking.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The account, as it is now.
+    pub account: AccountRow,
+    /// The session.
+    pub session: SessionRow,
+}
+
+/// A new session, with the token to hand over.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// The token, 64 hex digits.
+    pub token: String,
+    /// The session.
+    pub session: SessionRow,
+    /// The account.
+    pub account: AccountRow,
+}
+
+/// The token of a request, and through which door it came.
+#[must_use]
+pub fn token_of(headers: &HeaderMap, door: Door) -> Option<String> {
+    match door {
+        Door::Api => {
+            let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+            value.strip_prefix("Bearer ").map(str::to_owned)
+        }
+        Door::Page => headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(|line| {
+            line.split(';').find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('=').map(str::to_owned))
+        }),
+    }
+}
+
+/// The cookie of a new session, or one that ends it.
+#[must_use]
+pub fn cookie(token: Option<&str>) -> String {
+    let (value, age) = token.map_or(("", 0), |token| (token, PAGE_LIFETIME));
+    format!("{COOKIE}={value}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={age}")
+}
+
+fn refused_sign_in() -> Refused {
+    Refused::new(StatusCode::UNAUTHORIZED, "console.sign_in_refused", "name or password is wrong")
+}
+
+/// A stranger's text for the record: short, escaped.
+fn claimed(name: &str) -> String {
+    name.chars().take(64).flat_map(char::escape_default).collect()
+}
+
+impl Console {
+    /// The visitor of a token: a session that has not run out, on an account as it is now.
+    ///
+    /// # Errors
+    /// 500 when the database fails.
+    pub async fn visitor(&self, token: &str, door: Door) -> Result<Option<Visitor>, Refused> {
+        if token.len() != 64 {
+            return Ok(None);
+        }
+        let hashed = sha256(token.as_bytes()).to_hex();
+        let found = self.0.store.session(&hashed, self.now()).await.map_err(|error| Refused::inside(&error))?;
+        Ok(found
+            .filter(|(session, _)| session.door == door.word())
+            .map(|(session, account)| Visitor { account, session }))
+    }
+
+    /// Signs in.
+    ///
+    /// # Errors
+    /// 401 without telling why, 429 after too many failures, 503 when it could not be recorded.
+    pub async fn sign_in(&self, name: &str, password: &str, door: Door, from: &str) -> Result<SignedIn, Refused> {
+        let now = self.now();
+        let (by_account, by_address) = (format!("account {}", claimed(name)), format!("address {from}"));
+        let names = [by_account.as_str(), by_address.as_str()];
+        let wait = self.0.throttle.wait(&names, now);
+        if wait > 0 {
+            let message = format!("too many failures, wait {wait} s");
+            let mut refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "console.too_many_failures", message);
+            refused.retry_after = u32::try_from(wait).ok();
+            self.record(self.entry("session.sign_in", &claimed(name)).refused("console.too_many_failures").fact("from", from))
+                .await?;
+            return Err(refused);
+        }
+        let account = self.0.store.account(name).await.map_err(|error| Refused::inside(&error))?;
+        let stored = account.as_ref().map(|account| account.password.clone());
+        let fits = password.len() <= super::password::LONGEST
+            && self.password_matches(password.to_owned(), stored).await?;
+        let Some(account) = account.filter(|_| fits) else {
+            self.0.throttle.failed(&names, now);
+            self.record(self.entry("session.sign_in", &claimed(name)).refused("console.sign_in_refused").fact("from", from))
+                .await?;
+            return Err(refused_sign_in());
+        };
+        self.0.throttle.succeeded(&by_account);
+        let inside = |error: random::NoRandomness| Refused::inside(&error);
+        let token = random::hex::<32>().map_err(inside)?;
+        let session = SessionRow {
+            token: sha256(token.as_bytes()).to_hex(),
+            id: random::hex::<6>().map_err(inside)?,
+            account: account.name.clone(),
+            door: door.word().to_owned(),
+            csrf: random::hex::<32>().map_err(inside)?,
+            made_at: now,
+            expires: now.saturating_add(if door == Door::Page { PAGE_LIFETIME } else { API_LIFETIME }),
+            address: from.to_owned(),
+        };
+        let entry = self
+            .entry("session.sign_in", &account.name)
+            .fact("from", from)
+            .fact("door", door.word())
+            .fact("session_id", session.id.clone());
+        let changes = vec![AccountChange::Expired { now }, AccountChange::SignedIn(session.clone())];
+        self.people_change(changes, entry).await?;
+        Ok(SignedIn { token, session, account })
+    }
+
+    /// Signs out.
+    ///
+    /// # Errors
+    /// 503 when it could not be recorded.
+    pub async fn sign_out(&self, visitor: &Visitor) -> Result<(), Refused> {
+        let entry =
+            self.entry("session.sign_out", &visitor.account.name).fact("session_id", visitor.session.id.clone());
+        self.people_change(vec![AccountChange::SignedOut { token: visitor.session.token.clone() }], entry).await
+    }
+}

@@ -1,0 +1,180 @@
+//! Proposals: what somebody wants to change, shown as a plan with a digest, then confirmed by exactly that digest.
+//!
+//! Refuses to confirm what has changed since it was shown. Invariant: the digest covers everything that the plan will do, in a
+//! canonical form; a plan is done at most once. Plans live in memory: after a restart they are proposed again.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use freehold_trust::sha256;
+use freehold_verify::RefusalReport;
+use serde::Serialize;
+
+use crate::people::action::Action;
+
+/// Most plans remembered; the oldest are forgotten.
+const REMEMBERED: usize = 500;
+
+/// What is proposed. Everything that matters stands in it, so that its digest covers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Proposal {
+    /// Approve the keys that wait.
+    Approve {
+        /// Which box.
+        box_id: String,
+        /// The fingerprint that is compared.
+        fingerprint: String,
+        /// The EK's digest, where no certificate vouches for it.
+        ek: Option<String>,
+    },
+    /// Refuse the keys that wait.
+    Refuse {
+        /// Which box.
+        box_id: String,
+        /// Which keys.
+        fingerprint: String,
+    },
+    /// Assign releases.
+    Assign {
+        /// Which box.
+        box_id: String,
+        /// Target names with the SHA-256 of their descriptors.
+        targets: BTreeMap<String, String>,
+        /// The counter it will have.
+        counter: u64,
+    },
+    /// Make a token.
+    MakeToken {
+        /// Which box.
+        box_id: String,
+        /// For whom.
+        name: String,
+        /// How long.
+        days: u32,
+        /// How many tokens the box has: another one made since changes the plan.
+        tokens: usize,
+    },
+    /// Withdraw a token.
+    WithdrawToken {
+        /// Which box.
+        box_id: String,
+        /// Which.
+        token: String,
+    },
+    /// Take the box out of the fleet.
+    Remove {
+        /// Which box.
+        box_id: String,
+        /// With which key.
+        key: String,
+    },
+}
+
+impl Proposal {
+    /// Which box.
+    #[must_use]
+    pub fn box_id(&self) -> &str {
+        match self {
+            Self::Approve { box_id, .. }
+            | Self::Refuse { box_id, .. }
+            | Self::Assign { box_id, .. }
+            | Self::MakeToken { box_id, .. }
+            | Self::WithdrawToken { box_id, .. }
+            | Self::Remove { box_id, .. } => box_id,
+        }
+    }
+
+    /// What confirming it needs.
+    #[must_use]
+    pub const fn action(&self) -> Action {
+        match self {
+            Self::Approve { .. } | Self::Refuse { .. } => Action::DecideEnrolment,
+            Self::Assign { .. } => Action::Assign,
+            Self::MakeToken { .. } | Self::WithdrawToken { .. } => Action::ManageTokens,
+            Self::Remove { .. } => Action::RemoveBox,
+        }
+    }
+
+    /// SHA-256 of the canonical form, hex.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        // Field order is fixed by the type and maps are sorted: one value, one spelling.
+        sha256(&serde_json::to_vec(self).unwrap_or_default()).to_hex()
+    }
+}
+
+/// Where a plan stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stand {
+    /// It waits.
+    Waiting,
+    /// It is being done.
+    InWork,
+    /// It was done.
+    Done,
+    /// It was refused.
+    Refused(RefusalReport),
+    /// It was withdrawn.
+    Withdrawn,
+    /// What it was made from has changed.
+    Outdated,
+}
+
+/// A plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Random name.
+    pub id: String,
+    /// What it does.
+    pub proposal: Proposal,
+    /// Its digest.
+    pub digest: String,
+    /// Where it stands.
+    pub stand: Stand,
+    /// Who proposed it.
+    pub by: String,
+    /// When, Unix seconds.
+    pub at: i64,
+    /// Who decided.
+    pub decided_by: String,
+    /// When, Unix seconds.
+    pub decided: Option<i64>,
+}
+
+/// All plans.
+#[derive(Debug, Default)]
+pub struct Plans(Mutex<Vec<Plan>>);
+
+impl Plans {
+    /// Keeps a new plan.
+    pub fn add(&self, plan: Plan) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= REMEMBERED {
+            plans.remove(0);
+        }
+        plans.push(plan);
+    }
+
+    /// A plan.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|plan| plan.id == id).cloned()
+    }
+
+    /// All plans, newest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Plan> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+    }
+
+    /// Moves a plan on, when it stands at `from`.
+    pub fn advance(&self, id: &str, from: &Stand, to: Stand, by: &str, at: i64) -> bool {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(plan) = plans.iter_mut().find(|plan| plan.id == id && plan.stand == *from) else { return false };
+        plan.stand = to;
+        plan.decided_by = by.to_owned();
+        plan.decided = Some(at);
+        true
+    }
+}

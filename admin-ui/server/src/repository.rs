@@ -1,0 +1,333 @@
+//! The releases that this console knows: a verified copy of the publisher's TUF repository.
+//!
+//! Refuses to keep, list or serve what the offline keys did not sign. Invariant: a [`Shelf`] is made from files that were
+//! verified when it was made, and is replaced as a whole.
+
+pub mod import;
+pub mod timestamp;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use freehold_decide::PolicySet;
+use freehold_trust::SigningKey;
+use freehold_trust::digest::{Sha256Digest, sha256};
+use freehold_verify::release::{
+    InstalledReleases, REVOCATIONS_NAME, Release, ReleaseDescriptor, ReleaseKind, ReleaseRejection, RepositoryState, Revocations,
+    StoredMetadata, Targets, TrustedRepository, consistent_name, select_release, verify_revocations,
+};
+use freehold_verify::{Refusal, Verified};
+
+use crate::state::{StateDir, StateFault};
+
+/// File of the pinned root, in the state folder.
+pub const PINNED_ROOT: &str = "tuf-root.json";
+/// File of what was accepted so far, in the state folder.
+const ACCEPTED: &str = "tuf-state.json";
+/// Largest metadata file that is read (the verifier has tighter bounds per role).
+const MAX_METADATA: u64 = 24 * 1024 * 1024;
+/// Largest descriptor, manifest or list that is read into memory.
+const MAX_DOCUMENT: u64 = 16 * 1024 * 1024;
+
+/// Releases could not be read, verified or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ShelfFault {
+    /// The verifier's refusal.
+    #[error("the repository is refused")]
+    Refused(#[source] ReleaseRejection),
+    /// The root's fingerprint is not the one that was confirmed.
+    #[error("the root has fingerprint `{found}`")]
+    OtherRoot {
+        /// What was confirmed, hex.
+        expected: String,
+        /// What is there, hex.
+        found: String,
+    },
+    /// No root is pinned and none was confirmed.
+    #[error("no publisher is pinned yet; hint: --root-sha256 {found}, when the publisher reads the same to you")]
+    NoRoot {
+        /// The fingerprint of the root that is there, hex.
+        found: String,
+    },
+    /// A file that should be there is not.
+    #[error("`{0}` is not there")]
+    Missing(String),
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateFault),
+    /// The timestamp could not be made.
+    #[error("the timestamp could not be signed")]
+    Timestamp(#[source] freehold_verify::release::MetadataError),
+    /// Another import is going on.
+    #[error("another import is going on")]
+    Busy,
+}
+
+impl ShelfFault {
+    /// The stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(rejection) => rejection.code(),
+            Self::OtherRoot { .. } => "release.other_root",
+            Self::NoRoot { .. } => "release.no_root",
+            Self::Missing(_) => "release.incomplete",
+            Self::State(_) | Self::Timestamp(_) => "console.inside",
+            Self::Busy => "console.busy",
+        }
+    }
+}
+
+impl From<ReleaseRejection> for ShelfFault {
+    fn from(rejection: ReleaseRejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+/// A boot manifest that the publisher signed: what boot is accepted.
+#[derive(Debug, Clone)]
+pub struct BootManifest {
+    /// Target name, `systems/<name>/<version>/manifest.json`: a file of an operating system release.
+    pub target: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// SHA-256 of them.
+    pub sha256: Sha256Digest,
+}
+
+/// The verified releases.
+#[derive(Debug, Clone, Default)]
+pub struct Shelf {
+    /// SHA-256 of the pinned root, when there is one.
+    pub pinned: Option<Sha256Digest>,
+    /// The pinned root, as bytes for boxes.
+    pub pinned_bytes: Vec<u8>,
+    /// Version of the trusted root.
+    pub root_version: u64,
+    /// Version of the timestamp.
+    pub timestamp_version: u64,
+    /// When the timestamp runs out, Unix seconds (the earliest of all roles).
+    pub valid_until: i64,
+    /// When the timestamp itself runs out, Unix seconds.
+    pub timestamp_until: i64,
+    /// The verified targets.
+    pub targets: Option<Verified<Targets>>,
+    /// The verified revocation list.
+    pub revocations: Option<Verified<Revocations>>,
+    /// The descriptors by target name.
+    pub descriptors: BTreeMap<String, ReleaseDescriptor>,
+    /// The boot manifests.
+    pub boots: Vec<BootManifest>,
+    /// The publisher's policies, when there is a usable release of them.
+    pub policy: Option<Arc<PolicySet>>,
+    /// Threshold, key fingerprints and expiry of each role, as the trusted root says.
+    pub roles: BTreeMap<String, (u32, Vec<String>, Option<i64>)>,
+    /// What may be served: path below `targets/` as boxes ask for it, plain or with its digest in front.
+    served: BTreeMap<String, (String, u64)>,
+}
+
+impl Shelf {
+    /// Reads what the state folder holds.
+    ///
+    /// # Errors
+    /// When it does not verify any more.
+    pub fn open(dir: &StateDir) -> Result<Self, ShelfFault> {
+        let Ok(pinned) = fs::read(dir.path(PINNED_ROOT)) else { return Ok(Self::default()) };
+        let accepted = fs::read(dir.path(ACCEPTED)).ok();
+        let state: Option<RepositoryState> = accepted
+            .map(|bytes| serde_json::from_slice(&bytes))
+            .transpose()
+            .map_err(|_| StateFault::Form { path: dir.path(ACCEPTED), what: "the state of a repository" })?;
+        let Some(state) = state.filter(|state| state.targets > 0) else {
+            let root = TrustedRepository::new(&pinned, None)?;
+            return Ok(Self {
+                pinned: Some(sha256(&pinned)),
+                root_version: root.root_version(),
+                pinned_bytes: pinned,
+                ..Self::default()
+            });
+        };
+        let (snapshot, targets) = (state.snapshot, state.targets);
+        let mut trusted = TrustedRepository::new(&pinned, Some(state))?;
+        let metadata = dir.path("repository/metadata");
+        let stored = StoredMetadata {
+            timestamp: read(&metadata.join("timestamp.json"), MAX_METADATA)?,
+            snapshot: read(&metadata.join(format!("{snapshot}.snapshot.json")), MAX_METADATA)?,
+            targets: read(&metadata.join(format!("{targets}.targets.json")), MAX_METADATA)?,
+        };
+        let targets = trusted.reload(&stored)?;
+        Self::fill(dir, &pinned, &trusted, targets)
+    }
+
+    fn fill(
+        dir: &StateDir,
+        pinned: &[u8],
+        trusted: &TrustedRepository,
+        targets: Verified<Targets>,
+    ) -> Result<Self, ShelfFault> {
+        let files = dir.path("repository/targets");
+        let document = |name: &str| -> Result<Vec<u8>, ShelfFault> {
+            let bytes = read(&files.join(targets.file_name(name)?), MAX_DOCUMENT)?;
+            targets.check(name, &bytes)?;
+            Ok(bytes)
+        };
+        let revocations = verify_revocations(&targets, &document(REVOCATIONS_NAME)?, None)?;
+        let mut shelf = Self {
+            pinned: Some(sha256(pinned)),
+            pinned_bytes: pinned.to_vec(),
+            root_version: trusted.root_version(),
+            timestamp_version: trusted.state().timestamp,
+            valid_until: targets.valid_until,
+            timestamp_until: expiry(&dir.path("repository/metadata/timestamp.json")),
+            revocations: Some(revocations),
+            ..Self::default()
+        };
+        for (name, info) in &targets.targets {
+            let file = consistent_name(name, info.sha256);
+            shelf.served.insert(name.clone(), (file.clone(), info.length));
+            shelf.served.insert(file.clone(), (file, info.length));
+            if name.starts_with("systems/") && name.ends_with("/manifest.json") {
+                shelf.boots.push(BootManifest { target: name.clone(), bytes: document(name)?, sha256: info.sha256 });
+            }
+        }
+        let names: Vec<String> = targets.releases().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let descriptor = ReleaseDescriptor::parse(&document(&name)?)?;
+            shelf.descriptors.insert(name, descriptor);
+        }
+        shelf.policy = policy(&shelf, &document);
+        shelf.roles = roles(&trusted.state().root);
+        shelf.targets = Some(targets);
+        Ok(shelf)
+    }
+
+    /// The file below `repository/targets` that a box may have for this path, with its length.
+    #[must_use]
+    pub fn served(&self, path: &str) -> Option<(&str, u64)> {
+        self.served.get(path).map(|(file, length)| (file.as_str(), *length))
+    }
+
+    /// Judges a release as a box would, before it is assigned.
+    ///
+    /// # Errors
+    /// The verifier's refusal: unknown, revoked, below its floor, expired.
+    pub fn judge(&self, dir: &StateDir, name: &str, now: i64) -> Result<Verified<Release>, ShelfFault> {
+        let (Some(targets), Some(revocations)) = (&self.targets, &self.revocations) else {
+            return Err(ShelfFault::Missing("a repository".to_owned()));
+        };
+        let file = dir.path("repository/targets").join(targets.file_name(name)?);
+        let bytes = read(&file, MAX_DOCUMENT)?;
+        Ok(select_release(targets, name, &bytes, revocations, &InstalledReleases::default(), now)?)
+    }
+
+    /// Why a release may not be assigned any more, as a code; `None` when it may.
+    #[must_use]
+    pub fn barred(&self, descriptor: &ReleaseDescriptor) -> Option<&'static str> {
+        let list = &self.revocations.as_ref()?.list;
+        let line = format!("{}/{}", descriptor.kind.folder(), descriptor.name);
+        let revoked = list.releases.contains(&format!("{line}/{}", descriptor.version))
+            || descriptor.root.is_some_and(|root| list.models.contains(&root));
+        if revoked {
+            return Some("release.revoked");
+        }
+        list.floors.get(&line).is_some_and(|floor| descriptor.counter < *floor).then_some("release.rollback")
+    }
+
+    /// Everything revoked, as text.
+    #[must_use]
+    pub fn revoked(&self) -> BTreeSet<String> {
+        let Some(revocations) = &self.revocations else { return BTreeSet::new() };
+        let list = &revocations.list;
+        let models = list.models.iter().map(|digest| format!("model {digest}"));
+        let signers = list.signers.iter().map(|signer| format!("signer {signer}"));
+        list.releases.iter().cloned().chain(models).chain(signers).collect()
+    }
+}
+
+/// The newest policy release that may be used. One that cannot be used leaves the shipped policies in force, and says so in
+/// the log.
+fn policy(shelf: &Shelf, document: &dyn Fn(&str) -> Result<Vec<u8>, ShelfFault>) -> Option<Arc<PolicySet>> {
+    let of_kind = shelf.descriptors.values().filter(|descriptor| descriptor.kind == ReleaseKind::Policy);
+    let newest = of_kind.filter(|descriptor| shelf.barred(descriptor).is_none()).max_by_key(|descriptor| descriptor.counter)?;
+    let file = newest.files.first()?;
+    let read = document(&newest.target_of(&file.path)).ok()?;
+    match PolicySet::from_bundle(&read) {
+        Ok(policies) => Some(Arc::new(policies)),
+        Err(error) => {
+            tracing::error!(%error, "the publisher's policies cannot be used; the shipped ones stay in force");
+            None
+        }
+    }
+}
+
+/// What the verified root says about its roles; a TUF file that was verified is read here for showing only.
+fn roles(root: &str) -> BTreeMap<String, (u32, Vec<String>, Option<i64>)> {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(root) else { return BTreeMap::new() };
+    let signed = value.get("signed");
+    let listed = signed.and_then(|signed| signed.get("roles")).and_then(serde_json::Value::as_object);
+    let expires = signed.and_then(|signed| signed.get("expires")).and_then(serde_json::Value::as_str).and_then(|text| {
+        let format = &time::format_description::well_known::Rfc3339;
+        Some(time::OffsetDateTime::parse(text, format).ok()?.unix_timestamp())
+    });
+    listed
+        .into_iter()
+        .flatten()
+        .map(|(name, role)| {
+            let threshold = role.get("threshold").and_then(serde_json::Value::as_u64).unwrap_or(0);
+            let ids = role.get("keyids").and_then(serde_json::Value::as_array);
+            let ids = ids.into_iter().flatten().filter_map(serde_json::Value::as_str).map(str::to_owned).collect();
+            let until = if name == "root" { expires } else { None };
+            (name.clone(), (u32::try_from(threshold).unwrap_or(u32::MAX), ids, until))
+        })
+        .collect()
+}
+
+/// Reads a regular file of at most `limit` bytes, never through a link.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ShelfFault> {
+    let fault = |source| StateFault::File { path: path.to_owned(), source };
+    let about = fs::symlink_metadata(path).map_err(|_| ShelfFault::Missing(short(path)))?;
+    if !about.is_file() || about.len() > limit {
+        return Err(StateFault::Form { path: path.to_owned(), what: "a file of a size that is read" }.into());
+    }
+    Ok(fs::read(path).map_err(fault)?)
+}
+
+fn short(path: &Path) -> String {
+    let name: PathBuf = path.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect();
+    name.display().to_string()
+}
+
+/// When a metadata file says that it runs out; 0 when it does not say.
+fn expiry(path: &Path) -> i64 {
+    let text = fs::read(path).unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+    let said = value.pointer("/signed/expires").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let format = &time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::parse(said, format).map_or(0, time::OffsetDateTime::unix_timestamp)
+}
+
+/// Writes what was accepted, for the next start.
+pub(crate) fn remember(dir: &StateDir, trusted: &TrustedRepository) -> Result<(), ShelfFault> {
+    let bytes = serde_json::to_vec(trusted.state()).unwrap_or_default();
+    Ok(dir.replace(ACCEPTED, &bytes)?)
+}
+
+/// The state as it was kept, with the pinned root.
+pub(crate) fn trusted(dir: &StateDir, pinned: &[u8]) -> Result<TrustedRepository, ShelfFault> {
+    let state = match fs::read(dir.path(ACCEPTED)) {
+        Ok(bytes) => Some(
+            serde_json::from_slice(&bytes)
+                .map_err(|_| StateFault::Form { path: dir.path(ACCEPTED), what: "the state of a repository" })?,
+        ),
+        Err(_) => None,
+    };
+    Ok(TrustedRepository::new(pinned, state)?)
+}
+
+/// What signs timestamps, and for how long.
+pub(crate) struct Stamp<'a> {
+    pub(crate) key: &'a SigningKey,
+    pub(crate) now: i64,
+}
