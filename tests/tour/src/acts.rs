@@ -7,6 +7,8 @@ mod fleet;
 mod prove;
 mod stay;
 
+pub use fleet::SYSTEM;
+
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
@@ -43,6 +45,7 @@ pub fn run(folder: &Path, once: bool) -> anyhow::Result<bool> {
 
 fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
     fleet::play(stage, world, summary)?;
+    summary.console_url = stay::open_door(world)?;
     prove::play(stage, world, summary)?;
     ask::play(stage, world, summary)?;
     attack::play(stage, world, summary)?;

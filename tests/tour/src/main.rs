@@ -4,10 +4,12 @@
 //! `make test` runs the same tour with `--once`.
 
 mod acts;
+mod careless;
 mod command;
 mod forward;
 mod network;
 mod process;
+mod rogue;
 mod stage;
 mod summary;
 mod world;

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use freehold_harness::{Program, Swtpm, TpmAuthority, wait_for};
+use freehold_verify::boot::{BootDescription, generate};
 use serde_json::Value;
+
+use crate::acts::SYSTEM;
 
 use crate::command::{Said, run};
 use crate::network::{Network, address};
@@ -178,6 +181,21 @@ impl World {
         Ok(())
     }
 
+    /// Stops the console.
+    pub fn stop_console(&mut self) -> anyhow::Result<()> {
+        if let Some(mut program) = self.console_program.take() {
+            program.stop(std::time::Duration::from_secs(10))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the console's files back to its user after root wrote among them.
+    pub fn chown_console(&self) -> anyhow::Result<()> {
+        let owner = format!("{}:{}", CONSOLE.uid, CONSOLE.gid);
+        crate::command::here("chown", &["-R", &owner, &self.path("console")])?.yes()?;
+        Ok(())
+    }
+
     /// Makes a box: its namespace, its TPM with an EK certificate. Nothing of ours runs on it yet.
     pub fn make_box(&mut self, label: &str, host: u8) -> anyhow::Result<()> {
         let namespace = self.network.machine(label, host)?;
@@ -242,6 +260,32 @@ impl World {
             drop(program);
         }
         one.tpm.kill();
+    }
+
+    /// Turns a box's power off and on again.
+    pub fn power_cycle(&mut self, index: usize) -> anyhow::Result<()> {
+        self.power_off(index);
+        self.boxes[index].tpm.power_on()?;
+        self.start_box(index)
+    }
+
+    /// Changes one byte in a box's boot log, in the content of a measured event, and restarts the box. The digest is
+    /// changed along with it, as malware in a boot loader would be measured as what it is.
+    pub fn tamper(&mut self, index: usize) -> anyhow::Result<()> {
+        let file = self.boxes[index].folder.join("boot.log");
+        let mut boot = BootDescription::demonstration(SYSTEM.0, SYSTEM.1);
+        let byte = boot.loader.first_mut().context("the boot loader is empty")?;
+        *byte ^= 1;
+        let (log, _) = generate(&boot);
+        fs::write(&file, log)?;
+        self.power_cycle(index)
+    }
+
+    /// Puts a box's boot log right again and restarts the box.
+    pub fn restore(&mut self, index: usize) -> anyhow::Result<()> {
+        let (log, _) = generate(&BootDescription::demonstration(SYSTEM.0, SYSTEM.1));
+        fs::write(self.boxes[index].folder.join("boot.log"), log)?;
+        self.power_cycle(index)
     }
 
     /// What the console says about a box.

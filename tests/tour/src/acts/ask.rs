@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, ensure};
 
-use super::fleet::export_to_console;
+use super::fleet::export_to_running_console;
 use crate::stage::Stage;
 use crate::summary::{ChatLine, ModelLine, Summary};
 use crate::world::World;
@@ -31,7 +31,7 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         for version in ["0.8.0", "0.9.0", VERSION] {
             publish(world, "guide", version)?;
         }
-        export_to_console(world, false)?;
+        export_to_running_console(world)?;
         Ok((format!("{MODEL} 0.8.0, 0.9.0 and {VERSION}"), ()))
     })?;
 

@@ -47,7 +47,7 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     })?;
     stage.step("The publisher signs which boot and which policy may exist", || publish_system(world))?;
     stage.step("The console takes the export and listens", || {
-        export_to_console(world, true)?;
+        export_to_console(world)?;
         world.start_console()?;
         Ok((world.people_url(), ()))
     })?;
@@ -135,26 +135,30 @@ fn publish_system(world: &mut World) -> anyhow::Result<(String, ())> {
     world.publish(&["policy", "bundle", "--out", &policy, "--name", "ward", "--policy-version", "1.0.0", "--signer", &signer])?.yes()?;
     world
         .publish(&[
-            "release", "publish", &folder, "--kind", "policy", "--file", &policy, "--name", "ward", "--release-version", "1.0.0",
+            "release", "publish", &folder, "--kind", "policy", "--file", &policy, "--file", &signer, "--name", "ward",
+            "--release-version", "1.0.0",
             "--licence", "Apache-2.0",
         ])?
         .yes()?;
     Ok((format!("boot log of {} events, replayed into each TPM at start", world.boot_events(&log)), ()))
 }
 
-/// Exports the publisher's repository and gives it to the console; `first` also confirms the root's fingerprint.
-pub fn export_to_console(world: &World, first: bool) -> anyhow::Result<()> {
+/// Exports the publisher's repository and gives it to the console that does not run yet, confirming the root's fingerprint.
+fn export_to_console(world: &World) -> anyhow::Result<()> {
     let (folder, export) = (world.path("publisher/release"), world.path("export"));
     world.publish(&["release", "export", &folder, &export])?.yes()?;
     let state = world.path("console/state");
-    let mut arguments = vec!["import", "--state", &state, "--repository", &export];
-    let root;
-    if first {
-        let bytes = fs::read(world.folder.join("publisher/release/metadata/1.root.json"))?;
-        root = freehold_trust::digest::sha256(&bytes).to_string();
-        arguments.extend(["--root-sha256", &root]);
-    }
-    world.console_once(&arguments)?.yes()?;
+    let bytes = fs::read(world.folder.join("publisher/release/metadata/1.root.json"))?;
+    let root = freehold_trust::digest::sha256(&bytes).to_string();
+    world.console_once(&["import", "--state", &state, "--repository", &export, "--root-sha256", &root])?.yes()?;
+    Ok(())
+}
+
+/// Exports the publisher's repository and gives it to the running console, as an operator would.
+pub fn export_to_running_console(world: &World) -> anyhow::Result<()> {
+    let (folder, export) = (world.path("publisher/release"), world.path("export"));
+    world.publish(&["release", "export", &folder, &export])?.yes()?;
+    world.operate(&["console", "import", &export])?.yes()?;
     Ok(())
 }
 

@@ -1,0 +1,85 @@
+//! Act 5: an auditor checks evidence and records in a namespace without any interface; the leaving frames are counted.
+
+use std::fs;
+
+use anyhow::ensure;
+
+use crate::stage::Stage;
+use crate::summary::Summary;
+use crate::world::World;
+
+/// Plays the act.
+pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
+    stage.act(5, "Check it without us");
+    stage.step("The auditor has no network: not even loopback is up", || {
+        let said = crate::command::run(&world.auditor, crate::process::ROOT, "cat".as_ref(), &["/proc/net/dev"])?.yes()?;
+        let interfaces: Vec<&str> =
+            said.out.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+        ensure!(interfaces == ["lo"], "the auditor's namespace has {interfaces:?}");
+        Ok(("interfaces: lo, down".into(), ()))
+    })?;
+    stage.step("The auditor verifies each box's evidence", || {
+        let mut lines = String::new();
+        for one in &world.boxes {
+            let id = one.id().unwrap_or_default();
+            let file = world.path(&format!("auditor/{}.evidence", one.label));
+            world.operate(&["box", "evidence", &id, "--out", &file])?.yes()?;
+            let said = world.inspect(&["evidence", &file])?.yes()?;
+            lines.push_str(&format!("{}  {}\n", one.label, said.out.lines().next().unwrap_or_default()));
+        }
+        Ok((lines, ()))
+    })?;
+    stage.step("The auditor verifies every record, entry by entry", || {
+        let mut lines = String::new();
+        let mut records = vec![("console".to_owned(), world.folder.join("console/state/record"))];
+        records.extend(world.boxes.iter().map(|one| (one.label.clone(), one.state().join("record"))));
+        for (name, folder) in records {
+            // A copy, as an auditor would carry it away; the originals go on growing.
+            let copy = world.folder.join("auditor").join(format!("{name}-record"));
+            crate::command::here("cp", &["-a", &folder.display().to_string(), &copy.display().to_string()])?.yes()?;
+            let said = world.inspect(&["--json", "record", &copy.display().to_string()])?.yes()?.json()?;
+            let size = said["size"].as_u64().unwrap_or_default();
+            let root = said["root"].as_str().unwrap_or_default();
+            summary.audit.entries += size;
+            if name == "console" {
+                summary.audit.root = root.to_owned();
+            }
+            lines.push_str(&format!("{name:<8} {size:>5} entries  root {}…\n", root.get(..16).unwrap_or_default()));
+        }
+        summary.audit.verified = true;
+        Ok((lines, ()))
+    })?;
+    stage.step("One changed byte in a copy of a record is found", || {
+        let copy = world.folder.join("auditor/box1-record");
+        let bundle = first_file_with(&copy, b"\"what\"")?;
+        let mut bytes = fs::read(&bundle)?;
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&bundle, bytes)?;
+        let said = world.inspect(&["--json", "record", &copy.display().to_string()])?;
+        ensure!(said.code == 1, "exit code {} for a changed record: {}{}", said.code, said.out, said.err);
+        let code = said.json()?["refused"]["code"].as_str().unwrap_or_default().to_owned();
+        Ok((code, ()))
+    })?;
+    stage.step("Frames that left the demonstration's networks", || {
+        let frames = world.network.frames_left()?;
+        summary.frames_left = frames;
+        ensure!(frames == 0, "{frames} frames left");
+        Ok(("0".into(), ()))
+    })
+}
+
+fn first_file_with(folder: &std::path::Path, needle: &[u8]) -> anyhow::Result<std::path::PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if fs::read(&path)?.windows(needle.len()).any(|window| window == needle) {
+                return Ok(path);
+            }
+        }
+    }
+    anyhow::bail!("no entries in {}", folder.display())
+}
