@@ -19,6 +19,9 @@ pub enum StepFailed {
 }
 
 impl StepFailed {
+    /// The code of this crate's own fault; all others come from the judge, the host or the source.
+    pub const CODES: &[&str] = &["store.order"];
+
     /// The refusal or the fault as data.
     #[must_use]
     pub fn report(&self) -> &RefusalReport {

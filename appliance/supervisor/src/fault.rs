@@ -7,21 +7,6 @@ use std::path::PathBuf;
 
 use freehold_verify::{Refusal, RefusalReport};
 
-/// Codes of the supervisor's own faults.
-pub const SUPERVISOR_CODES: &[&str] = &[
-    "box.state",
-    "box.not_paired",
-    "box.other_pairing",
-    "box.pairing_malformed",
-    "box.other_director",
-    "box.other_root",
-    "box.boot_log",
-    "box.settings",
-    "console.away",
-    "console.answer",
-    "enrol.refused",
-];
-
 /// A fault with a stable code.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -54,6 +39,22 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Codes of the supervisor's own faults.
+    pub const CODES: &[&str] = &[
+        "box.state",
+        "box.not_paired",
+        "box.other_pairing",
+        "box.pairing_malformed",
+        "box.other_director",
+        "box.other_root",
+        "box.boot_log",
+        "box.settings",
+        "console.away",
+        "console.answer",
+        "enrol.refused",
+        "store.changed",
+    ];
+
     /// A fault with a code of our own.
     #[must_use]
     pub fn of(code: &str, message: impl Into<String>) -> Self {

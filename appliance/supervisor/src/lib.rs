@@ -27,7 +27,7 @@ mod state;
 mod status;
 mod supervisor;
 
-pub use fault::{Fault, SUPERVISOR_CODES};
+pub use fault::Fault;
 pub use options::{Arguments, Command, Settings};
 pub use status::{Status, TpmStatus};
 pub use supervisor::{once, run};

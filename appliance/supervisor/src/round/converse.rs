@@ -252,9 +252,10 @@ impl Supervisor {
             refusals: self.refusals.iter().cloned().collect(),
             models: self.status.models.clone(),
             gateway: self.gateway(),
-            inventory: None,
+            inventory: self.inventory().await,
         };
         let answer = self.console()?.report(&report).await?;
+        self.inventory_told = true;
         self.wished = Some(answer.next);
         self.attest_due |= answer.attest;
         let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
@@ -263,6 +264,15 @@ impl Supervisor {
             self.tokens = tokens;
         }
         Ok(answer.assignment)
+    }
+
+    /// What is in the box; told once after each start, since it changes with the power off.
+    async fn inventory(&self) -> Option<serde_json::Value> {
+        if self.inventory_told {
+            return None;
+        }
+        let found = tokio::task::spawn_blocking(|| freehold_inventory::collect(std::path::Path::new("/"))).await.ok()?;
+        serde_json::to_value(found).ok()
     }
 
     async fn fetch_assignment(&mut self, waits: Option<u64>) -> Result<(), Fault> {
@@ -375,7 +385,14 @@ impl Supervisor {
             .size;
         let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
         let message = RecordCheckpoint { v: V1, checkpoint: checkpoint.clone(), old_size: old, proof };
-        let answer = self.console()?.record(&message).await?;
+        let answer = match self.console()?.record(&message).await {
+            // One of us lost count: begin at what the console saw last, if that is ours at all.
+            Err(Fault::Coded { code, expected: Some(expected), .. }) if code == "record.old_size" => {
+                self.cosigned = expected.parse().unwrap_or(0);
+                return Ok(());
+            }
+            other => other?,
+        };
         self.state.put("record/cosigned", format!("{checkpoint}{}\n", answer.cosignature.trim_end()).as_bytes())?;
         self.state.put_json("cosigned.json", &size)?;
         self.cosigned = size;

@@ -1,0 +1,163 @@
+//! The supervisor as it ships, against a real console, publisher and TPM: joining, serving, refusing, and being killed.
+
+#[path = "parts/world.rs"]
+mod world;
+
+use std::fs;
+
+use world::World;
+
+fn serving(status: &serde_json::Value, name: &str, version: &str) -> bool {
+    let models = status["models"].as_array();
+    models.is_some_and(|models| {
+        models.iter().any(|model| model["name"] == name && model["version"] == version && model["phase"] == "serving")
+    })
+}
+
+fn stored(status: &serde_json::Value, version: &str) -> bool {
+    let models = status["models"].as_array();
+    models.is_some_and(|models| {
+        models.iter().any(|model| {
+            model["version"] == version && (model["phase"] == "serving" || model["phase"] == "admitted" || model["phase"] == "stopped")
+        })
+    })
+}
+
+/// Entries of the box's record by what they say.
+fn entries(world: &World) -> Vec<(String, Option<String>)> {
+    let folder = world.at("box/state/record");
+    let reader = freehold_record_files::RecordReader::open(&folder);
+    let (_, checkpoint) = reader.checkpoint().unwrap();
+    let entries = reader.entries(0, checkpoint.size, checkpoint.size).unwrap();
+    entries
+        .iter()
+        .map(|bytes| {
+            let entry = freehold_record::EntryView::parse(bytes).unwrap();
+            (entry.what, entry.refusal.map(|refusal| refusal.code))
+        })
+        .collect()
+}
+
+#[test]
+fn a_box_joins_serves_and_takes_back_what_is_revoked() {
+    let mut world = World::new();
+    world.join();
+    let status = world.status().unwrap();
+    assert_eq!(status["boot"], "simulated");
+    assert_eq!(status["tpm"]["state"], "ok");
+
+    let (target, root) = world.publish("guide", "1.0.0");
+    world.assign(&[&target]);
+    if World::engine().is_none() {
+        println!("skipped: no engine in target/engine, `make engine` brings it");
+        return;
+    }
+    let status = world.wait("the model to serve", |status| serving(status, "guide", "1.0.0") && status["achieved"] == 1);
+    assert_eq!(status["models"][0]["digest"], root.to_hex());
+    assert_ne!(status["models"][0]["memory_bound"], "");
+
+    // A newer version takes the place of the older one.
+    let (newer, newer_root) = world.publish("guide", "2.0.0");
+    world.assign(&[&newer]);
+    world.wait("the newer version to serve alone", |status| {
+        serving(status, "guide", "2.0.0") && !stored(status, "1.0.0") && status["achieved"] == 2
+    });
+
+    // F14: going back is refused, whatever the console says, and what runs goes on.
+    world.assign(&[&target]);
+    let status = world.wait("the older version to be refused", |status| {
+        status["refusals"].as_array().is_some_and(|all| all.iter().any(|one| one["code"] == "release.rollback"))
+    });
+    assert!(serving(&status, "guide", "2.0.0"), "{status:#}");
+
+    // Revoked: stopped and gone.
+    world.revoke(newer_root);
+    world.wait("the revoked model to be gone", |status| !stored(status, "2.0.0"));
+    let stopped = world.supervisor.as_mut().unwrap().stop(std::time::Duration::from_secs(10)).unwrap();
+    assert!(stopped.success(), "{stopped}");
+    let entries = entries(&world);
+    for what in ["enrol.proven", "assignment.accepted", "model.store", "engine.start", "engine.stop", "model.remove"] {
+        assert!(entries.iter().any(|(found, _)| found == what), "{what} is not in {entries:?}");
+    }
+    assert!(entries.iter().any(|(_, code)| code.as_deref() == Some("release.rollback")));
+    let mode = |name: &str| {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::metadata(world.at(name)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode("box/state/keys/record.pem"), 0o600);
+    assert_eq!(mode("box/state/keys/tpm-keys"), 0o600);
+}
+
+#[test]
+fn d20_killed_at_every_step_it_converges_and_nothing_half_admitted_is_left() {
+    let mut world = World::new();
+    world.join();
+    let (target, root) = world.publish("guide", "1.0.0");
+    world.assign(&[&target]);
+    let record = world.at("box/state/record/journal");
+    let models = world.at("box/state/models");
+    let mut kills = 0;
+    // Each look at a changed record is a step; the supervisor is killed there and started again.
+    let mut before = fs::read(&record).unwrap();
+    let start = std::time::Instant::now();
+    while kills < 20 && start.elapsed() < world::PATIENCE {
+        let after = fs::read(&record).unwrap();
+        if after == before {
+            std::thread::yield_now();
+            continue;
+        }
+        world.kill_supervisor();
+        kills += 1;
+        for model in fs::read_dir(&models).unwrap() {
+            let model = model.unwrap().path();
+            assert!(model.join("admitted.json").exists(), "half a model: {}", model.display());
+            assert_eq!(model.file_name().unwrap().to_str().unwrap(), root.to_hex());
+        }
+        before = fs::read(&record).unwrap();
+        world.start_supervisor();
+        if world.status().is_some_and(|status| stored(&status, "1.0.0")) && kills >= 8 {
+            break;
+        }
+    }
+    assert!(kills >= 8, "only {kills} steps were seen");
+    let status = world.wait("the box to come to rest", |status| stored(status, "1.0.0"));
+    assert_eq!(status["models"].as_array().unwrap().len(), 1, "{status:#}");
+    if World::engine().is_some() {
+        world.wait("the model to serve", |status| serving(status, "guide", "1.0.0") && status["achieved"] == 1);
+    }
+    world.supervisor.as_mut().unwrap().stop(std::time::Duration::from_secs(10)).unwrap();
+    // Every entry that was acknowledged is there, in one consistent log.
+    let found = entries(&world);
+    assert_eq!(found.iter().filter(|(what, _)| what == "assignment.accepted").count(), 1, "{found:?}");
+    assert!(found.iter().filter(|(what, _)| what == "supervisor.started").count() > 8);
+    assert_eq!(fs::read_dir(world.at("box/state/staging")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_runs_goes_on_while_the_console_is_away_and_the_tpm_too() {
+    let mut world = World::new();
+    world.join();
+    let (target, _) = world.publish("guide", "1.0.0");
+    world.assign(&[&target]);
+    world.wait("the model to be stored", |status| stored(status, "1.0.0") && status["doing"] == "at rest" || World::engine().is_none());
+    world.stop_console();
+    world.wait("the console to be missed", |status| status["console"] == "console.away");
+    // F02: a restart without a console keeps what was accepted, and takes nothing back.
+    world.kill_supervisor();
+    fs::remove_file(world.at("box/state/status.json")).unwrap();
+    world.start_supervisor();
+    world.wait("the model after a restart alone", |status| {
+        stored(status, "1.0.0") && (World::engine().is_none() || serving(status, "guide", "1.0.0"))
+    });
+    // J01: no TPM, a clear word, and the model goes on.
+    world.start_console();
+    world.wait("the console to be back", |status| status["console"] == "ok");
+    world.tpm.kill();
+    let event = freehold_fleet::Event::AttestWanted { box_id: world.box_id(), by: "test".to_owned() };
+    let console = world.console();
+    world.runtime.block_on(async move { console.happen(event).await.map_err(|refused| refused.report).unwrap() });
+    let status = world.wait("the TPM to be missed", |status| status["tpm"]["state"] == "tpm.unavailable");
+    assert!(World::engine().is_none() || serving(&status, "guide", "1.0.0"), "{status:#}");
+    world.tpm.power_on().unwrap();
+    world.wait("the TPM to be taken again", |status| status["tpm"]["state"] == "ok" && status["console"] == "ok");
+}
