@@ -251,7 +251,8 @@ impl Shelf {
 fn policy(shelf: &Shelf, document: &dyn Fn(&str) -> Result<Vec<u8>, ShelfFault>) -> Option<Arc<PolicySet>> {
     let of_kind = shelf.descriptors.values().filter(|descriptor| descriptor.kind == ReleaseKind::Policy);
     let newest = of_kind.filter(|descriptor| shelf.barred(descriptor).is_none()).max_by_key(|descriptor| descriptor.counter)?;
-    let file = newest.files.first()?;
+    // Beside the bundle a policy release holds the keys of model signers, as `.pem` files for the boxes.
+    let file = newest.files.iter().find(|file| file.path.ends_with(".json"))?;
     let read = document(&newest.target_of(&file.path)).ok()?;
     match PolicySet::from_bundle(&read) {
         Ok(policies) => Some(Arc::new(policies)),
