@@ -67,6 +67,26 @@ pub(crate) fn short(text: &str, most: usize) -> String {
     cut
 }
 
+/// A sentence with things named in backticks: those are shown as code. Everything is escaped; longer text than `most` is cut.
+pub(crate) fn prose(text: &str, most: usize) -> Safe<String> {
+    let text = short(text, most);
+    let mut out = String::with_capacity(text.len() + 32);
+    // A backtick without its other half stays what it is.
+    let closed = text.matches('`').count() / 2 * 2;
+    for (number, part) in text.split('`').enumerate() {
+        let tag = match (number, number % 2) {
+            (0, _) => "",
+            _ if number > closed => "`",
+            (_, 1) => "<code>",
+            _ => "</code>",
+        };
+        out.push_str(tag);
+        let written = Careful.write_escaped_str(&mut out, part);
+        debug_assert!(written.is_ok(), "writing into a string cannot fail");
+    }
+    Safe(out)
+}
+
 /// `8431` → `8,431`.
 pub(crate) fn grouped(number: impl fmt::Display) -> String {
     let digits = number.to_string();
