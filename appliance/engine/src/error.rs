@@ -86,3 +86,26 @@ impl EngineError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_code() {
+        let text = String::new;
+        let all = [
+            (EngineError::Missing { reason: text() }, "engine.missing"),
+            (EngineError::Starting, "engine.starting"),
+            (EngineError::Busy { limit: 1 }, "engine.busy"),
+            (EngineError::ContextExceeded, "engine.context_exceeded"),
+            (EngineError::Refused { status: 400 }, "engine.refused"),
+            (EngineError::AnswerMalformed { what: "event" }, "engine.answer_malformed"),
+            (EngineError::AnswerTooLarge { limit: 1 }, "engine.answer_too_large"),
+            (EngineError::BrokenOff { reason: text() }, "engine.broken_off"),
+            (EngineError::Unsupported { what: "x" }, "engine.unsupported"),
+        ];
+        let codes: Vec<&str> = all.iter().map(|(error, code)| { assert_eq!(error.code(), *code); *code }).collect();
+        assert_eq!(codes, EngineError::CODES);
+    }
+}

@@ -267,3 +267,23 @@ impl Drop for EngineProcess {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_launch_error_has_its_code() {
+        let io = || std::io::Error::other("x");
+        let all = [
+            (LaunchError::Spec(SpecError::Number { what: "slots" }), "engine.specification"),
+            (LaunchError::NoEngine { root: PathBuf::new() }, "engine.missing"),
+            (LaunchError::NoModelFile { path: PathBuf::new(), source: io() }, "engine.model_file"),
+            (LaunchError::Io { what: "start bubblewrap", source: io() }, "engine.start"),
+            (LaunchError::Ended { exit: Exit::Code(1), last: vec![] }, "engine.ended"),
+            (LaunchError::NotReady { limit: Duration::from_secs(1) }, "engine.not_ready"),
+        ];
+        let codes: Vec<&str> = all.iter().map(|(error, code)| { assert_eq!(error.code(), *code); *code }).collect();
+        assert_eq!(codes, LaunchError::CODES);
+    }
+}

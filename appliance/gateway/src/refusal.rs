@@ -275,3 +275,46 @@ struct OllamaError<'a> {
     error: &'a str,
     code: &'a str,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<(GatewayRejection, &'static str, u16)> {
+        let text = || "x".to_owned();
+        vec![
+            (GatewayRejection::Token, "gateway.token", 401),
+            (GatewayRejection::TokenExpired, "gateway.token_expired", 401),
+            (GatewayRejection::Scope { scope: "chat" }, "gateway.scope", 403),
+            (GatewayRejection::Quota { what: "x", retry_after: 1 }, "gateway.quota", 429),
+            (GatewayRejection::Route, "gateway.route", 404),
+            (GatewayRejection::Method, "gateway.method", 405),
+            (GatewayRejection::BodyTooLarge { limit: 1 }, "gateway.body_too_large", 413),
+            (GatewayRejection::BodyIncomplete, "gateway.body_incomplete", 408),
+            (GatewayRejection::Malformed { line: 1, column: 1 }, "gateway.malformed", 400),
+            (GatewayRejection::UnknownField { field: text() }, "gateway.unknown_field", 400),
+            (GatewayRejection::Field { field: "n", expected: "1" }, "gateway.field", 400),
+            (GatewayRejection::ModelUnknown, "model.unknown", 404),
+            (GatewayRejection::NoEmbeddings, "model.no_embeddings", 404),
+            (GatewayRejection::SupervisorAway, "gateway.supervisor_away", 503),
+            (GatewayRejection::Timeout { seconds: 1 }, "gateway.timeout", 504),
+            (GatewayRejection::NotDurable { code: "record.not_durable".to_owned() }, "record.not_durable", 503),
+        ]
+    }
+
+    #[test]
+    fn every_refusal_has_its_code_its_status_and_json_in_both_forms() {
+        for (rejection, code, status) in all() {
+            assert_eq!((rejection.code(), rejection.status().as_u16()), (code, status));
+            let openai: serde_json::Value = serde_json::from_slice(&rejection.to_json(Style::OpenAi)).unwrap();
+            assert_eq!(openai["error"]["code"], code);
+            let ollama: serde_json::Value = serde_json::from_slice(&rejection.to_json(Style::Ollama)).unwrap();
+            assert!(ollama["error"].is_string() && ollama["code"] == code);
+        }
+        let mut codes: Vec<&str> = all().iter().map(|(_, code, _)| *code).collect();
+        codes.sort_unstable();
+        let mut declared = GatewayRejection::CODES.to_vec();
+        declared.sort_unstable();
+        assert_eq!(codes, declared);
+    }
+}
