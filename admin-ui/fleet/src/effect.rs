@@ -51,6 +51,11 @@ pub enum Effect {
         /// The evidence as it came, kept for `freehold-inspect`.
         evidence: Vec<u8>,
     },
+    /// A challenge was answered and no verdict could be kept: what was known before does not count any more (memory only).
+    VerdictLost {
+        /// About whom.
+        box_id: String,
+    },
     /// A box got a new assignment.
     Assigned {
         /// Which box.
@@ -110,6 +115,7 @@ impl Effect {
                 | Self::ChallengeIssued { .. }
                 | Self::ChallengeSpent { .. }
                 | Self::AttestWanted { .. }
+                | Self::VerdictLost { .. }
                 | Self::ReportTaken { .. }
                 | Self::Record(_)
         )

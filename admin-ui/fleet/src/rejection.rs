@@ -191,12 +191,13 @@ pub enum FleetRejection {
 
 impl FleetRejection {
     /// Every code of this enum that is its own; `enrol.id`, `enrol.other_ek` and `enrol.same_ek` are
-    /// `freehold_verify::identity::EnrolRejection`'s, which states the same rule over a list.
+    /// `freehold_verify::identity::EnrolRejection`'s, `quote.nonce` and `quote.nonce_expired` those of evidence: the same
+    /// faults, found earlier.
     pub const CODES: &[&str] = &[
         "enrol.other_fleet", "enrol.other_site", "enrol.bad_label", "enrol.key_taken", "enrol.simulated_refused", "enrol.refused_by_person", "enrol.busy", "enrol.session_unknown",
         "enrol.session_expired", "enrol.session_other_key", "enrol.proof_failed", "enrol.unknown_box", "enrol.nothing_waits",
-        "enrol.fingerprint_differs", "enrol.ek_not_approved", "console.nonce_unknown", "console.nonce_superseded",
-        "console.nonce_used", "console.nonce_expired", "console.nonce_other_box", "console.nonce_repeated",
+        "enrol.fingerprint_differs", "enrol.ek_not_approved", "quote.nonce_superseded", "quote.nonce_used",
+        "quote.nonce_other_box", "console.nonce_repeated",
         "console.bad_targets", "console.counter_not_next", "console.not_trusted", "console.bad_token",
         "console.token_unknown", "record.rollback",
     ];
@@ -223,11 +224,11 @@ impl Refusal for FleetRejection {
             Self::NothingWaits { .. } => "enrol.nothing_waits",
             Self::FingerprintDiffers { .. } => "enrol.fingerprint_differs",
             Self::EkNotApproved { .. } => "enrol.ek_not_approved",
-            Self::NonceUnknown { .. } => "console.nonce_unknown",
-            Self::NonceSuperseded => "console.nonce_superseded",
-            Self::NonceUsed => "console.nonce_used",
-            Self::NonceExpired { .. } => "console.nonce_expired",
-            Self::NonceOfOtherBox { .. } => "console.nonce_other_box",
+            Self::NonceUnknown { .. } => "quote.nonce",
+            Self::NonceSuperseded => "quote.nonce_superseded",
+            Self::NonceUsed => "quote.nonce_used",
+            Self::NonceExpired { .. } => "quote.nonce_expired",
+            Self::NonceOfOtherBox { .. } => "quote.nonce_other_box",
             Self::NonceRepeated => "console.nonce_repeated",
             Self::BadTargets { .. } => "console.bad_targets",
             Self::CounterNotNext { .. } => "console.counter_not_next",

@@ -219,6 +219,7 @@ impl Fleet {
                 member.verdict = Some((**verdict).clone());
                 member.attest_wanted = false;
             }
+            Effect::VerdictLost { box_id } => self.with(box_id, |member| member.verdict = None),
             Effect::Assigned { box_id, head, .. } => {
                 self.restore_counter(box_id, head.counter);
                 self.with(box_id, |member| member.assignment = Some(head.clone()));

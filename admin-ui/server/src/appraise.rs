@@ -212,7 +212,7 @@ impl Console {
         }
         let facts = EvidenceFacts {
             record: record_standing(claims, question.cosigned.as_ref()),
-            os_release: os_standing(claims, &shelf.revoked()),
+            os_release: os_standing(claims, &shelf),
             age_seconds: now.saturating_sub(question.challenge.issued),
             age_limit_seconds: self.0.file.rules.verdict_max_age,
             ..EvidenceFacts::accepted(claims, self.0.file.rules.accept_simulated)

@@ -150,6 +150,12 @@ impl Console {
         self.0.keys.director.public()
     }
 
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
     /// What was fixed when the fleet was made.
     #[must_use]
     pub fn file(&self) -> &ConsoleFile {
@@ -254,6 +260,13 @@ impl Console {
         }
     }
 
+    /// Evidence came and its verdict could not be kept: the box is unknown from now on, whatever it was before (A21).
+    pub(crate) fn lose_verdict(&self, box_id: &str) {
+        let effect = Effect::VerdictLost { box_id: box_id.to_owned() };
+        self.0.fleet.write().unwrap_or_else(PoisonError::into_inner).apply(&effect);
+        self.tell(effect);
+    }
+
     /// People changed: accounts, sessions.
     ///
     /// # Errors
@@ -308,6 +321,7 @@ impl Console {
             | Effect::Cosigned { box_id, .. }
             | Effect::TokenMade { box_id, .. }
             | Effect::TokenWithdrawn { box_id, .. }
+            | Effect::VerdictLost { box_id }
             | Effect::AttestWanted { box_id } => {
                 live.tell(Changed::OneBox(box_id.clone()));
                 live.tell(Changed::Fleet);

@@ -26,6 +26,8 @@ use crate::state::{StateDir, StateFault};
 pub const PINNED_ROOT: &str = "tuf-root.json";
 /// File of what was accepted so far, in the state folder.
 const ACCEPTED: &str = "tuf-state.json";
+/// Where boot manifests lie: beside an OS release's other files, or alone.
+const BOOTS: [&str; 2] = ["systems/", "boot/"];
 /// Largest metadata file that is read (the verifier has tighter bounds per role).
 const MAX_METADATA: u64 = 24 * 1024 * 1024;
 /// Largest descriptor, manifest or list that is read into memory.
@@ -233,6 +235,19 @@ impl Shelf {
             return Some("release.revoked");
         }
         list.floors.get(&line).is_some_and(|floor| descriptor.counter < *floor).then_some("release.rollback")
+    }
+
+    /// How the OS release of that name and version stands: `None` when nothing says that it exists.
+    #[must_use]
+    pub fn os_release(&self, name: &str, version: &str) -> Option<Option<&'static str>> {
+        let of_it = |descriptor: &&ReleaseDescriptor| {
+            descriptor.kind == ReleaseKind::Os && descriptor.name == name && descriptor.version == version
+        };
+        if let Some(descriptor) = self.descriptors.values().find(of_it) {
+            return Some(self.barred(descriptor));
+        }
+        let alone = format!("boot/{name}/{version}/manifest.json");
+        self.boots.iter().any(|boot| boot.target == alone).then_some(None)
     }
 
     /// Everything revoked, as text.

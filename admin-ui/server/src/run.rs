@@ -156,9 +156,7 @@ pub async fn start(console: Console, doors: &Doors) -> anyhow::Result<Running> {
         tokio::spawn(keep_timestamp(console.clone(), stopped)),
     ];
     let text = serde_json::json!({ "people": people_at.to_string(), "boxes": boxes_at.to_string() });
-    if let Ok(pairing) = console.pairing() {
-        dir.replace("pairing.json", &serde_json::to_vec_pretty(&pairing)?)?;
-    }
+    console.write_pairing();
     dir.replace("addresses.json", &serde_json::to_vec_pretty(&text)?)?;
     Ok(Running { console, people: people_at, boxes: boxes_at, stop, tasks })
 }

@@ -76,6 +76,7 @@ impl Store {
             | Effect::ChallengeIssued { .. }
             | Effect::ChallengeSpent { .. }
             | Effect::AttestWanted { .. }
+            | Effect::VerdictLost { .. }
             | Effect::Record(Entry { .. }) => Ok(()),
         }
     }

@@ -73,6 +73,17 @@ impl Console {
     }
 }
 
+impl Console {
+    /// Writes `pairing.json` for people who carry it to boxes; what cannot be written now is still answered by the API.
+    pub(crate) fn write_pairing(&self) {
+        let Ok(pairing) = self.pairing() else { return };
+        let bytes = serde_json::to_vec_pretty(&pairing).unwrap_or_default();
+        if let Err(error) = self.0.dir.replace("pairing.json", &bytes) {
+            tracing::warn!(%error, "pairing.json was not written");
+        }
+    }
+}
+
 /// `GET /api/v1/pairing`.
 ///
 /// # Errors

@@ -170,6 +170,7 @@ impl Console {
                     .fact("releases", shelf.descriptors.keys().take(64).cloned().collect::<Vec<_>>());
                 self.record(entry).await?;
                 self.put_shelf(shelf);
+                self.write_pairing();
                 Ok(())
             }
             Err(fault) => {

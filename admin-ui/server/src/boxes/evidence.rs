@@ -64,7 +64,10 @@ pub async fn take(
     };
     let event =
         Event::Appraised { box_id: box_id.clone(), verdict: Box::new(verdict.clone()), evidence: package };
-    console.happen(event).await?;
+    if let Err(refused) = console.happen(event).await {
+        console.lose_verdict(&box_id);
+        return Err(refused);
+    }
     answer(&console, &box_id, &verdict, &nonce).map(Json)
 }
 

@@ -65,4 +65,4 @@ impl Action {
 }
 
 /// The roles that an account may have.
-pub const ROLES: [&str; 4] = ["viewer", "auditor", "operator", "administrator"];
+pub const ROLES: [&str; 5] = ["viewer", "auditor", "operator", "approver", "administrator"];

@@ -19,6 +19,7 @@ use super::action::Action;
 use super::session::Visitor;
 use crate::console::Console;
 use crate::refused::Refused;
+use crate::repository::Shelf;
 
 /// The policies in force: about people those that came with this program, about evidence those of the publisher, where there
 /// are any.
@@ -132,10 +133,14 @@ pub fn record_standing(claims: &Claims, cosigned: Option<&CosignedHead>) -> Reco
 
 /// How a box's operating system release stands.
 #[must_use]
-pub fn os_standing(claims: &Claims, revoked: &BTreeSet<String>) -> OsStanding {
+pub fn os_standing(claims: &Claims, shelf: &Shelf) -> OsStanding {
     let (Some(release), Some(version)) = (&claims.release, &claims.version) else { return OsStanding::NotKnown };
-    let named = |folder: &str| revoked.contains(&format!("{folder}/{release}/{version}"));
-    if named("boot") || named("os") { OsStanding::Revoked } else { OsStanding::Current }
+    match shelf.os_release(release, version) {
+        None => OsStanding::NotKnown,
+        Some(None) => OsStanding::Current,
+        Some(Some("release.rollback")) => OsStanding::BelowFloor,
+        Some(Some(_)) => OsStanding::Revoked,
+    }
 }
 
 impl Console {

@@ -1,0 +1,228 @@
+//! The boxes' door over real TLS: who may call what (B07), nonces (A08 to A10), faults that never end in trust (A21).
+
+mod support;
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use freehold_protocol::report::VerdictAnswer;
+use freehold_protocol::routes::{self, BOX_ROUTES};
+use freehold_protocol::status::VerdictWord;
+use freehold_trust::{KeyKind, SigningKey};
+use http::{Method, StatusCode};
+use support::paper_tpm::PaperBox;
+use support::{World, ask, call, challenge, code, evidence, issued, json, now, self_signed, show};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::test]
+async fn b07_each_route_of_the_boxes_door_knows_its_callers() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let stranger = SigningKey::generate(KeyKind::P256).unwrap();
+    let old = now() - time::Duration::days(3);
+    let callers = [
+        ("no certificate", None),
+        ("foreign key", Some(self_signed(&stranger, DAY))),
+        ("foreign key, fleet certificate", Some(issued(&world, &stranger, "amber-fox-9d1e", now()))),
+        ("own certificate", Some(self_signed(&paper.tls, DAY))),
+        ("expired certificate", Some(issued(&world, &paper.tls, &paper.id, old))),
+        ("current certificate", Some(issued(&world, &paper.tls, &paper.id, now()))),
+    ];
+    let mut said = String::new();
+    for (method, path, caller) in BOX_ROUTES {
+        let _ = writeln!(said, "{method} {path} ({caller:?})");
+        for (name, identity) in &callers {
+            let path = if path.ends_with('/') { format!("{path}none") } else { (*path).to_owned() };
+            let dialer = world.at_boxes(identity.clone());
+            let answer = ask(&dialer, method.parse().unwrap(), &path, &[], "").await;
+            let gate = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+            let heard = if gate { format!("{} {}", answer.status.as_u16(), code(&answer)) } else { "enters".to_owned() };
+            let _ = writeln!(said, "    {name:<32}{heard}");
+        }
+    }
+    golden("box_routes.golden", &said);
+}
+
+/// Compares with a golden file; `UPDATE_GOLDEN=1` writes it.
+fn golden(name: &str, said: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, said).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(said, expected, "hint: UPDATE_GOLDEN=1 writes {name}; read the difference first");
+}
+
+#[tokio::test]
+async fn b07_a_box_is_nobody_on_the_peoples_door_and_a_person_nobody_on_the_boxes() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let identity = issued(&world, &paper.tls, &paper.id, now());
+    let url = format!("https://{}", world.running.people);
+    let dialer = freehold_dial::Dialer::new(&url, world.tls(Some(identity))).unwrap();
+    assert_eq!(code(&ask(&dialer, Method::GET, "/api/v1/boxes", &[], "").await), "console.not_signed_in");
+    let (token, _) = world.session("administrator", "api").await;
+    let bearer = format!("Bearer {token}");
+    let answer = ask(&world.at_boxes(None), Method::POST, routes::CHALLENGE, &[("authorization", &bearer)], "").await;
+    assert_eq!(code(&answer), "console.no_certificate");
+}
+
+#[tokio::test]
+async fn a_box_proves_itself_and_gets_a_certificate_of_one_day() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
+    let nonce = challenge(&dialer).await;
+    let answer = show(&dialer, &evidence(&paper, nonce)).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let verdict: VerdictAnswer = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(verdict.verdict, VerdictWord::TrustedSimulated, "{:?} {:?}", verdict.because, verdict.refusals);
+    assert!(verdict.certificate.is_some());
+    assert!(verdict.time.is_some());
+
+    let (token, _) = world.session("auditor", "api").await;
+    let shown = json(&call(&world, &token, Method::GET, "/api/v1/boxes/amber-fox-9d1e", None).await);
+    assert_eq!(shown["verdict"], "trusted_simulated");
+    assert_eq!(shown["tpm"], "software");
+    assert_eq!(shown["boot"], "simulated");
+    assert!(shown["claims"]["pcrs"].as_array().is_some_and(|pcrs| !pcrs.is_empty()));
+    let package = call(&world, &token, Method::GET, "/api/v1/boxes/amber-fox-9d1e/evidence", None).await;
+    assert_eq!(json(&package)["box"], "amber-fox-9d1e");
+}
+
+#[tokio::test]
+async fn a08_a09_replayed_superseded_and_foreign_nonces_over_the_wire() {
+    let world = World::new().await;
+    let (one, two) = (PaperBox::new("amber-fox-9d1e"), PaperBox::new("blue-owl-0001"));
+    world.member(&one).await;
+    world.member(&two).await;
+    let at_one = world.at_boxes(Some(self_signed(&one.tls, DAY)));
+    let at_two = world.at_boxes(Some(self_signed(&two.tls, DAY)));
+    let first = challenge(&at_one).await;
+    let second = challenge(&at_one).await;
+    assert_ne!(first, second);
+    assert_eq!(code(&show(&at_one, &evidence(&one, first)).await), "quote.nonce_superseded");
+    let good = evidence(&one, second);
+    assert_eq!(code(&show(&at_one, &good).await), "200");
+    assert_eq!(code(&show(&at_one, &good).await), "quote.nonce_used", "a replay");
+    let theirs = challenge(&at_two).await;
+    assert_eq!(code(&show(&at_one, &evidence(&one, theirs)).await), "quote.nonce_other_box");
+    let mut one_bit = challenge(&at_one).await;
+    one_bit[0] ^= 1;
+    assert_eq!(code(&show(&at_one, &evidence(&one, one_bit)).await), "quote.nonce");
+    assert_eq!(code(&ask(&at_one, Method::POST, routes::EVIDENCE, &[], "not evidence").await), "evidence.malformed");
+    // None of that took the verdict away, and none of it gave one.
+    assert_eq!(code(&show(&at_two, &evidence(&one, theirs)).await), "200", "the nonce is right, the rest is judged");
+    let (token, _) = world.session("viewer", "api").await;
+    let seen = json(&call(&world, &token, Method::GET, "/api/v1/boxes/blue-owl-0001", None).await);
+    assert_eq!(seen["verdict"], "refused");
+    assert_eq!(seen["refusals"][0]["code"], "evidence.other_box");
+}
+
+#[tokio::test]
+async fn a10_ten_thousand_challenges_are_distinct() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let mut seen = HashSet::new();
+    // Half of them over the wire would test the wire; the source is the same.
+    let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
+    for _ in 0..200 {
+        assert!(seen.insert(challenge(&dialer).await));
+    }
+    for _ in 200..10_000 {
+        assert!(seen.insert(freehold_console::random::bytes::<32>().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_changed_boot_log_turns_the_box_red_with_the_event_named() {
+    let world = World::new().await;
+    let mut paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
+    let nonce = challenge(&dialer).await;
+    assert_eq!(code(&show(&dialer, &evidence(&paper, nonce)).await), "200");
+    let mut boot = freehold_verify::boot::BootDescription::demonstration("freehold", "1.0.0");
+    *boot.loader.first_mut().unwrap() ^= 1;
+    paper.log = freehold_verify::boot::generate(&boot).0;
+    let nonce = challenge(&dialer).await;
+    let answer = show(&dialer, &evidence(&paper, nonce)).await;
+    let verdict: VerdictAnswer = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(verdict.verdict, VerdictWord::Refused);
+    assert!(verdict.certificate.is_none());
+    assert_eq!(verdict.refusals[0].code, "boot.event");
+    assert!(verdict.refusals[0].message.contains("event"), "{}", verdict.refusals[0].message);
+    assert_eq!(code(&ask(&dialer, Method::GET, routes::ASSIGNMENT, &[], "").await), "channel.certificate_not_issued");
+    let current = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
+    assert_eq!(code(&ask(&current, Method::GET, routes::ASSIGNMENT, &[], "").await), "204", "nothing is assigned");
+}
+
+#[tokio::test]
+async fn a21_a_verdict_that_cannot_be_kept_leaves_the_box_unknown() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
+    let nonce = challenge(&dialer).await;
+    assert_eq!(code(&show(&dialer, &evidence(&paper, nonce)).await), "200");
+    let word = || {
+        let fleet = world.console().fleet();
+        fleet.verdict_of(fleet.member("amber-fox-9d1e").unwrap(), now().unix_timestamp()).word
+    };
+    assert_eq!(word(), VerdictWord::TrustedSimulated);
+    let nonce = challenge(&dialer).await;
+    world.console().store().close().await;
+    let answer = show(&dialer, &evidence(&paper, nonce)).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(word(), VerdictWord::Unknown);
+}
+
+#[tokio::test]
+async fn b08_half_open_connections_do_not_stop_others() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let files = freehold_console::listen::raise_file_limit();
+    // Both ends are in this process; 10,000 where the machine lets us.
+    let count = (files / 4).min(10_000);
+    let mut open = Vec::new();
+    for _ in 0..count {
+        open.push(tokio::net::TcpStream::connect(world.running.boxes).await.unwrap());
+    }
+    let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
+    let nonce = challenge(&dialer).await;
+    assert_eq!(code(&show(&dialer, &evidence(&paper, nonce)).await), "200", "with {} half-open connections", open.len());
+}
+
+#[tokio::test]
+async fn reports_are_taken_once_and_bring_tokens_back() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let (token, _) = world.session("operator", "api").await;
+    let body = serde_json::json!({"name": "ward assistant"});
+    let made = call(&world, &token, Method::POST, "/api/v1/boxes/amber-fox-9d1e/tokens", Some(body)).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let secret = json(&made)["token"].as_str().unwrap().to_owned();
+    let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
+    let report = serde_json::json!({
+        "v": 1, "sequence": 1, "at": 5, "version": "0.1.0", "achieved": null, "pursuing": null, "doing": "waiting",
+        "refusals": [], "models": [], "gateway": null, "inventory": null,
+    });
+    for _ in 0..2 {
+        let answer = ask(&dialer, Method::POST, routes::REPORT, &[], report.to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        let said = json(&answer);
+        assert_eq!(said["attest"], true, "it has not proven itself yet");
+        assert_eq!(said["tokens"][0]["sha256"], freehold_trust::sha256(secret.as_bytes()).to_hex());
+        assert!(!String::from_utf8_lossy(&answer.body).contains(&secret), "the token itself is nowhere");
+    }
+    let unknown = report.to_string().replace("\"v\":1", "\"v\":2");
+    assert_eq!(code(&ask(&dialer, Method::POST, routes::REPORT, &[], unknown).await), "console.unreadable");
+}
