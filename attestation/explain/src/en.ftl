@@ -381,138 +381,102 @@ assignment-other_plan = The approval is for another plan.
     .do = Show the present plan to the approver and have it approved.
 
 ## engine and gateway
-
 engine-missing = There is no engine for the model.
     .means = The model is on the box, but nothing runs it at the moment.
     .do = Ask again in a few seconds; on a development machine, `make engine` brings the engine.
-
 engine-starting = The engine is still loading its model.
     .means = Large models take a while.
     .do = Ask again as soon as `Retry-After` says.
-
 engine-busy = The engine has as many requests as it takes.
     .means = Requests that are running go on.
     .do = Ask again in a few seconds.
-
-engine-context-exceeded = The conversation is longer than the engine's context.
+engine-context_exceeded = The conversation is longer than the engine's context.
     .means = The engine could not have read all of it.
     .do = Send fewer or shorter messages, or ask for fewer tokens.
-
 engine-refused = The engine refused the request.
     .means = Its own words are not passed on, since they may hold parts of the prompt.
     .do = Compare the request with what the model can do; the engine's log on the box says more.
-
-engine-answer-malformed = The engine answered something that is not an answer.
+engine-answer_malformed = The engine answered something that is not an answer.
     .means = It is not passed on: an engine is not trusted to speak to clients.
     .do = Look at the engine's log on the box, and at the release of the engine.
-
-engine-answer-too-large = The engine answered more than is taken.
+engine-answer_too_large = The engine answered more than is taken.
     .means = The rest was not read.
     .do = Ask for fewer tokens; if it happens again, look at the engine's log.
-
-engine-broken-off = The engine broke off before the end of the answer.
+engine-broken_off = The engine broke off before the end of the answer.
     .means = What had come until then may be incomplete; the record says that the request was not finished.
     .do = Ask again; if it happens again, look at the engine's log and its memory bound.
-
 engine-unsupported = This kind of engine does not do what was asked.
     .means = Nothing was asked of the model.
     .do = Leave out what is named, or use another engine.
-
 engine-specification = The engine's start was described with something that is not allowed.
     .means = It was not started: names that could reach outside of the model's folder are refused.
     .do = Look at the name or number that is given; it comes from the model's release or the box's settings.
-
-engine-model-file = A file of the model cannot be opened.
+engine-model_file = A file of the model cannot be opened.
     .means = The engine was not started.
     .do = Let the box check the model's folder; it is fetched again where it is not whole.
-
 engine-start = The engine's sandbox could not be started.
     .means = Without its sandbox an engine is never started.
     .do = On a development machine, install bubblewrap and util-linux, and look at the reason that is given.
-
 engine-ended = The engine ended before it was ready.
     .means = Its last messages are given; too little memory and a file that is not a model are the usual causes.
     .do = Read its last messages; give it more memory or another model.
-
-engine-not-ready = The engine was not ready in the time that it was given.
+engine-not_ready = The engine was not ready in the time that it was given.
     .means = It was ended.
     .do = Give it more time or threads, or choose a smaller model.
-
 gateway-token = The request has no API token that this box knows.
     .means = Nothing was asked of a model, and nothing was recorded.
     .do = Send `Authorization: Bearer …` with a token of this box; the box's operator makes one.
-
-gateway-token-expired = The API token has expired.
+gateway-token_expired = The API token has expired.
     .means = The application was allowed once and is not any more.
     .do = Ask the box's operator for a new token.
-
 gateway-scope = The API token may not do this.
     .means = The token is valid, but for other routes.
     .do = Ask the box's operator for a token with the scope that is named.
-
 gateway-quota = The API token's quota is used up.
     .means = Other tokens are served; this one has too many requests at the same time or in the last minute.
     .do = Wait as long as `Retry-After` says, or ask the box's operator for a larger quota.
-
 gateway-route = The gateway has no such route.
     .means = A box speaks a part of OpenAI's and of Ollama's protocol.
     .do = Look at docs/gateway.md for the routes that exist.
-
 gateway-method = The route does not take this method.
     .means = Nothing was done.
     .do = Look at docs/gateway.md for the method of the route.
-
-gateway-body-too-large = The request's body is larger than any request needs.
+gateway-body_too_large = The request's body is larger than any request needs.
     .means = It was not read, so that one client cannot take the memory of all.
     .do = Send a shorter conversation.
-
-gateway-body-incomplete = The request's body did not arrive, or too slowly.
+gateway-body_incomplete = The request's body did not arrive, or too slowly.
     .means = The connection was closed so that others can have its place.
     .do = Look at the network between the application and the box, and ask again.
-
 gateway-malformed = The request's body is not the JSON of this route.
     .means = Nothing was asked of a model.
     .do = Look at the line and column that are named, and at docs/gateway.md for the fields.
-
-gateway-unknown-field = The request has a field that the gateway does not know.
+gateway-unknown_field = The request has a field that the gateway does not know.
     .means = Fields are never passed on unseen; one that is not understood is refused rather than ignored.
     .do = Leave the field out; docs/gateway.md lists the fields that are taken.
-
 gateway-field = A field of the request has a value that is not taken.
     .means = Nothing was asked of a model.
     .do = Send a value of the kind that is named.
-
 model-unknown = The box has no model of this name, or the token may not use it.
     .means = Nothing was asked of a model.
     .do = Ask `GET /v1/models` which models there are for this token.
-
-model-no-embeddings = The model's release declares no embeddings.
+model-no_embeddings = The model's release declares no embeddings.
     .means = The model can chat; no engine was started for its vectors.
     .do = Ask a model whose release declares embeddings.
-
-gateway-supervisor-away = The box's supervisor is away.
+gateway-supervisor_away = The box's supervisor is away.
     .means = What cannot be recorded is not answered, so the gateway answers nothing until the supervisor is back.
     .do = Ask again in a few seconds; if it stays away, look at the supervisor's log on the box.
-
 gateway-timeout = The answer took longer than the gateway waits.
     .means = The engine was told to stop working on it.
     .do = Ask for fewer tokens, or give the model's engine more threads.
-
-gateway-frame-too-large = A message between gateway and supervisor is larger than any that they send.
+gateway-frame_too_large = A message between gateway and supervisor is larger than any that they send.
     .means = The connection was closed; one of the two programs may have been taken over.
     .do = Restart both, and compare their versions with the release.
-
 gateway-frame = A message between gateway and supervisor is not one that they know.
     .means = The connection was closed; one of the two programs may be of another version.
     .do = Compare the versions of both programs with the release.
-
 gateway-version = Gateway and supervisor speak different versions of their protocol.
     .means = The gateway serves nothing, since nothing could be recorded.
     .do = Install both programs from the same release.
-
-record-not-durable = The entry in the record could not be made durable.
-    .means = The answer was not finished: what is not recorded does not happen.
-    .do = Look at the box's disk, and ask again.
 
 ## record and console
 record-not_durable = The record could not be made durable, so the action was not done.
