@@ -267,9 +267,13 @@ fn d13_certificates_for_other_purposes_are_refused() {
 
 #[test]
 fn d13_a_root_that_only_the_bundle_carries_gives_no_trust() {
-    let (ours, theirs) = (Authority::root(), Authority::root());
+    // An impostor of the same name, and a stranger.
+    let stranger = ca_params("stranger", BasicConstraints::Unconstrained, NOW - DAY, NOW + DAY);
+    let (ours, impostor, theirs) = (Authority::root(), Authority::root(), Authority::root_with(stranger));
+    let (key, leaf) = impostor.leaf(leaf_params(NOW - DAY, NOW + DAY));
+    assert_eq!(code(&key, &[leaf, impostor.certificate()], &trusting(&ours)), "model.certificate");
     let (key, leaf) = theirs.leaf(leaf_params(NOW - DAY, NOW + DAY));
-    let chain = [leaf.clone(), theirs.certificate()];
+    let chain = [leaf, theirs.certificate()];
     assert_eq!(code(&key, &chain, &trusting(&ours)), "model.signer_unknown");
     assert_eq!(code(&key, &chain, &SignerTrust::default()), "model.signer_unknown");
     // A certificate that signed itself and nothing more.

@@ -111,6 +111,11 @@ impl World {
         read(&self.exported().join("metadata").join(file))
     }
 
+    /// Metadata that an export no longer has.
+    pub fn earlier(&self, file: &str) -> Vec<u8> {
+        read(&self.publisher.folder().join("metadata").join(file))
+    }
+
     pub fn root(&self) -> Vec<u8> {
         self.metadata("1.root.json")
     }
