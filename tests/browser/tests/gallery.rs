@@ -55,3 +55,34 @@ fn every_page_holds_in_every_window() -> Result<()> {
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
     Ok(())
 }
+
+#[test]
+fn a_live_page_follows_and_says_when_it_no_longer_does() -> Result<()> {
+    let page = |name: &str| states::all().into_iter().find(|state| state.name == name).map(|state| state.html).unwrap_or_default();
+    let gallery = Gallery::start()?;
+    let browser = Browser::start()?;
+    gallery.put("/boxes", &page("boxes-three"));
+    browser.open(&gallery.url("/boxes"))?;
+    browser.wait_for("Live: this page follows the fleet")?;
+    browser.fill("#q", "typed meanwhile")?;
+    browser.evaluate("window.sameDocument = true")?;
+
+    gallery.put("/boxes", &page("boxes-three").replace("box2", "box2, moved"));
+    assert_eq!(gallery.say("fleet"), 1);
+    browser.wait_for("box2, moved")?;
+    // A second time: the swapped fragment listens, too.
+    gallery.put("/boxes", &page("boxes-three").replace("box2", "box2, back again"));
+    assert_eq!(gallery.say("fleet"), 1);
+    browser.wait_for("box2, back again")?;
+    assert_eq!(browser.evaluate("return window.sameDocument === true")?, true, "the page was loaded again");
+    assert_eq!(browser.evaluate("return document.getElementById('q').value")?, "typed meanwhile");
+
+    // The session ended: what comes back is no such page. The old one stays and says that it is old.
+    gallery.put("/boxes", &page("sign-in-normal"));
+    assert_eq!(gallery.say("fleet"), 1);
+    browser.wait_for("Not live: sign in again")?;
+    browser.wait_for("box2, back again")?;
+    let complaints = browser.complaints()?;
+    assert!(complaints.is_empty(), "{complaints:?}");
+    Ok(())
+}
