@@ -359,7 +359,7 @@ impl BoxPage {
     fn next_step(&self) -> Option<&'static str> {
         match (self.membership, self.verdict) {
             (Membership::WaitingForApproval, _) => {
-                Some("Compare the fingerprint with the one on the box's own screen, then approve or refuse it below.")
+                Some("Compare the fingerprint below with the one on the box's own screen, then approve or refuse it.")
             }
             (Membership::Approved, VerdictWord::Unknown) => {
                 Some("See that the box runs and reaches this console; it proves itself at its next check-in.")
@@ -374,7 +374,7 @@ impl BoxPage {
 
     const fn has_actions(&self) -> bool {
         let a = &self.actions;
-        a.approve || a.refuse || a.attest || a.token || a.retire || !a.assign.is_empty()
+        a.attest || a.token || a.retire || !a.assign.is_empty()
     }
 }
 
