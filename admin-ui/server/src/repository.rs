@@ -26,8 +26,6 @@ use crate::state::{StateDir, StateFault};
 pub const PINNED_ROOT: &str = "tuf-root.json";
 /// File of what was accepted so far, in the state folder.
 const ACCEPTED: &str = "tuf-state.json";
-/// Where boot manifests lie: beside an OS release's other files, or alone.
-const BOOTS: [&str; 2] = ["systems/", "boot/"];
 /// Largest metadata file that is read (the verifier has tighter bounds per role).
 const MAX_METADATA: u64 = 24 * 1024 * 1024;
 /// Largest descriptor, manifest or list that is read into memory.

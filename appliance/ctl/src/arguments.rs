@@ -15,7 +15,7 @@ use crate::{ask, boxes, console, demo, model, policy, release};
 ///
 /// Exit codes: 0 yes, 1 no (refused, with a code), 2 could not tell.
 #[derive(Debug, Parser)]
-#[command(name = "freehold", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "freehold", version, max_term_width = 100)]
 pub struct Arguments {
     /// The file that remembers a console: its address, the fleet CA's fingerprint, your session.
     #[arg(long, global = true, env = "FREEHOLD_PROFILE", value_name = "FILE")]
