@@ -156,7 +156,7 @@ def check(blocks):
 PREFIXES = ["Please ", "Hi, ", "Hello, ", "Can you tell me: ", "I have a question: ", "Excuse me, ", "Quick question: ",
             "So, ", "Tell me, ", "I want to know: ", "Hello. ", "Good morning. ", "One question: ", "And ", "Now, ",
             "Please tell me: ", "Could you tell me, ", "Hey, ", "My question is: ", "Ok, "]
-SUFFIXES = [" please", ", please", " thanks", " in Freehold", " exactly", " then", " Thank you.", " please?", " here",
+SUFFIXES = [" please", ", please", " thanks", " exactly", " then", " Thank you.", " please?", " here",
             " actually"]
 SWAPS = [
     (r"^How do I ", ["How can I ", "How to ", "How would I ", "How should I ", "How do we ", "How does one "]),
