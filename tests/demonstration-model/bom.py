@@ -67,12 +67,13 @@ def main():
                 "technicalLimitations": [
                     "Answers only what its corpus holds, in English; it does not reason, calculate or look anything up",
                     "Can answer a neighbouring question instead of the one that was asked",
+                    "The held-out questions were no blind test: training was changed once after their misses had been read",
                     "512 tokens of context; answers each question on its own",
                 ],
                 "performanceTradeoffs": ["Small enough for a laptop without an accelerator; no use beyond demonstration"],
                 "ethicalConsiderations": [{
                     "name": "Must not be used for medical, legal or financial advice or any decision about a person",
-                    "mitigationStrategy": "Trained to say so; the policy of a site can refuse it outside of demonstrations",
+                    "mitigationStrategy": "Trained to say so, which it does not always; the policy of a site can refuse it outside of demonstrations",
                 }],
             },
         },
