@@ -4,10 +4,10 @@
 //! to refuse but a fact with a reason: the policy denies, and a person sees the event. Invariant: every byte of accepted
 //! evidence is covered by the quote's signature, directly or through a digest.
 
+mod cbor;
 pub mod challenge;
 pub mod claims;
 pub mod codec;
-mod cbor;
 pub mod rejection;
 pub mod verdict;
 

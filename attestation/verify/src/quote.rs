@@ -24,7 +24,9 @@ impl PcrValues {
     #[must_use]
     pub fn of(list: Vec<(u8, Sha256Digest)>) -> Option<Self> {
         let ascending = list.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
-        let known = list.last().is_none_or(|(index, _)| *index < crate::tpm::selection::PCRS);
+        let known = list
+            .last()
+            .is_none_or(|(index, _)| *index < crate::tpm::selection::PCRS);
         (ascending && known).then_some(Self(list))
     }
 
@@ -105,7 +107,9 @@ pub enum QuoteRejection {
         found: AttestKind,
     },
     /// The scheme or hash is not the one of the enrolled key.
-    #[error("signed with scheme {found_scheme:#06x} and hash {found_hash:#06x}, the enrolled key uses {expected_scheme:#06x} and {expected_hash:#06x}")]
+    #[error(
+        "signed with scheme {found_scheme:#06x} and hash {found_hash:#06x}, the enrolled key uses {expected_scheme:#06x} and {expected_hash:#06x}"
+    )]
     Scheme {
         /// TPM_ALG_ID of the enrolled key's scheme.
         expected_scheme: u16,
@@ -208,7 +212,11 @@ impl Refusal for QuoteRejection {
         match self {
             Self::Magic { .. } => Some(format!("{MAGIC:#010x}")),
             Self::Kind { .. } => Some("quote".to_owned()),
-            Self::Scheme { expected_scheme, expected_hash, .. } => Some(format!("{expected_scheme:#06x}/{expected_hash:#06x}")),
+            Self::Scheme {
+                expected_scheme,
+                expected_hash,
+                ..
+            } => Some(format!("{expected_scheme:#06x}/{expected_hash:#06x}")),
             Self::Binding { expected, .. } => Some(expected.clone()),
             Self::Bank { .. } => Some("sha256".to_owned()),
             Self::Selection { expected, .. } => Some(format!("sha256:{expected}")),
@@ -222,7 +230,11 @@ impl Refusal for QuoteRejection {
         match self {
             Self::Magic { found } => Some(format!("{found:#010x}")),
             Self::Kind { found } => Some(found.to_string()),
-            Self::Scheme { found_scheme, found_hash, .. } => Some(format!("{found_scheme:#06x}/{found_hash:#06x}")),
+            Self::Scheme {
+                found_scheme,
+                found_hash,
+                ..
+            } => Some(format!("{found_scheme:#06x}/{found_hash:#06x}")),
             Self::Binding { found, .. } | Self::Bank { found } | Self::Selection { found, .. } => Some(found.clone()),
             Self::Values { found, .. } => Some(found.to_string()),
             Self::Clock { found, .. } => Some(found.to_string()),
@@ -254,27 +266,50 @@ pub fn verify_quote(
         });
     }
     let shown = || -> String {
-        let parts: Vec<String> = selections.iter().map(|s| format!("{}:{}", algorithm::name(s.hash), s.pcrs)).collect();
-        if parts.is_empty() { "nothing".to_owned() } else { parts.join("+") }
+        let parts: Vec<String> = selections
+            .iter()
+            .map(|s| format!("{}:{}", algorithm::name(s.hash), s.pcrs))
+            .collect();
+        if parts.is_empty() {
+            "nothing".to_owned()
+        } else {
+            parts.join("+")
+        }
     };
     if !selections.is_empty() && selections.iter().all(|s| s.hash != algorithm::SHA256) {
         return Err(QuoteRejection::Bank { found: shown() });
     }
     let [only] = selections.as_slice() else {
-        return Err(QuoteRejection::Selection { expected: expectation.selection, found: shown() });
+        return Err(QuoteRejection::Selection {
+            expected: expectation.selection,
+            found: shown(),
+        });
     };
     if only.pcrs != expectation.selection || only.pcrs.is_empty() {
-        return Err(QuoteRejection::Selection { expected: expectation.selection, found: shown() });
+        return Err(QuoteRejection::Selection {
+            expected: expectation.selection,
+            found: shown(),
+        });
     }
     if claimed.set() != only.pcrs {
-        return Err(QuoteRejection::Values { expected: only.pcrs, found: claimed.set() });
+        return Err(QuoteRejection::Values {
+            expected: only.pcrs,
+            found: claimed.set(),
+        });
     }
     if !ct_eq(&digest_over(claimed, expectation.ak), pcr_digest) {
         return Err(QuoteRejection::Digest);
     }
     let step = clock_step(expectation.previous, parsed.clock)?;
-    let firmware_changed = expectation.previous.is_some_and(|last| last.firmware_version != parsed.clock.firmware_version);
-    Ok(Verified::seal(Quote { pcrs: claimed.clone(), clock: parsed.clock, step, firmware_changed }))
+    let firmware_changed = expectation
+        .previous
+        .is_some_and(|last| last.firmware_version != parsed.clock.firmware_version);
+    Ok(Verified::seal(Quote {
+        pcrs: claimed.clone(),
+        clock: parsed.clock,
+        step,
+        firmware_changed,
+    }))
 }
 
 /// Magic, kind, scheme and signature: what every attestation by the AK must pass.
@@ -322,8 +357,16 @@ fn digest_over(claimed: &PcrValues, ak: &AttestationKey) -> Vec<u8> {
 }
 
 fn clock_step(previous: Option<ClockInfo>, now: ClockInfo) -> Result<ClockStep, QuoteRejection> {
-    let Some(last) = previous else { return Ok(ClockStep::First) };
-    let back = |counter, previous: u64, found: u64| Err(QuoteRejection::Clock { counter, previous, found });
+    let Some(last) = previous else {
+        return Ok(ClockStep::First);
+    };
+    let back = |counter, previous: u64, found: u64| {
+        Err(QuoteRejection::Clock {
+            counter,
+            previous,
+            found,
+        })
+    };
     if now.reset_count < last.reset_count {
         return back("resetCount", last.reset_count.into(), now.reset_count.into());
     }
@@ -336,5 +379,9 @@ fn clock_step(previous: Option<ClockInfo>, now: ClockInfo) -> Result<ClockStep, 
     if now.clock < last.clock {
         return back("clock", last.clock, now.clock);
     }
-    Ok(if now.restart_count > last.restart_count { ClockStep::Resumed } else { ClockStep::SameBoot })
+    Ok(if now.restart_count > last.restart_count {
+        ClockStep::Resumed
+    } else {
+        ClockStep::SameBoot
+    })
 }

@@ -33,9 +33,20 @@ pub fn appraise(log: &EventLog<'_>, quoted: &PcrValues, manifest: &Manifest) -> 
         let rule = manifest.pcrs.get(&index);
         let differs = rule.and_then(|rule| compare(log, index, value, rule, &manifest.phase));
         // A PCR that differs names the event that differs; a log that does not lead to the quote has no event to name.
-        let mismatch = (from_log != value).then_some(BootRejection::LogMismatch { pcr: index, expected: from_log, found: value });
+        let mismatch = (from_log != value).then_some(BootRejection::LogMismatch {
+            pcr: index,
+            expected: from_log,
+            found: value,
+        });
         let fault = match (differs, mismatch) {
-            (Some(event @ (BootRejection::Event { .. } | BootRejection::EventMissing { .. } | BootRejection::EventExtra { .. })), mismatch) => {
+            (
+                Some(
+                    event @ (BootRejection::Event { .. }
+                    | BootRejection::EventMissing { .. }
+                    | BootRejection::EventExtra { .. }),
+                ),
+                mismatch,
+            ) => {
                 reasons.extend(mismatch);
                 Some(event)
             }
@@ -54,7 +65,11 @@ pub fn appraise(log: &EventLog<'_>, quoted: &PcrValues, manifest: &Manifest) -> 
     reasons.extend(missing.map(|index| BootRejection::NotQuoted { pcr: *index }));
     reasons.extend(false_data(log));
     let secure_boot = secure_boot(log, &pcrs, manifest, &mut reasons);
-    Appraisal { pcrs, reasons, secure_boot }
+    Appraisal {
+        pcrs,
+        reasons,
+        secure_boot,
+    }
 }
 
 /// The first difference between a PCR's events (or value) and its rule.
@@ -62,9 +77,11 @@ fn compare(log: &EventLog<'_>, pcr: u8, quoted: Sha256Digest, rule: &PcrRule, ph
     match rule {
         // Equal events and a log that leads to the quote make an equal value; the caller compares log and quote.
         PcrRule::Events(expected) => compare_events(log, pcr, expected),
-        PcrRule::Value(value) => {
-            (*value != quoted).then_some(BootRejection::Value { pcr, expected: *value, found: quoted })
-        }
+        PcrRule::Value(value) => (*value != quoted).then_some(BootRejection::Value {
+            pcr,
+            expected: *value,
+            found: quoted,
+        }),
         PcrRule::Phases(values) => {
             let expected = values.iter().find(|v| v.phase == phase)?.value;
             if expected == quoted {
@@ -78,7 +95,11 @@ fn compare(log: &EventLog<'_>, pcr: u8, quoted: Sha256Digest, rule: &PcrRule, ph
                     expected,
                     found: quoted,
                 },
-                None => BootRejection::Value { pcr, expected, found: quoted },
+                None => BootRejection::Value {
+                    pcr,
+                    expected,
+                    found: quoted,
+                },
             })
         }
     }
@@ -87,10 +108,19 @@ fn compare(log: &EventLog<'_>, pcr: u8, quoted: Sha256Digest, rule: &PcrRule, ph
 fn compare_events(log: &EventLog<'_>, pcr: u8, expected: &[ExpectedEvent]) -> Option<BootRejection> {
     let mut expected = expected.iter();
     for event in log.events().iter().filter(|e| e.pcr == pcr && e.extends()) {
-        let found = event.sha256().map(|digest| Sha256Digest::from_bytes(*digest)).unwrap_or_default();
+        let found = event
+            .sha256()
+            .map(|digest| Sha256Digest::from_bytes(*digest))
+            .unwrap_or_default();
         let Some(wanted) = expected.next() else {
             let (kind, description) = (event.kind.to_string(), event.describe());
-            return Some(BootRejection::EventExtra { pcr, event: event.index, kind, description, found });
+            return Some(BootRejection::EventExtra {
+                pcr,
+                event: event.index,
+                kind,
+                description,
+                found,
+            });
         };
         if wanted.digest != found {
             return Some(BootRejection::Event {
@@ -122,12 +152,15 @@ fn name_of(event: &Event<'_>, wanted: &ExpectedEvent) -> String {
 
 /// Events whose digest must be that of their data and is not: somebody edited what people read.
 fn false_data<'a>(log: &'a EventLog<'_>) -> impl Iterator<Item = BootRejection> + 'a {
-    log.events().iter().filter(|e| e.check_data() == DataCheck::Differs).map(|e| BootRejection::EventData {
-        pcr: e.pcr,
-        event: e.index,
-        kind: e.kind.to_string(),
-        description: e.describe(),
-    })
+    log.events()
+        .iter()
+        .filter(|e| e.check_data() == DataCheck::Differs)
+        .map(|e| BootRejection::EventData {
+            pcr: e.pcr,
+            event: e.index,
+            kind: e.kind.to_string(),
+            description: e.describe(),
+        })
 }
 
 fn secure_boot(log: &EventLog<'_>, pcrs: &[PcrClaim], manifest: &Manifest, reasons: &mut Vec<BootRejection>) -> Shown {
@@ -142,7 +175,10 @@ fn secure_boot(log: &EventLog<'_>, pcrs: &[PcrClaim], manifest: &Manifest, reaso
         // The events are named as reasons already; a verified SecureBoot variable still tells on from off.
         Some(PcrOutcome::Differs(difference)) => {
             let off = difference.code != "boot.log_mismatch" && log.secure_boot() == Ok(SecureBoot::Off);
-            (if off { Shown::No } else { Shown::NotShown }, "PCR 7 differs".to_owned())
+            (
+                if off { Shown::No } else { Shown::NotShown },
+                "PCR 7 differs".to_owned(),
+            )
         }
         None => (Shown::NotShown, "PCR 7 was not quoted".to_owned()),
     };

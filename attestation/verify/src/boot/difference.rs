@@ -175,9 +175,24 @@ impl BootRejection {
     #[must_use]
     pub fn difference(&self) -> Difference {
         let (event, kind, description) = match self {
-            Self::Event { event, kind, description, .. }
-            | Self::EventExtra { event, kind, description, .. }
-            | Self::EventData { event, kind, description, .. } => (Some(*event), Some(kind), Some(description)),
+            Self::Event {
+                event,
+                kind,
+                description,
+                ..
+            }
+            | Self::EventExtra {
+                event,
+                kind,
+                description,
+                ..
+            }
+            | Self::EventData {
+                event,
+                kind,
+                description,
+                ..
+            } => (Some(*event), Some(kind), Some(description)),
             Self::EventMissing { kind, description, .. } => (None, Some(kind), Some(description)),
             _ => (None, None, None),
         };

@@ -55,13 +55,19 @@ impl BootDescription {
             release: release.to_owned(),
             version: version.to_owned(),
             firmware: "Freehold demonstration firmware 1.0".to_owned(),
-            volumes: vec![("PEI".to_owned(), text("PEI volume")), ("DXE".to_owned(), text("DXE volume"))],
+            volumes: vec![
+                ("PEI".to_owned(), text("PEI volume")),
+                ("DXE".to_owned(), text("DXE volume")),
+            ],
             secure_boot: true,
             development_keys: true,
             platform_key: b"freehold demonstration platform key".to_vec(),
             exchange_key: b"freehold demonstration key exchange key".to_vec(),
             signer: b"freehold demonstration image signer".to_vec(),
-            forbidden: vec![sha256(b"a loader that was revoked"), sha256(b"another loader that was revoked")],
+            forbidden: vec![
+                sha256(b"a loader that was revoked"),
+                sha256(b"another loader that was revoked"),
+            ],
             loader: text("boot loader"),
             sections: [".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".sbat", ".pcrpkey"]
                 .iter()
@@ -92,7 +98,10 @@ impl Builder {
         bytes.extend_from_slice(&EventKind::NO_ACTION.0.to_le_bytes());
         bytes.extend_from_slice(&[0; 20]);
         sized(&mut bytes, &spec);
-        Self { bytes, expected: BTreeMap::new() }
+        Self {
+            bytes,
+            expected: BTreeMap::new(),
+        }
     }
 
     /// An event whose digest is that of its data.
@@ -107,7 +116,11 @@ impl Builder {
         self.bytes.extend_from_slice(&algorithm::SHA256.to_le_bytes());
         self.bytes.extend_from_slice(digest.as_bytes());
         sized(&mut self.bytes, data);
-        let expected = ExpectedEvent { kind: kind.to_string(), digest, description: description.to_owned() };
+        let expected = ExpectedEvent {
+            kind: kind.to_string(),
+            digest,
+            description: description.to_owned(),
+        };
         self.expected.entry(pcr).or_default().push(expected);
     }
 
@@ -135,7 +148,13 @@ impl Builder {
         }
         data.extend_from_slice(&device);
         let description = format!("image {path}");
-        self.event(4, EventKind::EFI_BOOT_SERVICES_APPLICATION, sha256(contents), &data, &description);
+        self.event(
+            4,
+            EventKind::EFI_BOOT_SERVICES_APPLICATION,
+            sha256(contents),
+            &data,
+            &description,
+        );
     }
 }
 
@@ -163,18 +182,40 @@ fn signature_list(kind: &[u8; 16], owner: &[u8; 16], entries: &[&[u8]]) -> Vec<u
 pub fn generate(boot: &BootDescription) -> (Vec<u8>, Manifest) {
     let owner = &SECURITY_DATABASE;
     let mut b = Builder::new();
-    let version: Vec<u8> = boot.firmware.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
-    b.data(0, EventKind::S_CRTM_VERSION, &version, &format!("firmware version {}", boot.firmware));
+    let version: Vec<u8> = boot
+        .firmware
+        .encode_utf16()
+        .chain([0])
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    b.data(
+        0,
+        EventKind::S_CRTM_VERSION,
+        &version,
+        &format!("firmware version {}", boot.firmware),
+    );
     for (place, (name, contents)) in boot.volumes.iter().enumerate() {
         let mut data = vec![u8::try_from(name.len()).unwrap_or(u8::MAX)];
         data.extend_from_slice(name.as_bytes().get(..name.len().min(255)).unwrap_or_default());
         data.extend_from_slice(&(0xff00_0000_u64.saturating_add(place as u64 * 0x10_0000)).to_le_bytes());
         data.extend_from_slice(&(contents.len() as u64).to_le_bytes());
-        b.event(0, EventKind::EFI_PLATFORM_FIRMWARE_BLOB2, sha256(contents), &data, &format!("firmware volume {name}"));
+        b.event(
+            0,
+            EventKind::EFI_PLATFORM_FIRMWARE_BLOB2,
+            sha256(contents),
+            &data,
+            &format!("firmware volume {name}"),
+        );
     }
     let config = EventKind::EFI_VARIABLE_DRIVER_CONFIG;
     let on = u8::from(boot.secure_boot);
-    b.variable(config, &GLOBAL_VARIABLE, "SecureBoot", &[on], &format!("variable SecureBoot: {on}"));
+    b.variable(
+        config,
+        &GLOBAL_VARIABLE,
+        "SecureBoot",
+        &[on],
+        &format!("variable SecureBoot: {on}"),
+    );
     for (name, vendor, contents) in [
         ("PK", &GLOBAL_VARIABLE, &boot.platform_key),
         ("KEK", &GLOBAL_VARIABLE, &boot.exchange_key),
@@ -183,37 +224,83 @@ pub fn generate(boot: &BootDescription) -> (Vec<u8>, Manifest) {
         let list = signature_list(&CERT_X509, owner, &[contents]);
         b.variable(config, vendor, name, &list, &format!("variable {name}: 1 signatures"));
     }
-    let forbidden: Vec<&[u8]> = boot.forbidden.iter().map(|digest| digest.as_bytes().as_slice()).collect();
-    let dbx = if forbidden.is_empty() { Vec::new() } else { signature_list(&CERT_SHA256, owner, &forbidden) };
+    let forbidden: Vec<&[u8]> = boot
+        .forbidden
+        .iter()
+        .map(|digest| digest.as_bytes().as_slice())
+        .collect();
+    let dbx = if forbidden.is_empty() {
+        Vec::new()
+    } else {
+        signature_list(&CERT_SHA256, owner, &forbidden)
+    };
     let count = forbidden.len();
-    let said = if count == 0 { "variable dbx: empty".to_owned() } else { format!("variable dbx: {count} signatures") };
+    let said = if count == 0 {
+        "variable dbx: empty".to_owned()
+    } else {
+        format!("variable dbx: {count} signatures")
+    };
     b.variable(config, &SECURITY_DATABASE, "dbx", &dbx, &said);
-    b.variable(EventKind::EFI_VARIABLE_BOOT, &GLOBAL_VARIABLE, "BootOrder", &[0, 0], "variable BootOrder: 2 bytes");
+    b.variable(
+        EventKind::EFI_VARIABLE_BOOT,
+        &GLOBAL_VARIABLE,
+        "BootOrder",
+        &[0, 0],
+        "variable BootOrder: 2 bytes",
+    );
     for pcr in 0..8 {
         b.data(pcr, EventKind::SEPARATOR, &[0; 4], "separator");
     }
-    b.data(4, EventKind::EFI_ACTION, b"Calling EFI Application from Boot Option", "Calling EFI Application from Boot Option");
+    b.data(
+        4,
+        EventKind::EFI_ACTION,
+        b"Calling EFI Application from Boot Option",
+        "Calling EFI Application from Boot Option",
+    );
     let mut authority = owner.to_vec();
     authority.extend_from_slice(&boot.signer);
     let said = format!("variable db: authority, {} bytes", authority.len());
-    b.variable(EventKind::EFI_VARIABLE_AUTHORITY, &SECURITY_DATABASE, "db", &authority, &said);
+    b.variable(
+        EventKind::EFI_VARIABLE_AUTHORITY,
+        &SECURITY_DATABASE,
+        "db",
+        &authority,
+        &said,
+    );
     b.image("\\EFI\\BOOT\\BOOTX64.EFI", &boot.loader, 0x6000_0000);
     let mut uki = Vec::new();
-    boot.sections.iter().for_each(|(_, contents)| uki.extend_from_slice(contents));
-    b.image(&format!("\\EFI\\Linux\\freehold-{}.efi", boot.version), &uki, 0x6100_0000);
-    let sections: Vec<Section> = boot.sections.iter().map(|(name, contents)| Section::of(name, contents)).collect();
+    boot.sections
+        .iter()
+        .for_each(|(_, contents)| uki.extend_from_slice(contents));
+    b.image(
+        &format!("\\EFI\\Linux\\freehold-{}.efi", boot.version),
+        &uki,
+        0x6100_0000,
+    );
+    let sections: Vec<Section> = boot
+        .sections
+        .iter()
+        .map(|(name, contents)| Section::of(name, contents))
+        .collect();
     for m in measurements(&sections, &[]) {
         let word: Vec<u8> = m.word.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect();
         b.event(11, EventKind::IPL, m.digest, &word, &m.description);
     }
-    for text in ["Exit Boot Services Invocation", "Exit Boot Services Returned with Success"] {
+    for text in [
+        "Exit Boot Services Invocation",
+        "Exit Boot Services Returned with Success",
+    ] {
         b.data(5, EventKind::EFI_ACTION, text.as_bytes(), text);
     }
     let phases: Vec<&str> = boot.phases.iter().map(String::as_str).collect();
     for m in measurements(&[], &phases) {
         b.event(11, EventKind::IPL, m.digest, m.word.as_bytes(), &m.description);
     }
-    let mut pcrs: BTreeMap<u8, PcrRule> = b.expected.into_iter().map(|(pcr, events)| (pcr, PcrRule::Events(events))).collect();
+    let mut pcrs: BTreeMap<u8, PcrRule> = b
+        .expected
+        .into_iter()
+        .map(|(pcr, events)| (pcr, PcrRule::Events(events)))
+        .collect();
     // No command line, credential, or extension slipped in beside the kernel image.
     for untouched in [12, 13] {
         pcrs.entry(untouched).or_insert(PcrRule::Value(Sha256Digest::default()));
@@ -235,5 +322,7 @@ pub fn generate(boot: &BootDescription) -> (Vec<u8>, Manifest) {
 #[must_use]
 pub fn extends(log: &EventLog<'_>) -> Vec<(u8, Sha256Digest)> {
     let extending = log.events().iter().filter(|event| event.extends());
-    extending.filter_map(|event| Some((event.pcr, Sha256Digest::from_bytes(*event.sha256()?)))).collect()
+    extending
+        .filter_map(|event| Some((event.pcr, Sha256Digest::from_bytes(*event.sha256()?))))
+        .collect()
 }

@@ -81,7 +81,10 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, BootRejection> {
         let refused = BootRejection::Manifest;
         if bytes.len() > MAX_MANIFEST {
-            return Err(refused(format!("{} bytes, at most {MAX_MANIFEST} are read", bytes.len())));
+            return Err(refused(format!(
+                "{} bytes, at most {MAX_MANIFEST} are read",
+                bytes.len()
+            )));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(|e| refused(e.to_string()))?;
         if manifest.v != 1 {
@@ -114,9 +117,9 @@ impl PcrRule {
         match self {
             Self::Value(value) => Some(*value),
             Self::Phases(values) => values.iter().find(|v| v.phase == phase).map(|v| v.value),
-            Self::Events(events) => {
-                Some(events.iter().fold(Sha256Digest::default(), |value, event| extend(&value, event.digest.as_bytes())))
-            }
+            Self::Events(events) => Some(events.iter().fold(Sha256Digest::default(), |value, event| {
+                extend(&value, event.digest.as_bytes())
+            })),
         }
     }
 }

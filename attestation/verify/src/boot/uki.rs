@@ -10,7 +10,8 @@ use super::manifest::extend;
 
 /// The sections that the stub of systemd 257 measures, in the order in which it does.
 pub const SECTIONS: [&str; 13] = [
-    ".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey", ".profile", ".dtbauto", ".hwids",
+    ".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey", ".profile",
+    ".dtbauto", ".hwids",
 ];
 /// The boot phases of a box, in order.
 pub const PHASES: [&str; 4] = ["enter-initrd", "leave-initrd", "sysinit", "ready"];
@@ -28,7 +29,10 @@ impl Section {
     /// A section from its contents.
     #[must_use]
     pub fn of(name: &str, contents: &[u8]) -> Self {
-        Self { name: name.to_owned(), digest: sha256(contents) }
+        Self {
+            name: name.to_owned(),
+            digest: sha256(contents),
+        }
     }
 }
 
@@ -53,13 +57,25 @@ pub fn measurements(sections: &[Section], phases: &[&str]) -> Vec<Measurement> {
             named.update(name.as_bytes());
             named.update(&[0]);
             let word = name.to_owned();
-            out.push(Measurement { digest: named.finish(), description: format!("section name {name}"), word: word.clone() });
-            out.push(Measurement { digest: section.digest, description: format!("section {name}"), word });
+            out.push(Measurement {
+                digest: named.finish(),
+                description: format!("section name {name}"),
+                word: word.clone(),
+            });
+            out.push(Measurement {
+                digest: section.digest,
+                description: format!("section {name}"),
+                word,
+            });
         }
     }
     for phase in phases {
         let description = format!("boot phase {phase}");
-        out.push(Measurement { digest: sha256(phase.as_bytes()), description, word: (*phase).to_owned() });
+        out.push(Measurement {
+            digest: sha256(phase.as_bytes()),
+            description,
+            word: (*phase).to_owned(),
+        });
     }
     out
 }
@@ -68,5 +84,7 @@ pub fn measurements(sections: &[Section], phases: &[&str]) -> Vec<Measurement> {
 #[must_use]
 pub fn predict(sections: &[Section], phases: &[&str]) -> Sha256Digest {
     let start = Sha256Digest::default();
-    measurements(sections, phases).iter().fold(start, |value, m| extend(&value, m.digest.as_bytes()))
+    measurements(sections, phases)
+        .iter()
+        .fold(start, |value, m| extend(&value, m.digest.as_bytes()))
 }

@@ -65,7 +65,10 @@ impl CanonicalLog {
     /// [`LogRejection`].
     pub fn parse(bytes: &[u8]) -> Result<Self, LogRejection> {
         if bytes.len() > MAX_CANONICAL {
-            return Err(LogRejection::TooLarge { limit: MAX_CANONICAL, found: bytes.len() });
+            return Err(LogRejection::TooLarge {
+                limit: MAX_CANONICAL,
+                found: bytes.len(),
+            });
         }
         match bytes.first() {
             None => Ok(Self::default()),
@@ -86,7 +89,10 @@ impl CanonicalLog {
 }
 
 fn pcr_of(number: usize, found: u32) -> Result<u8, LogRejection> {
-    u8::try_from(found).ok().filter(|pcr| *pcr < PCRS).ok_or(LogRejection::PcrIndex { event: number, found })
+    u8::try_from(found)
+        .ok()
+        .filter(|pcr| *pcr < PCRS)
+        .ok_or(LogRejection::PcrIndex { event: number, found })
 }
 
 fn parse_json(bytes: &[u8]) -> Result<CanonicalLog, LogRejection> {
@@ -98,8 +104,10 @@ fn parse_json(bytes: &[u8]) -> Result<CanonicalLog, LogRejection> {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let record: JsonRecord =
-            serde_json::from_slice(line).map_err(|_| LogRejection::Truncated { field: "json record", at: start })?;
+        let record: JsonRecord = serde_json::from_slice(line).map_err(|_| LogRejection::Truncated {
+            field: "json record",
+            at: start,
+        })?;
         let number = log.records.len();
         let mut digests = Vec::new();
         for digest in record.digests {
@@ -113,8 +121,16 @@ fn parse_json(bytes: &[u8]) -> Result<CanonicalLog, LogRejection> {
             let bytes = hex::decode(&digest.digest).map_err(|_| LogRejection::Algorithms { event: number })?;
             push_digest(&mut digests, hash, bytes, number)?;
         }
-        let text = record.content.get("string").and_then(|s| s.as_str()).map_or_else(|| record.content.to_string(), str::to_owned);
-        let kind = record.content.get("eventType").and_then(|s| s.as_str()).unwrap_or(&record.content_type);
+        let text = record
+            .content
+            .get("string")
+            .and_then(|s| s.as_str())
+            .map_or_else(|| record.content.to_string(), str::to_owned);
+        let kind = record
+            .content
+            .get("eventType")
+            .and_then(|s| s.as_str())
+            .unwrap_or(&record.content_type);
         log.records.push(CanonicalRecord {
             number: record.recnum.unwrap_or(number as u64),
             pcr: pcr_of(number, record.pcr)?,
@@ -142,10 +158,16 @@ fn push_digest(
 /// Type, length and value of the next field, and where it starts.
 fn field<'a>(bytes: &'a [u8], at: &mut usize) -> Result<(u8, &'a [u8]), LogRejection> {
     let start = *at;
-    let cut = || LogRejection::Truncated { field: "tlv", at: start };
+    let cut = || LogRejection::Truncated {
+        field: "tlv",
+        at: start,
+    };
     let (kind, rest) = bytes.get(start..).and_then(<[u8]>::split_first).ok_or_else(cut)?;
     let (length, rest) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok().filter(|l| *l <= MAX_VALUE).ok_or_else(cut)?;
+    let length = usize::try_from(u32::from_be_bytes(*length))
+        .ok()
+        .filter(|l| *l <= MAX_VALUE)
+        .ok_or_else(cut)?;
     let value = rest.get(..length).ok_or_else(cut)?;
     *at = start.saturating_add(5).saturating_add(length);
     Ok((*kind, value))
@@ -157,7 +179,11 @@ fn parse_tlv(bytes: &[u8]) -> Result<CanonicalLog, LogRejection> {
     const DIGESTS: u8 = 3;
     let mut log = CanonicalLog::default();
     let mut at = 0;
-    let wrong = |field, at: usize, found: u8| LogRejection::Field { field, at, found: found.into() };
+    let wrong = |field, at: usize, found: u8| LogRejection::Field {
+        field,
+        at,
+        found: found.into(),
+    };
     while at < bytes.len() {
         let number = log.records.len();
         let (kind, value) = field(bytes, &mut at)?;

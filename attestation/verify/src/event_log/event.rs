@@ -40,7 +40,10 @@ pub(super) enum Digests<'a> {
     /// The one digest of an old log.
     Sha1(&'a [u8]),
     /// Algorithm and digest, repeated; lengths were checked against the announced ones. The SHA-256 one is at hand.
-    Agile { all: &'a [u8], sha256: Option<&'a [u8; 32]> },
+    Agile {
+        all: &'a [u8],
+        sha256: Option<&'a [u8; 32]>,
+    },
 }
 
 impl<'a> Event<'a> {
@@ -49,7 +52,9 @@ impl<'a> Event<'a> {
     pub fn digest(&self, id: u16) -> Option<&'a [u8]> {
         match self.digests {
             Digests::Sha1(digest) => (id == algorithm::SHA1).then_some(digest),
-            Digests::Agile { sha256: Some(digest), .. } if id == algorithm::SHA256 => Some(digest),
+            Digests::Agile {
+                sha256: Some(digest), ..
+            } if id == algorithm::SHA256 => Some(digest),
             Digests::Agile { .. } => self.digests().find(|(found, _)| *found == id).map(|(_, digest)| digest),
         }
     }
@@ -99,8 +104,14 @@ impl<'a> Event<'a> {
         if self.kind.digest_is_of_data() && !self.is_error_separator() {
             return DataCheck::Differs;
         }
-        let value = (self.kind == EventKind::EFI_VARIABLE_BOOT).then(|| efi::Variable::parse(self.data).ok()).flatten();
-        if value.is_some_and(|variable| self.is_digest_of(variable.data)) { DataCheck::Matches } else { DataCheck::NotCovered }
+        let value = (self.kind == EventKind::EFI_VARIABLE_BOOT)
+            .then(|| efi::Variable::parse(self.data).ok())
+            .flatten();
+        if value.is_some_and(|variable| self.is_digest_of(variable.data)) {
+            DataCheck::Matches
+        } else {
+            DataCheck::NotCovered
+        }
     }
 
     /// A separator that reports a firmware error: its digest is of the number 1, its data is the error code.

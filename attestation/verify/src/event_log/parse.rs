@@ -50,13 +50,19 @@ impl<'a> Cursor<'a> {
     }
 
     fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], LogRejection> {
-        let taken = self.rest().get(..count).ok_or(LogRejection::Truncated { field, at: self.at })?;
+        let taken = self
+            .rest()
+            .get(..count)
+            .ok_or(LogRejection::Truncated { field, at: self.at })?;
         self.at = self.at.saturating_add(count);
         Ok(taken)
     }
 
     fn chunk<const N: usize>(&mut self, field: &'static str) -> Result<&'a [u8; N], LogRejection> {
-        let chunk = self.rest().first_chunk::<N>().ok_or(LogRejection::Truncated { field, at: self.at })?;
+        let chunk = self
+            .rest()
+            .first_chunk::<N>()
+            .ok_or(LogRejection::Truncated { field, at: self.at })?;
         self.at = self.at.saturating_add(N);
         Ok(chunk)
     }
@@ -84,7 +90,10 @@ impl<'a> EventLog<'a> {
     /// [`LogRejection`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, LogRejection> {
         if bytes.len() > MAX_LOG {
-            return Err(LogRejection::TooLarge { limit: MAX_LOG, found: bytes.len() });
+            return Err(LogRejection::TooLarge {
+                limit: MAX_LOG,
+                found: bytes.len(),
+            });
         }
         let mut cursor = Cursor { bytes, at: 0 };
         let first = old_event(&mut cursor, 0)?;
@@ -92,15 +101,26 @@ impl<'a> EventLog<'a> {
         let banks = if agile {
             parse_spec_id(first.data)?
         } else {
-            vec![Bank { id: algorithm::SHA1, length: 20 }]
+            vec![Bank {
+                id: algorithm::SHA1,
+                length: 20,
+            }]
         };
-        let mut log = Self { banks, events: Vec::with_capacity(bytes.len().min(64 * 1024) / 128), locality: None };
+        let mut log = Self {
+            banks,
+            events: Vec::with_capacity(bytes.len().min(64 * 1024) / 128),
+            locality: None,
+        };
         let mut touched_zero = false;
         let mut event = first;
         loop {
             if event.pcr == 0 && event.extends() {
                 touched_zero = true;
-            } else if event.data.starts_with(STARTUP_LOCALITY) && event.pcr == 0 && !touched_zero && log.locality.is_none() {
+            } else if event.data.starts_with(STARTUP_LOCALITY)
+                && event.pcr == 0
+                && !touched_zero
+                && log.locality.is_none()
+            {
                 log.locality = event.data.get(STARTUP_LOCALITY.len()).copied();
             }
             log.events.push(event);
@@ -108,7 +128,11 @@ impl<'a> EventLog<'a> {
                 return Ok(log);
             }
             let index = log.events.len();
-            event = if agile { agile_event(&mut cursor, index, &log.banks)? } else { old_event(&mut cursor, index)? };
+            event = if agile {
+                agile_event(&mut cursor, index, &log.banks)?
+            } else {
+                old_event(&mut cursor, index)?
+            };
         }
     }
 
@@ -144,23 +168,38 @@ fn is_padding(rest: &[u8]) -> bool {
 }
 
 fn pcr_of(index: usize, found: u32) -> Result<u8, LogRejection> {
-    u8::try_from(found).ok().filter(|pcr| *pcr < PCRS).ok_or(LogRejection::PcrIndex { event: index, found })
+    u8::try_from(found)
+        .ok()
+        .filter(|pcr| *pcr < PCRS)
+        .ok_or(LogRejection::PcrIndex { event: index, found })
 }
 
 fn old_event<'a>(cursor: &mut Cursor<'a>, index: usize) -> Result<Event<'a>, LogRejection> {
     if cursor.rest().len() < MIN_EVENT {
-        return Err(LogRejection::Truncated { field: "event", at: cursor.at });
+        return Err(LogRejection::Truncated {
+            field: "event",
+            at: cursor.at,
+        });
     }
     let pcr = cursor.u32("pcrIndex")?;
     let kind = EventKind(cursor.u32("eventType")?);
     let digest = cursor.take(20, "digest")?;
     let data = cursor.sized("event")?;
-    Ok(Event { index, pcr: pcr_of(index, pcr)?, kind, data, digests: Digests::Sha1(digest) })
+    Ok(Event {
+        index,
+        pcr: pcr_of(index, pcr)?,
+        kind,
+        data,
+        digests: Digests::Sha1(digest),
+    })
 }
 
 fn agile_event<'a>(cursor: &mut Cursor<'a>, index: usize, banks: &[Bank]) -> Result<Event<'a>, LogRejection> {
     if cursor.rest().len() < MIN_EVENT {
-        return Err(LogRejection::Truncated { field: "event", at: cursor.at });
+        return Err(LogRejection::Truncated {
+            field: "event",
+            at: cursor.at,
+        });
     }
     let pcr = cursor.u32("pcrIndex")?;
     let kind = EventKind(cursor.u32("eventType")?);
@@ -190,7 +229,13 @@ fn agile_event<'a>(cursor: &mut Cursor<'a>, index: usize, banks: &[Bank]) -> Res
     }
     let all = cursor.bytes.get(from..cursor.at).unwrap_or_default();
     let data = cursor.sized("event")?;
-    Ok(Event { index, pcr, kind, data, digests: Digests::Agile { all, sha256 } })
+    Ok(Event {
+        index,
+        pcr,
+        kind,
+        data,
+        digests: Digests::Agile { all, sha256 },
+    })
 }
 
 /// TCG_EfiSpecIDEvent: platform class, version, errata, size of UINTN, algorithms, vendor information.
@@ -199,7 +244,11 @@ fn parse_spec_id(data: &[u8]) -> Result<Vec<Bank>, LogRejection> {
     cursor.take(SPEC_ID_03.len() + 4 + 4, "specId.header")?;
     let count = cursor.u32("specId.numberOfAlgorithms")?;
     if count == 0 || count > MAX_BANKS {
-        return Err(LogRejection::Field { field: "specId.numberOfAlgorithms", at: cursor.at, found: count.into() });
+        return Err(LogRejection::Field {
+            field: "specId.numberOfAlgorithms",
+            at: cursor.at,
+            found: count.into(),
+        });
     }
     let mut banks: Vec<Bank> = Vec::new();
     for _ in 0..count {
@@ -208,7 +257,11 @@ fn parse_spec_id(data: &[u8]) -> Result<Vec<Bank>, LogRejection> {
         let known = algorithm::digest_len(id).is_none_or(|known| known == usize::from(length));
         let fresh = banks.iter().all(|bank| bank.id != id);
         if !known || !fresh || length == 0 || length > MAX_DIGEST {
-            return Err(LogRejection::Field { field: "specId.digestSize", at: cursor.at, found: length.into() });
+            return Err(LogRejection::Field {
+                field: "specId.digestSize",
+                at: cursor.at,
+                found: length.into(),
+            });
         }
         banks.push(Bank { id, length });
     }

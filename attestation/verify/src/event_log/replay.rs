@@ -38,8 +38,9 @@ impl EventLog<'_> {
     pub fn replay(&self, hash: HashAlgorithm) -> Option<Replay> {
         let id = algorithm::hash_id(hash);
         self.banks().iter().find(|bank| bank.id == id)?;
-        let mut values: Vec<Vec<u8>> =
-            (0..PCRS).map(|pcr| vec![if starts_as_ones(pcr) { 0xff } else { 0 }; hash.digest_len()]).collect();
+        let mut values: Vec<Vec<u8>> = (0..PCRS)
+            .map(|pcr| vec![if starts_as_ones(pcr) { 0xff } else { 0 }; hash.digest_len()])
+            .collect();
         if let (Some(locality), Some(last)) = (self.startup_locality(), values.first_mut().and_then(|v| v.last_mut())) {
             *last = locality;
         }
@@ -50,7 +51,11 @@ impl EventLog<'_> {
                 extended.push(event.pcr);
             }
         }
-        Some(Replay { hash, extended: PcrSet::of(&extended), values })
+        Some(Replay {
+            hash,
+            extended: PcrSet::of(&extended),
+            values,
+        })
     }
 
     /// The SHA-256 bank, without allocation; PCRs keep their first value when the log has no such bank.

@@ -44,17 +44,28 @@ impl EventLog<'_> {
     /// The log as data for people.
     #[must_use]
     pub fn report(&self) -> LogReport {
-        let hashes = [HashAlgorithm::Sha1, HashAlgorithm::Sha256, HashAlgorithm::Sha384, HashAlgorithm::Sha512];
+        let hashes = [
+            HashAlgorithm::Sha1,
+            HashAlgorithm::Sha256,
+            HashAlgorithm::Sha384,
+            HashAlgorithm::Sha512,
+        ];
         let replays = hashes.iter().filter_map(|hash| self.replay(*hash));
         let pcrs = replays.map(|replay| {
-            let values = replay.extended.iter().filter_map(|pcr| Some((pcr, hex::encode(replay.value(pcr)?))));
+            let values = replay
+                .extended
+                .iter()
+                .filter_map(|pcr| Some((pcr, hex::encode(replay.value(pcr)?))));
             (replay.hash.name().to_owned(), values.collect())
         });
         let events = self.events().iter().map(|event| EventReport {
             index: event.index,
             pcr: event.pcr,
             kind: event.kind.to_string(),
-            digests: event.digests().map(|(id, digest)| (algorithm::name(id), hex::encode(digest))).collect(),
+            digests: event
+                .digests()
+                .map(|(id, digest)| (algorithm::name(id), hex::encode(digest)))
+                .collect(),
             description: event.describe(),
             verified: match event.check_data() {
                 DataCheck::Matches => Some(true),

@@ -102,6 +102,10 @@ impl EventLog<'_> {
 fn has_digest(event: &Event<'_>, content: &[u8; 4]) -> bool {
     [HashAlgorithm::Sha256, HashAlgorithm::Sha1]
         .iter()
-        .find_map(|hash| event.digest(algorithm::hash_id(*hash)).map(|digest| hash.hash(content) == digest))
+        .find_map(|hash| {
+            event
+                .digest(algorithm::hash_id(*hash))
+                .map(|digest| hash.hash(content) == digest)
+        })
         .unwrap_or(false)
 }

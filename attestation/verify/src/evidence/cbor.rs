@@ -103,8 +103,15 @@ impl<'a> Reader<'a> {
             31 => return Err(CborFault::NotCanonical(what)),
             _ => return Err(CborFault::Malformed(what)),
         };
-        let number = self.take(bytes, what)?.iter().fold(0_u64, |n, b| (n << 8) | u64::from(*b));
-        if number < least { Err(CborFault::NotCanonical(what)) } else { Ok(number) }
+        let number = self
+            .take(bytes, what)?
+            .iter()
+            .fold(0_u64, |n, b| (n << 8) | u64::from(*b));
+        if number < least {
+            Err(CborFault::NotCanonical(what))
+        } else {
+            Ok(number)
+        }
     }
 
     pub(super) fn uint(&mut self, what: &'static str) -> Result<u64, CborFault> {
@@ -113,7 +120,10 @@ impl<'a> Reader<'a> {
 
     fn length(&mut self, major: u8, limit: usize, what: &'static str) -> Result<usize, CborFault> {
         let length = self.head(major, what)?;
-        usize::try_from(length).ok().filter(|length| *length <= limit).ok_or(CborFault::Malformed(what))
+        usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= limit)
+            .ok_or(CborFault::Malformed(what))
     }
 
     pub(super) fn bytes(&mut self, limit: usize, what: &'static str) -> Result<&'a [u8], CborFault> {
@@ -140,7 +150,11 @@ impl<'a> Reader<'a> {
 
     /// The next key of a map, which must be `key`.
     pub(super) fn key(&mut self, key: u64, what: &'static str) -> Result<(), CborFault> {
-        if self.uint(what)? == key { Ok(()) } else { Err(CborFault::NotCanonical(what)) }
+        if self.uint(what)? == key {
+            Ok(())
+        } else {
+            Err(CborFault::NotCanonical(what))
+        }
     }
 
     /// Consumes a null when one is next.
@@ -155,6 +169,10 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn end(self, what: &'static str) -> Result<(), CborFault> {
-        if self.rest.is_empty() { Ok(()) } else { Err(CborFault::Malformed(what)) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(CborFault::Malformed(what))
+        }
     }
 }

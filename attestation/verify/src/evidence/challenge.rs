@@ -26,7 +26,11 @@ impl Challenge {
     /// A challenge issued `now` with a nonce that the caller drew.
     #[must_use]
     pub const fn issue(nonce: [u8; 32], now: i64) -> Self {
-        Self { nonce, issued: now, expires: now.saturating_add(CHALLENGE_SECONDS) }
+        Self {
+            nonce,
+            issued: now,
+            expires: now.saturating_add(CHALLENGE_SECONDS),
+        }
     }
 
     /// Checks a nonce against this challenge at `now`.
@@ -35,10 +39,16 @@ impl Challenge {
     /// [`EvidenceRejection::Nonce`] and [`EvidenceRejection::NonceExpired`].
     pub fn check(&self, nonce: &[u8], now: i64) -> Result<(), EvidenceRejection> {
         if !ct_eq(&self.nonce, nonce) {
-            return Err(EvidenceRejection::Nonce { found: hex::encode(nonce) });
+            return Err(EvidenceRejection::Nonce {
+                found: hex::encode(nonce),
+            });
         }
         if now < self.issued || now > self.expires {
-            return Err(EvidenceRejection::NonceExpired { issued: self.issued, expires: self.expires, now });
+            return Err(EvidenceRejection::NonceExpired {
+                issued: self.issued,
+                expires: self.expires,
+                now,
+            });
         }
         Ok(())
     }
@@ -51,7 +61,9 @@ impl Challenge {
 /// As [`Challenge::check`]; [`EvidenceRejection::Nonce`] when none is outstanding.
 pub fn answer(outstanding: &mut Option<Challenge>, nonce: &[u8], now: i64) -> Result<Challenge, EvidenceRejection> {
     let Some(challenge) = outstanding.take_if(|challenge| ct_eq(&challenge.nonce, nonce)) else {
-        return Err(EvidenceRejection::Nonce { found: hex::encode(nonce) });
+        return Err(EvidenceRejection::Nonce {
+            found: hex::encode(nonce),
+        });
     };
     challenge.check(nonce, now)?;
     Ok(challenge)

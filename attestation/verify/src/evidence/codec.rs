@@ -105,7 +105,11 @@ impl Evidence {
     /// The boot claim for a log: its release, version and digest.
     #[must_use]
     pub fn boot_claim(release: &str, version: &str, boot_log: &[u8]) -> BootClaim {
-        BootClaim { release: release.to_owned(), version: version.to_owned(), log: sha256(boot_log) }
+        BootClaim {
+            release: release.to_owned(),
+            version: version.to_owned(),
+            log: sha256(boot_log),
+        }
     }
 
     /// The bytes to send.
@@ -160,7 +164,10 @@ pub(super) struct Parts<'a> {
 
 pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejection> {
     if bytes.len() > MAX_EVIDENCE {
-        return Err(EvidenceRejection::TooLarge { limit: MAX_EVIDENCE, found: bytes.len() });
+        return Err(EvidenceRejection::TooLarge {
+            limit: MAX_EVIDENCE,
+            found: bytes.len(),
+        });
     }
     let mut r = Reader::new(bytes);
     if r.map(6, "evidence")? != 6 {
@@ -174,7 +181,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejecti
     r.key(1, "bound")?;
     let before = r.rest();
     let bound = get_bound(&mut r)?;
-    let encoded = before.get(..before.len().saturating_sub(r.rest().len())).unwrap_or_default();
+    let encoded = before
+        .get(..before.len().saturating_sub(r.rest().len()))
+        .unwrap_or_default();
     r.key(2, "attest")?;
     let attest = r.bytes(MAX_TPM, "attest")?;
     r.key(3, "signature")?;
@@ -190,7 +199,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejecti
     let boot_log = r.bytes(MAX_BOOT_LOG, "boot_log")?;
     r.end("evidence")?;
     let qualifying_data = over_bound(encoded);
-    Ok((bound, Parts { qualifying_data, attest, signature, pcrs, boot_log }))
+    Ok((
+        bound,
+        Parts {
+            qualifying_data,
+            attest,
+            signature,
+            pcrs,
+            boot_log,
+        },
+    ))
 }
 
 fn put_bound(w: &mut Writer, bound: &Bound) {
@@ -270,7 +288,15 @@ fn get_bound(r: &mut Reader<'_>) -> Result<Bound, EvidenceRejection> {
     let version = r.text(MAX_TEXT, "boot.version")?.to_owned();
     r.key(2, "boot.log")?;
     let log = Sha256Digest::from_bytes(r.array32("boot.log")?);
-    Ok(Bound { nonce, box_id, tls, checkpoint, models, supervisor, boot: BootClaim { release, version, log } })
+    Ok(Bound {
+        nonce,
+        box_id,
+        tls,
+        checkpoint,
+        models,
+        supervisor,
+        boot: BootClaim { release, version, log },
+    })
 }
 
 fn get_checkpoint(r: &mut Reader<'_>) -> Result<Checkpoint, EvidenceRejection> {

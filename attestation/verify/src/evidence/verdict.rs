@@ -3,8 +3,8 @@
 //! Refuses to read a clock or to remember: time, challenge and last clock are arguments. Invariant: a
 //! `Verified<Claims>` is about the box, the challenge and the TLS session that the caller named.
 
-use freehold_trust::digest::sha256;
 use freehold_trust::Sha256Digest;
+use freehold_trust::digest::sha256;
 
 use super::challenge::Challenge;
 use super::claims::{BootShown, Claims, PcrClaim, Shown};
@@ -51,11 +51,17 @@ pub fn verify_evidence(
 ) -> Result<Verified<Claims>, EvidenceRejection> {
     let (bound, parts) = decode(bytes)?;
     if bound.box_id != expectation.box_id {
-        return Err(EvidenceRejection::OtherBox { expected: expectation.box_id.to_owned(), found: bound.box_id });
+        return Err(EvidenceRejection::OtherBox {
+            expected: expectation.box_id.to_owned(),
+            found: bound.box_id,
+        });
     }
     expectation.challenge.check(&bound.nonce, now)?;
     if bound.tls != expectation.tls {
-        return Err(EvidenceRejection::Tls { expected: expectation.tls, found: bound.tls });
+        return Err(EvidenceRejection::Tls {
+            expected: expectation.tls,
+            found: bound.tls,
+        });
     }
     let wanted = QuoteExpectation {
         ak: expectation.ak,
@@ -66,7 +72,10 @@ pub fn verify_evidence(
     let quote = verify_quote(parts.attest, parts.signature, &parts.pcrs, &wanted)?.into_inner();
     let log_digest = sha256(parts.boot_log);
     if log_digest != bound.boot.log {
-        return Err(EvidenceRejection::LogDigest { expected: bound.boot.log, found: log_digest });
+        return Err(EvidenceRejection::LogDigest {
+            expected: bound.boot.log,
+            found: log_digest,
+        });
     }
     Ok(Verified::seal(claims(bound, &quote, parts.boot_log, expectation)))
 }
@@ -92,7 +101,11 @@ fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectatio
         firmware_changed: quote.firmware_changed,
     };
     let uncovered = || {
-        let claim = |(index, value)| PcrClaim { index, value, outcome: PcrOutcome::NotCovered };
+        let claim = |(index, value)| PcrClaim {
+            index,
+            value,
+            outcome: PcrOutcome::NotCovered,
+        };
         quote.pcrs.iter().map(claim).collect()
     };
     let log = match EventLog::parse(boot_log) {
@@ -105,19 +118,34 @@ fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectatio
     };
     let named = |m: &&Manifest| m.release == bound.boot.release && m.version == bound.boot.version;
     let Some(manifest) = expectation.manifests.iter().find(named) else {
-        let unknown = BootRejection::UnknownRelease { release: bound.boot.release, version: bound.boot.version };
+        let unknown = BootRejection::UnknownRelease {
+            release: bound.boot.release,
+            version: bound.boot.version,
+        };
         claims.pcrs = uncovered();
         claims.reasons.push(unknown.report());
         return claims;
     };
-    let Appraisal { pcrs, reasons, secure_boot } = boot::appraise(&log, &quote.pcrs, manifest);
+    let Appraisal {
+        pcrs,
+        reasons,
+        secure_boot,
+    } = boot::appraise(&log, &quote.pcrs, manifest);
     claims.pcrs = pcrs;
     claims.secure_boot = secure_boot;
     if reasons.is_empty() {
-        claims.boot = if manifest.simulated { BootShown::Simulated } else { BootShown::Measured };
+        claims.boot = if manifest.simulated {
+            BootShown::Simulated
+        } else {
+            BootShown::Measured
+        };
         claims.release = Some(manifest.release.clone());
         claims.version = Some(manifest.version.clone());
-        claims.development_keys = if manifest.development_keys { Shown::Yes } else { Shown::No };
+        claims.development_keys = if manifest.development_keys {
+            Shown::Yes
+        } else {
+            Shown::No
+        };
     }
     claims.reasons = reasons.iter().map(crate::rejection::Refusal::report).collect();
     claims

@@ -33,9 +33,16 @@ pub fn make_credential(
     random: &mut dyn FnMut(&mut [u8]),
 ) -> Result<Credential, IdentityRejection> {
     let refused = |what: &str| IdentityRejection::EkAttributes { found: what.to_owned() };
-    let hash = algorithm::hash(ek.name_hash).filter(|h| *h != HashAlgorithm::Sha1).ok_or_else(|| refused("name hash"))?;
-    let aes = ek.symmetric.filter(|s| s.algorithm == algorithm::AES && s.mode == algorithm::CFB);
-    let aes_bits = aes.map(|s| s.bits).filter(|b| matches!(b, 128 | 256)).ok_or_else(|| refused("symmetric algorithm"))?;
+    let hash = algorithm::hash(ek.name_hash)
+        .filter(|h| *h != HashAlgorithm::Sha1)
+        .ok_or_else(|| refused("name hash"))?;
+    let aes = ek
+        .symmetric
+        .filter(|s| s.algorithm == algorithm::AES && s.mode == algorithm::CFB);
+    let aes_bits = aes
+        .map(|s| s.bits)
+        .filter(|b| matches!(b, 128 | 256))
+        .ok_or_else(|| refused("symmetric algorithm"))?;
     if secret.len() > hash.digest_len() {
         return Err(refused("secret too long for the name hash"));
     }
@@ -75,7 +82,10 @@ pub fn make_credential(
     let mut object = Vec::new();
     put_sized(&mut object, &integrity);
     object.extend_from_slice(&identity);
-    let mut credential = Credential { id_object: Vec::new(), encrypted_secret: Vec::new() };
+    let mut credential = Credential {
+        id_object: Vec::new(),
+        encrypted_secret: Vec::new(),
+    };
     put_sized(&mut credential.id_object, &object);
     put_sized(&mut credential.encrypted_secret, &encrypted_secret);
     Ok(credential)
@@ -86,5 +96,9 @@ pub fn make_credential(
 /// # Errors
 /// [`IdentityRejection::Activation`].
 pub fn check_activation(secret: &[u8], answer: &[u8]) -> Result<(), IdentityRejection> {
-    if !secret.is_empty() && ct_eq(secret, answer) { Ok(()) } else { Err(IdentityRejection::Activation) }
+    if !secret.is_empty() && ct_eq(secret, answer) {
+        Ok(())
+    } else {
+        Err(IdentityRejection::Activation)
+    }
 }

@@ -7,8 +7,8 @@ use freehold_trust::key::KeyRejected;
 use freehold_trust::{HashAlgorithm, PublicKey, Sha256Digest};
 
 use super::rejection::IdentityRejection;
-use crate::tpm::public::{Attributes, KeyScheme, Public, PublicParameters};
 use crate::tpm::algorithm;
+use crate::tpm::public::{Attributes, KeyScheme, Public, PublicParameters};
 
 const MUST: u32 = Attributes::FIXED_TPM
     | Attributes::FIXED_PARENT
@@ -36,15 +36,25 @@ impl AttestationKey {
         let public = Public::parse(bytes).map_err(|source| IdentityRejection::Malformed { what: "AK", source })?;
         let attributes = public.attributes;
         if !attributes.has(MUST) || !attributes.lacks(MUST_NOT) || public.symmetric.is_some() {
-            return Err(IdentityRejection::AkAttributes { expected: EXPECTED, found: attributes.to_string() });
+            return Err(IdentityRejection::AkAttributes {
+                expected: EXPECTED,
+                found: attributes.to_string(),
+            });
         }
         let key = strong(&public).map_err(IdentityRejection::AkStrength)?;
         let scheme = signing_scheme(&public)?;
         let name = public
             .name()
             .filter(|_| public.name_hash != algorithm::SHA1)
-            .ok_or_else(|| IdentityRejection::AkScheme { found: format!("nameAlg {}", algorithm::name(public.name_hash)) })?;
-        Ok(Self { public, key, name, scheme })
+            .ok_or_else(|| IdentityRejection::AkScheme {
+                found: format!("nameAlg {}", algorithm::name(public.name_hash)),
+            })?;
+        Ok(Self {
+            public,
+            key,
+            name,
+            scheme,
+        })
     }
 
     /// The public area.
@@ -85,14 +95,19 @@ impl AttestationKey {
         if self.name == found {
             return Ok(());
         }
-        Err(IdentityRejection::Name { what: "AK", expected: hex::encode(&self.name), found: hex::encode(found) })
+        Err(IdentityRejection::Name {
+            what: "AK",
+            expected: hex::encode(&self.name),
+            found: hex::encode(found),
+        })
     }
 }
 
 /// The key, when it is strong enough; a declared modulus size must be the real one.
 fn strong(public: &Public) -> Result<PublicKey, KeyRejected> {
     let key = public.public_key()?;
-    if let (PublicParameters::Rsa { bits, .. }, freehold_trust::KeyKind::Rsa { bits: real }) = (&public.parameters, key.kind())
+    if let (PublicParameters::Rsa { bits, .. }, freehold_trust::KeyKind::Rsa { bits: real }) =
+        (&public.parameters, key.kind())
         && u32::from(*bits) != real
     {
         return Err(KeyRejected::RsaBits { bits: (*bits).into() });
@@ -103,7 +118,12 @@ fn strong(public: &Public) -> Result<PublicKey, KeyRejected> {
 /// A signing scheme with SHA-256 or better that fits the key.
 pub(super) fn signing_scheme(public: &Public) -> Result<(u16, u16), IdentityRejection> {
     let refused = |found: String| IdentityRejection::AkScheme { found };
-    let Some(KeyScheme { algorithm: scheme, hash: Some(hash), count: None }) = public.scheme else {
+    let Some(KeyScheme {
+        algorithm: scheme,
+        hash: Some(hash),
+        count: None,
+    }) = public.scheme
+    else {
         return Err(refused("no fixed signing scheme".to_owned()));
     };
     let fits = match public.parameters {
@@ -114,5 +134,9 @@ pub(super) fn signing_scheme(public: &Public) -> Result<(u16, u16), IdentityReje
         algorithm::hash(hash),
         Some(HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512)
     );
-    if fits && strong { Ok((scheme, hash)) } else { Err(refused(format!("{scheme:#06x} with {}", algorithm::name(hash)))) }
+    if fits && strong {
+        Ok((scheme, hash))
+    } else {
+        Err(refused(format!("{scheme:#06x} with {}", algorithm::name(hash))))
+    }
 }

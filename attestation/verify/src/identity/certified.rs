@@ -13,7 +13,8 @@ use crate::tpm::public::{Attributes, Public};
 use crate::tpm::{Attest, AttestBody, AttestKind};
 use crate::verified::Verified;
 
-const MUST: u32 = Attributes::FIXED_TPM | Attributes::FIXED_PARENT | Attributes::SENSITIVE_DATA_ORIGIN | Attributes::SIGN;
+const MUST: u32 =
+    Attributes::FIXED_TPM | Attributes::FIXED_PARENT | Attributes::SENSITIVE_DATA_ORIGIN | Attributes::SIGN;
 const MUST_NOT: u32 = Attributes::DECRYPT | Attributes::RESTRICTED | Attributes::ENCRYPTED_DUPLICATION;
 const EXPECTED: &str = "fixedTPM|fixedParent|sensitiveDataOrigin|sign, neither restricted nor decrypt, ECDSA P-256";
 
@@ -41,10 +42,14 @@ pub fn verify_certified_key(
 ) -> Result<Verified<CertifiedKey>, IdentityRejection> {
     let malformed = |what| move |source| IdentityRejection::Malformed { what, source };
     let public = Public::parse(tls_public).map_err(malformed("TLS key"))?;
-    let attributes_refused = || IdentityRejection::TlsAttributes { expected: EXPECTED, found: public.attributes.to_string() };
+    let attributes_refused = || IdentityRejection::TlsAttributes {
+        expected: EXPECTED,
+        found: public.attributes.to_string(),
+    };
     let key = public.public_key().map_err(|_| attributes_refused())?;
     let scheme_fits = public.scheme.is_none() || signing_scheme(&public).is_ok();
-    if !public.attributes.has(MUST) || !public.attributes.lacks(MUST_NOT) || key.kind() != KeyKind::P256 || !scheme_fits {
+    if !public.attributes.has(MUST) || !public.attributes.lacks(MUST_NOT) || key.kind() != KeyKind::P256 || !scheme_fits
+    {
         return Err(attributes_refused());
     }
     if &key != session {
@@ -56,14 +61,20 @@ pub fn verify_certified_key(
     let parsed = Attest::parse(attest).map_err(|e| IdentityRejection::Certify(e.into()))?;
     check_origin(&parsed, attest, signature, ak, AttestKind::Certify).map_err(IdentityRejection::Certify)?;
     let AttestBody::Certify { name, .. } = parsed.body else {
-        return Err(IdentityRejection::Certify(crate::quote::QuoteRejection::Kind { found: parsed.kind }));
+        return Err(IdentityRejection::Certify(crate::quote::QuoteRejection::Kind {
+            found: parsed.kind,
+        }));
     };
     if !ct_eq(parsed.extra_data, challenge) {
         return Err(IdentityRejection::Challenge);
     }
     let computed = public.name().unwrap_or_default();
     if computed != name {
-        return Err(IdentityRejection::Name { what: "TLS key", expected: hex::encode(computed), found: hex::encode(name) });
+        return Err(IdentityRejection::Name {
+            what: "TLS key",
+            expected: hex::encode(computed),
+            found: hex::encode(name),
+        });
     }
     Ok(Verified::seal(CertifiedKey { key, public }))
 }

@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 
 use super::quirk::{self, Quirk, Quirks};
 use super::rejection::IdentityRejection;
-use crate::tpm::public::{Attributes, Public};
 use crate::tpm::algorithm;
+use crate::tpm::public::{Attributes, Public};
 use crate::verified::Verified;
 
-const MUST: u32 =
-    Attributes::FIXED_TPM | Attributes::FIXED_PARENT | Attributes::SENSITIVE_DATA_ORIGIN | Attributes::RESTRICTED | Attributes::DECRYPT;
+const MUST: u32 = Attributes::FIXED_TPM
+    | Attributes::FIXED_PARENT
+    | Attributes::SENSITIVE_DATA_ORIGIN
+    | Attributes::RESTRICTED
+    | Attributes::DECRYPT;
 
 /// What a TPM is, as derived from the root of its EK certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,18 +94,33 @@ pub fn verify_endorsement(
 ) -> Result<Verified<Endorsement>, IdentityRejection> {
     let public = Public::parse(public).map_err(|source| IdentityRejection::Malformed { what: "EK", source })?;
     let attributes = public.attributes;
-    let storage = public.symmetric.is_some_and(|s| s.algorithm == algorithm::AES && s.mode == algorithm::CFB && matches!(s.bits, 128 | 256));
+    let storage = public
+        .symmetric
+        .is_some_and(|s| s.algorithm == algorithm::AES && s.mode == algorithm::CFB && matches!(s.bits, 128 | 256));
     if !attributes.has(MUST) || !attributes.lacks(Attributes::SIGN) || !storage || public.scheme.is_some() {
-        return Err(IdentityRejection::EkAttributes { found: attributes.to_string() });
+        return Err(IdentityRejection::EkAttributes {
+            found: attributes.to_string(),
+        });
     }
-    let key = public.public_key().map_err(|e| IdentityRejection::EkAttributes { found: e.to_string() })?;
+    let key = public
+        .public_key()
+        .map_err(|e| IdentityRejection::EkAttributes { found: e.to_string() })?;
     let digest = key.fingerprint();
     let Some(certificate) = certificate else {
         if !policy.approved.contains(&digest) {
-            return Err(IdentityRejection::EkUnknown { digest: digest.to_hex() });
+            return Err(IdentityRejection::EkUnknown {
+                digest: digest.to_hex(),
+            });
         }
         let trust = EkTrust::ApprovedDigest;
-        return Ok(Verified::seal(Endorsement { public, key, digest, tpm: TpmKind::Unproven, trust, quirks: Vec::new() }));
+        return Ok(Verified::seal(Endorsement {
+            public,
+            key,
+            digest,
+            tpm: TpmKind::Unproven,
+            trust,
+            quirks: Vec::new(),
+        }));
     };
     let (certificate, quirks) = quirk::read_certificate(certificate, policy.quirks)?;
     if certificate.public_key() != &key {
@@ -115,9 +133,30 @@ pub fn verify_endorsement(
     for der in chain {
         between.push(Certificate::from_der(der).map_err(IdentityRejection::EkCertificate)?);
     }
-    let found = verify_chain(&certificate, &between, policy.roots, Purpose::TpmEk, policy.now, policy.revoked)
-        .map_err(IdentityRejection::EkCertificate)?;
-    let tpm = if policy.software_roots.contains(&found.root) { TpmKind::Software } else { TpmKind::Hardware };
-    let trust = EkTrust::Chain { root: found.root, subject: found.root_subject };
-    Ok(Verified::seal(Endorsement { public, key, digest, tpm, trust, quirks }))
+    let found = verify_chain(
+        &certificate,
+        &between,
+        policy.roots,
+        Purpose::TpmEk,
+        policy.now,
+        policy.revoked,
+    )
+    .map_err(IdentityRejection::EkCertificate)?;
+    let tpm = if policy.software_roots.contains(&found.root) {
+        TpmKind::Software
+    } else {
+        TpmKind::Hardware
+    };
+    let trust = EkTrust::Chain {
+        root: found.root,
+        subject: found.root_subject,
+    };
+    Ok(Verified::seal(Endorsement {
+        public,
+        key,
+        digest,
+        tpm,
+        trust,
+        quirks,
+    }))
 }

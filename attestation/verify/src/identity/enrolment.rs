@@ -79,7 +79,12 @@ impl Enrolling {
         policy: &EkPolicy<'_>,
         random: &mut dyn FnMut(&mut [u8]),
     ) -> Result<Self, IdentityRejection> {
-        let endorsement = verify_endorsement(candidate.ek_public, candidate.ek_certificate, candidate.ek_chain, policy)?;
+        let endorsement = verify_endorsement(
+            candidate.ek_public,
+            candidate.ek_certificate,
+            candidate.ek_chain,
+            policy,
+        )?;
         let ak = AttestationKey::from_public(candidate.ak_public)?;
         let mut secret = [0; 32];
         random(&mut secret);
@@ -87,7 +92,15 @@ impl Enrolling {
         random(&mut challenge);
         let credential = make_credential(&endorsement.public, ak.name(), &secret, random)?;
         let tls_public = candidate.tls_public.to_vec();
-        Ok(Self { endorsement, ak, tls_public, session: candidate.session.clone(), secret, challenge, credential })
+        Ok(Self {
+            endorsement,
+            ak,
+            tls_public,
+            session: candidate.session.clone(),
+            secret,
+            challenge,
+            credential,
+        })
     }
 
     /// What to send to the box.
@@ -134,7 +147,12 @@ impl Enrolling {
 
 impl std::fmt::Debug for Enrolling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Enrolling(EK {}, AK {})", self.endorsement.digest, self.ak.fingerprint())
+        write!(
+            f,
+            "Enrolling(EK {}, AK {})",
+            self.endorsement.digest,
+            self.ak.fingerprint()
+        )
     }
 }
 
@@ -219,7 +237,11 @@ impl Refusal for EnrolRejection {
 /// [`EnrolRejection::Id`].
 pub fn check_id(id: &str) -> Result<(), EnrolRejection> {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if (1..=64).contains(&id.len()) && id.bytes().all(allowed) { Ok(()) } else { Err(EnrolRejection::Id) }
+    if (1..=64).contains(&id.len()) && id.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(EnrolRejection::Id)
+    }
 }
 
 /// Whether `id` may be bound to `ek`, given every box that the fleet knows. The caller must hold its database's write lock
@@ -236,8 +258,19 @@ pub fn check_novelty<'a>(
     let mut novelty = Novelty::New;
     for other in known {
         match (other.id == id, other.ek == ek) {
-            (true, false) => return Err(EnrolRejection::OtherEk { id: id.to_owned(), expected: other.ek, found: ek }),
-            (false, true) => return Err(EnrolRejection::SameEk { enrolled: other.id.to_owned(), id: id.to_owned() }),
+            (true, false) => {
+                return Err(EnrolRejection::OtherEk {
+                    id: id.to_owned(),
+                    expected: other.ek,
+                    found: ek,
+                });
+            }
+            (false, true) => {
+                return Err(EnrolRejection::SameEk {
+                    enrolled: other.id.to_owned(),
+                    id: id.to_owned(),
+                });
+            }
             (true, true) => novelty = Novelty::Again,
             (false, false) => {}
         }

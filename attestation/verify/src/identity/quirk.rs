@@ -34,7 +34,11 @@ pub struct Quirks {
 
 impl Quirks {
     /// Every deviation that is known.
-    pub const ALL: Self = Self { padding: true, octet_string: true, long_length: true };
+    pub const ALL: Self = Self {
+        padding: true,
+        octet_string: true,
+        long_length: true,
+    };
 }
 
 /// Reads a certificate, undoing tolerated deviations only.
@@ -74,10 +78,12 @@ pub(super) fn read_certificate(bytes: &[u8], quirks: Quirks) -> Result<(Certific
         tolerated.push(Quirk::LongLength);
         return Ok((certificate, tolerated));
     }
-    Certificate::from_der(&bytes).map(|certificate| (certificate, tolerated)).map_err(|e| match e {
-        freehold_trust::certificate::CertificateRejection::Malformed(what) => form(what),
-        other => IdentityRejection::EkCertificate(other),
-    })
+    Certificate::from_der(&bytes)
+        .map(|certificate| (certificate, tolerated))
+        .map_err(|e| match e {
+            freehold_trust::certificate::CertificateRejection::Malformed(what) => form(what),
+            other => IdentityRejection::EkCertificate(other),
+        })
 }
 
 /// Header length, body length and number of bytes after the outermost DER element.
@@ -90,7 +96,10 @@ fn outer(bytes: &[u8]) -> Option<(usize, usize, usize)> {
         if count == 0 || count > 4 {
             return None;
         }
-        let body = bytes.get(2..2 + count)?.iter().fold(0_usize, |n, b| (n << 8) | usize::from(*b));
+        let body = bytes
+            .get(2..2 + count)?
+            .iter()
+            .fold(0_usize, |n, b| (n << 8) | usize::from(*b));
         (2 + count, body)
     };
     Some((header, body, bytes.len().checked_sub(header.checked_add(body)?)?))

@@ -138,14 +138,28 @@ impl<'a> Attest<'a> {
         let safe = match reader.u8("safe")? {
             0 => false,
             1 => true,
-            other => return Err(TpmParseError::Unknown { what: "safe", found: other.into() }),
+            other => {
+                return Err(TpmParseError::Unknown {
+                    what: "safe",
+                    found: other.into(),
+                });
+            }
         };
         let firmware_version = reader.u64("firmwareVersion")?;
-        let clock = ClockInfo { clock, reset_count, restart_count, safe, firmware_version };
+        let clock = ClockInfo {
+            clock,
+            reset_count,
+            restart_count,
+            safe,
+            firmware_version,
+        };
         let body = match kind {
             AttestKind::Quote => {
                 let selections = parse_selections(&mut reader)?;
-                AttestBody::Quote { selections, pcr_digest: reader.sized(MAX_FIELD, "pcrDigest")? }
+                AttestBody::Quote {
+                    selections,
+                    pcr_digest: reader.sized(MAX_FIELD, "pcrDigest")?,
+                }
             }
             AttestKind::Certify => AttestBody::Certify {
                 name: reader.sized(MAX_FIELD, "certify.name")?,
@@ -154,6 +168,13 @@ impl<'a> Attest<'a> {
             _ => AttestBody::Other(reader.take(reader.rest().len(), "attested")?),
         };
         reader.end("TPMS_ATTEST")?;
-        Ok(Self { magic, kind, qualified_signer, extra_data, clock, body })
+        Ok(Self {
+            magic,
+            kind,
+            qualified_signer,
+            extra_data,
+            clock,
+            body,
+        })
     }
 }

@@ -67,7 +67,11 @@ impl Attributes {
 
 impl std::fmt::Display for Attributes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names: Vec<&str> = Self::NAMES.iter().filter(|(bit, _)| self.has(*bit)).map(|(_, name)| *name).collect();
+        let names: Vec<&str> = Self::NAMES
+            .iter()
+            .filter(|(bit, _)| self.has(*bit))
+            .map(|(_, name)| *name)
+            .collect();
         f.write_str(&names.join("|"))
     }
 }
@@ -161,7 +165,14 @@ impl Public {
                 let bits = reader.u16("keyBits")?;
                 let exponent = reader.u32("exponent")?;
                 let modulus = reader.sized(MAX_MODULUS, "unique.rsa")?.to_vec();
-                (scheme, PublicParameters::Rsa { bits, exponent, modulus })
+                (
+                    scheme,
+                    PublicParameters::Rsa {
+                        bits,
+                        exponent,
+                        modulus,
+                    },
+                )
             }
             algorithm::ECC => {
                 let scheme = parse_scheme(&mut reader)?;
@@ -171,10 +182,22 @@ impl Public {
                 let y = reader.sized(MAX_COORDINATE, "unique.y")?.to_vec();
                 (scheme, PublicParameters::Ecc { curve, kdf, x, y })
             }
-            other => return Err(TpmParseError::Unknown { what: "type", found: other.into() }),
+            other => {
+                return Err(TpmParseError::Unknown {
+                    what: "type",
+                    found: other.into(),
+                });
+            }
         };
         reader.end("TPMT_PUBLIC")?;
-        Ok(Self { name_hash, attributes, auth_policy, symmetric, scheme, parameters })
+        Ok(Self {
+            name_hash,
+            attributes,
+            auth_policy,
+            symmetric,
+            scheme,
+            parameters,
+        })
     }
 
     /// Reads a TPM2B_PUBLIC that fills `bytes`.
@@ -207,7 +230,11 @@ impl Public {
         }
         put_scheme(&mut out, self.scheme);
         match &self.parameters {
-            PublicParameters::Rsa { bits, exponent, modulus } => {
+            PublicParameters::Rsa {
+                bits,
+                exponent,
+                modulus,
+            } => {
                 out.extend_from_slice(&bits.to_be_bytes());
                 out.extend_from_slice(&exponent.to_be_bytes());
                 put_sized(&mut out, modulus);
@@ -265,7 +292,11 @@ fn parse_scheme(reader: &mut Reader<'_>) -> Result<Option<KeyScheme>, TpmParseEr
         algorithm::RSAES => None,
         _ => Some(reader.u16("scheme.hash")?),
     };
-    let count = if algorithm == algorithm::ECDAA { Some(reader.u16("scheme.count")?) } else { None };
+    let count = if algorithm == algorithm::ECDAA {
+        Some(reader.u16("scheme.count")?)
+    } else {
+        None
+    };
     Ok(Some(KeyScheme { algorithm, hash, count }))
 }
 

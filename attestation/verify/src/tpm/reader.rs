@@ -62,13 +62,19 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`TpmParseError::Truncated`] naming `what`.
     pub fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], TpmParseError> {
-        let (head, rest) = self.rest.split_at_checked(count).ok_or(TpmParseError::Truncated(what))?;
+        let (head, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(TpmParseError::Truncated(what))?;
         self.rest = rest;
         Ok(head)
     }
 
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], TpmParseError> {
-        let (head, rest) = self.rest.split_first_chunk::<N>().ok_or(TpmParseError::Truncated(what))?;
+        let (head, rest) = self
+            .rest
+            .split_first_chunk::<N>()
+            .ok_or(TpmParseError::Truncated(what))?;
         self.rest = rest;
         Ok(*head)
     }
@@ -112,7 +118,11 @@ impl<'a> Reader<'a> {
     pub fn sized(&mut self, limit: usize, what: &'static str) -> Result<&'a [u8], TpmParseError> {
         let length = usize::from(self.u16(what)?);
         if length > limit {
-            return Err(TpmParseError::TooMany { what, found: length as u64, limit: limit as u64 });
+            return Err(TpmParseError::TooMany {
+                what,
+                found: length as u64,
+                limit: limit as u64,
+            });
         }
         self.take(length, what)
     }
@@ -122,7 +132,14 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`TpmParseError::Trailing`] when bytes are left.
     pub fn end(self, what: &'static str) -> Result<(), TpmParseError> {
-        if self.rest.is_empty() { Ok(()) } else { Err(TpmParseError::Trailing { what, bytes: self.rest.len() }) }
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            Err(TpmParseError::Trailing {
+                what,
+                bytes: self.rest.len(),
+            })
+        }
     }
 }
 

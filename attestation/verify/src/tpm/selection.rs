@@ -61,7 +61,11 @@ impl TryFrom<Vec<u8>> for PcrSet {
     fn try_from(list: Vec<u8>) -> Result<Self, Self::Error> {
         let set = Self::of(&list);
         let same = list.len() == set.len() && set.iter().eq(list.iter().copied());
-        if same { Ok(set) } else { Err("PCRs are listed once each, ascending, 0 to 23") }
+        if same {
+            Ok(set)
+        } else {
+            Err("PCRs are listed once each, ascending, 0 to 23")
+        }
     }
 }
 
@@ -90,18 +94,32 @@ pub struct PcrSelection {
 pub fn parse_selections(reader: &mut Reader<'_>) -> Result<Vec<PcrSelection>, TpmParseError> {
     let count = reader.u32("pcrSelect.count")?;
     if u64::from(count) > MAX_BANKS {
-        return Err(TpmParseError::TooMany { what: "pcrSelect.count", found: count.into(), limit: MAX_BANKS });
+        return Err(TpmParseError::TooMany {
+            what: "pcrSelect.count",
+            found: count.into(),
+            limit: MAX_BANKS,
+        });
     }
     let mut out = Vec::new();
     for _ in 0..count {
         let hash = reader.u16("pcrSelect.hash")?;
         let size = reader.u8("pcrSelect.sizeofSelect")?;
         if u64::from(size) > MAX_BITMAP {
-            return Err(TpmParseError::TooMany { what: "pcrSelect.sizeofSelect", found: size.into(), limit: MAX_BITMAP });
+            return Err(TpmParseError::TooMany {
+                what: "pcrSelect.sizeofSelect",
+                found: size.into(),
+                limit: MAX_BITMAP,
+            });
         }
         let bitmap = reader.take(usize::from(size), "pcrSelect.bitmap")?;
-        let bits = bitmap.iter().rev().fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));
-        out.push(PcrSelection { hash, pcrs: PcrSet(bits) });
+        let bits = bitmap
+            .iter()
+            .rev()
+            .fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte));
+        out.push(PcrSelection {
+            hash,
+            pcrs: PcrSet(bits),
+        });
     }
     Ok(out)
 }

@@ -45,7 +45,12 @@ impl<'a> TpmSignature<'a> {
                 r: reader.sized(MAX_NUMBER, "signatureR")?,
                 s: reader.sized(MAX_NUMBER, "signatureS")?,
             },
-            other => return Err(TpmParseError::Unknown { what: "sigAlg", found: other.into() }),
+            other => {
+                return Err(TpmParseError::Unknown {
+                    what: "sigAlg",
+                    found: other.into(),
+                });
+            }
         };
         reader.end("TPMT_SIGNATURE")?;
         Ok(Self { scheme, hash, numbers })
