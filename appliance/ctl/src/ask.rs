@@ -3,7 +3,7 @@
 //! Refuses a gateway whose key is not the one that the box reported under attestation.
 
 use std::io::{IsTerminal as _, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
@@ -19,6 +19,9 @@ use crate::arguments::Setting;
 use crate::boxes;
 use crate::console::{Console, clock, list, text};
 use crate::profile::Profile;
+
+/// How long a token that was just made may be unknown to the box: two reports of a box that reports every 30 s.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ask a model on a box.
 #[derive(Debug, Args)]
@@ -73,6 +76,7 @@ impl Ask {
                 ));
             }
         };
+        let mut fresh = false;
         let token = match profile.tokens.get(&id) {
             Some(token) => token.clone(),
             None => {
@@ -81,13 +85,25 @@ impl Ask {
                 let token = text(&made, "token");
                 profile.tokens.insert(id.clone(), token.clone());
                 profile.save(&setting.profile)?;
+                fresh = true;
                 token
             }
         };
         let config = client_config(ServerPin::Key(spki), Dates::Enforced, None, Protocols::Http1, &clock())?;
         let dialer = Dialer::new(&url, config)?;
         let mut chat = Chat { r#box: id, model, prompt: self.prompt.clone(), ..Chat::default() };
-        self.stream(&dialer, &token, &mut chat, setting).await?;
+        let began = Instant::now();
+        loop {
+            match self.stream(&dialer, &token, &mut chat, setting).await {
+                // The box learns of a new token with its next report.
+                Err(Fault::Refused(refused))
+                    if fresh && refused.code == "gateway.token" && began.elapsed() < TOKEN_PATIENCE =>
+                {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                other => break other?,
+            }
+        }
         if setting.json {
             println!("{}", serde_json::to_string(&chat)?);
         } else if std::io::stdout().is_terminal() {

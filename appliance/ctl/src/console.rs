@@ -36,7 +36,7 @@ pub enum ConsoleVerb {
         #[arg(long)]
         fleet_ca: Sha256Digest,
         /// The account.
-        #[arg(long, default_value = "administrator")]
+        #[arg(long, default_value = "admin")]
         user: String,
         /// Read the password from this file; `-` reads standard input. Without it you are asked.
         #[arg(long, value_name = "FILE")]

@@ -79,10 +79,10 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         let mut lines = String::new();
         for index in 0..world.boxes.len() {
             let screen = world.boxes[index].status().context("a box without status")?;
-            let fingerprint = screen["fingerprint"]["hex"].as_str().context("a box shows no fingerprint")?.to_owned();
-            let words = screen["fingerprint"]["words"].as_str().unwrap_or_default();
+            let shown = screen["fingerprint"].as_str().context("a box shows no fingerprint")?;
+            let (words, fingerprint) = shown.split_once(" · ").context("a fingerprint in words and digits")?;
             let id = world.boxes[index].id().context("a box without identifier")?;
-            world.operate(&["box", "approve", &id, "--fingerprint", &fingerprint])?.yes()?;
+            world.operate(&["box", "approve", &id, "--fingerprint", fingerprint])?.yes()?;
             lines.push_str(&format!("{}  {id}  {words}\n", world.boxes[index].label));
         }
         Ok((lines, ()))
@@ -109,7 +109,7 @@ fn waiting(world: &mut World, index: usize) -> anyhow::Result<()> {
             crate::world::alive(program)?;
         }
         let status: Option<serde_json::Value> = fs::read(&state).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(status.filter(|status| status["membership"] == "waiting_for_approval").map(|_| ()))
+        Ok(status.filter(|status| status["enrolment"] == "waiting_for_approval").map(|_| ()))
     });
     result.with_context(|| one.supervisor.as_ref().map(|program| program.tail(12)).unwrap_or_default())
 }

@@ -13,7 +13,7 @@ pub fn until_interrupted(world: &mut World, summary: &Summary) -> anyhow::Result
     let profile = world.path("operator/profile.json");
     println!("\n     It stays up. To try next, in another terminal:\n");
     println!("       {}", summary.console_url);
-    println!("         sign in as administrator, password: {}", fs::read_to_string(world.folder.join("operator/password"))?.trim());
+    println!("         sign in as admin, password: {}", fs::read_to_string(world.folder.join("operator/password"))?.trim());
     println!("         (the certificate is the demonstration's own: your browser will ask)");
     println!("       sudo ip netns exec {} {} --profile {profile} ask box1 \"Who are you?\"", world.operator, world.program("freehold").display());
     println!("       {} demo tamper box2 --folder {}", world.program("freehold").display(), world.folder.display());
