@@ -64,7 +64,10 @@ impl FleetAuthority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let certificate = params.self_signed(&key).map_err(fault("fleet ca"))?;
-        Ok(Self { certificate: certificate.into(), issuer: Issuer::new(params, key) })
+        Ok(Self {
+            certificate: certificate.into(),
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// The CA from its two PEM texts.
@@ -77,7 +80,9 @@ impl FleetAuthority {
             .map_err(|_| ChannelFault::Unreadable { what: "fleet ca" })?;
         let leaf = crate::leaf::Leaf::read(&certificate).ok_or(ChannelFault::Unreadable { what: "fleet ca" })?;
         if leaf.spki_der != key.subject_public_key_info() {
-            return Err(ChannelFault::Unreadable { what: "fleet ca: key of another certificate" });
+            return Err(ChannelFault::Unreadable {
+                what: "fleet ca: key of another certificate",
+            });
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(fault("fleet ca"))?;
         Ok(Self { issuer, certificate })
@@ -121,7 +126,10 @@ impl FleetAuthority {
         let mut params = params(names.first().map_or("console", String::as_str), names, now, lifetime)?;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let leaf = params.signed_by(&key, &self.issuer).map_err(fault("server"))?;
-        Ok(ServerCertificate { chain: vec![leaf.into(), self.certificate.clone()], key })
+        Ok(ServerCertificate {
+            chain: vec![leaf.into(), self.certificate.clone()],
+            key,
+        })
     }
 
     /// A certificate for the box with this public key (SPKI DER, proven by credential activation before), for
@@ -151,7 +159,10 @@ impl ServerCertificate {
         let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| ChannelFault::Unreadable { what: "server" })?;
-        Ok(Self { chain, key: KeyPair::from_pem(key_pem).map_err(fault("server"))? })
+        Ok(Self {
+            chain,
+            key: KeyPair::from_pem(key_pem).map_err(fault("server"))?,
+        })
     }
 
     /// SHA-256 of the key's SPKI (DER): what clients of a gateway pin.
@@ -192,7 +203,10 @@ pub fn self_signed_server(
     let mut params = params(names.first().map_or("gateway", String::as_str), names, now, lifetime)?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let leaf = params.self_signed(&key).map_err(fault("server"))?;
-    Ok(ServerCertificate { chain: vec![leaf.into()], key })
+    Ok(ServerCertificate {
+        chain: vec![leaf.into()],
+        key,
+    })
 }
 
 /// A box's first certificate, signed by its own (TPM) key; its dates mean nothing to the console.
@@ -227,13 +241,18 @@ fn params(
     let mut params = CertificateParams::new(names).map_err(fault("server"))?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
-    params.not_before = now.checked_sub(BACKDATING.try_into().unwrap_or_default()).unwrap_or(now);
+    params.not_before = now
+        .checked_sub(BACKDATING.try_into().unwrap_or_default())
+        .unwrap_or(now);
     params.not_after = now.checked_add(lifetime.try_into().unwrap_or_default()).unwrap_or(now);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     // 127 random bits: unique without a counter, positive and at most 20 octets (RFC 5280, 4.1.2.2).
     let mut serial = [0u8; 16];
-    provider().secure_random.fill(&mut serial).map_err(|_| ChannelFault::Randomness)?;
+    provider()
+        .secure_random
+        .fill(&mut serial)
+        .map_err(|_| ChannelFault::Randomness)?;
     serial[0] = serial[0] & 0x7f | 0x40;
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     Ok(params)

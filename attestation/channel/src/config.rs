@@ -85,7 +85,10 @@ pub fn boxes_server_config(
     let provider = provider();
     let mut config = ServerConfig::builder_with_details(provider.clone(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&TLS13])
-        .map_err(|source| ChannelFault::Tls { what: "boxes port", source })?
+        .map_err(|source| ChannelFault::Tls {
+            what: "boxes port",
+            source,
+        })?
         .with_client_cert_verifier(Arc::new(AnyHolder { wanted, provider }))
         .with_cert_resolver(identity);
     config.alpn_protocols = protocols.alpn();
@@ -105,7 +108,10 @@ pub fn people_server_config(
 ) -> Result<Arc<ServerConfig>, ChannelFault> {
     let mut config = ServerConfig::builder_with_details(provider(), Arc::new(clock.clone()))
         .with_protocol_versions(&[&TLS13])
-        .map_err(|source| ChannelFault::Tls { what: "people port", source })?
+        .map_err(|source| ChannelFault::Tls {
+            what: "people port",
+            source,
+        })?
         .with_no_client_auth()
         .with_cert_resolver(identity);
     config.alpn_protocols = protocols.alpn();
@@ -117,7 +123,11 @@ pub fn people_server_config(
 /// # Errors
 /// When `host` is neither a DNS name nor an IP address.
 pub fn server_name(host: &str) -> Result<ServerName<'static>, ChannelFault> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    ServerName::try_from(bare.to_owned())
-        .map_err(|_| ChannelFault::Name { name: host.chars().take(80).flat_map(char::escape_debug).collect() })
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    ServerName::try_from(bare.to_owned()).map_err(|_| ChannelFault::Name {
+        name: host.chars().take(80).flat_map(char::escape_debug).collect(),
+    })
 }

@@ -41,7 +41,10 @@ impl TlsIdentity {
         let key = provider()
             .key_provider
             .load_private_key(key)
-            .map_err(|source| ChannelFault::Tls { what: "private key", source })?;
+            .map_err(|source| ChannelFault::Tls {
+                what: "private key",
+                source,
+            })?;
         Self::over(key, chain)
     }
 
@@ -84,7 +87,10 @@ fn certified(
     chain: Vec<CertificateDer<'static>>,
 ) -> Result<Arc<CertifiedKey>, ChannelFault> {
     let made = CertifiedKey::new(chain, key.clone());
-    made.keys_match().map_err(|source| ChannelFault::Tls { what: "certificate and key", source })?;
+    made.keys_match().map_err(|source| ChannelFault::Tls {
+        what: "certificate and key",
+        source,
+    })?;
     Ok(Arc::new(made))
 }
 

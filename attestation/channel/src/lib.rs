@@ -18,9 +18,7 @@ mod provider;
 mod remote_key;
 mod server_check;
 
-pub use authority::{
-    BOX_CERTIFICATE_LIFETIME, FleetAuthority, ServerCertificate, self_signed_box, self_signed_server,
-};
+pub use authority::{BOX_CERTIFICATE_LIFETIME, FleetAuthority, ServerCertificate, self_signed_box, self_signed_server};
 pub use clock::Clock;
 pub use config::{
     ClientCertificates, Protocols, boxes_server_config, client_config, people_server_config, server_name,

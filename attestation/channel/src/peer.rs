@@ -32,7 +32,10 @@ impl FleetRoot {
         let mut roots = RootCertStore::empty();
         roots
             .add(authority.clone().into_owned())
-            .map_err(|source| ChannelFault::Tls { what: "fleet ca", source })?;
+            .map_err(|source| ChannelFault::Tls {
+                what: "fleet ca",
+                source,
+            })?;
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
             .map_err(|_| ChannelFault::Unreadable { what: "fleet ca" })?;
@@ -107,7 +110,10 @@ impl PeerIdentity {
         let leaf = Leaf::read(end_entity)?;
         // Whether the fleet CA signed it and whether its dates hold are two questions: the first is asked at a moment
         // within the dates.
-        let signed = fleet.verifier.verify_client_cert(end_entity, intermediates, unix_time(leaf.not_before)).is_ok();
+        let signed = fleet
+            .verifier
+            .verify_client_cert(end_entity, intermediates, unix_time(leaf.not_before))
+            .is_ok();
         Some(Self {
             spki: leaf.spki(),
             issued_by: match (signed, leaf.self_issued) {

@@ -42,15 +42,21 @@ impl RemoteKey {
         spki_der: &[u8],
         sign: impl Fn(&[u8]) -> Result<Vec<u8>, RemoteSignFailed> + Send + Sync + 'static,
     ) -> Result<Self, ChannelFault> {
-        let public = rcgen::SubjectPublicKeyInfo::from_der(spki_der)
-            .map_err(|source| ChannelFault::Certificate { what: "remote key", source })?;
+        let public = rcgen::SubjectPublicKeyInfo::from_der(spki_der).map_err(|source| ChannelFault::Certificate {
+            what: "remote key",
+            source,
+        })?;
         if public.algorithm() != &rcgen::PKCS_ECDSA_P256_SHA256 {
             return Err(ChannelFault::Certificate {
                 what: "remote key",
                 source: rcgen::Error::UnsupportedSignatureAlgorithm,
             });
         }
-        Ok(Self { spki_der: spki_der.into(), public: Arc::new(public), sign: Arc::new(sign) })
+        Ok(Self {
+            spki_der: spki_der.into(),
+            public: Arc::new(public),
+            sign: Arc::new(sign),
+        })
     }
 
     /// The public half, SPKI DER.

@@ -37,17 +37,24 @@ impl PinnedServer {
         match self.pin {
             ServerPin::Key(expected) => {
                 let found = leaf.spki();
-                if found == expected { Ok(()) } else { Err(PinRejected::OtherKey { expected, found }) }
+                if found == expected {
+                    Ok(())
+                } else {
+                    Err(PinRejected::OtherKey { expected, found })
+                }
             }
             ServerPin::FleetAuthority(expected) => {
-                let authority = intermediates.iter().find(|der| sha256(der) == expected).ok_or_else(|| {
-                    PinRejected::OtherAuthority {
+                let authority = intermediates
+                    .iter()
+                    .find(|der| sha256(der) == expected)
+                    .ok_or_else(|| PinRejected::OtherAuthority {
                         expected,
                         found: Some(sha256(intermediates.last().unwrap_or(end_entity))),
-                    }
-                })?;
+                    })?;
                 let mut roots = RootCertStore::empty();
-                roots.add(authority.clone().into_owned()).map_err(|_| PinRejected::Unreadable)?;
+                roots
+                    .add(authority.clone().into_owned())
+                    .map_err(|_| PinRejected::Unreadable)?;
                 let parsed = ParsedCertificate::try_from(end_entity).map_err(|_| PinRejected::Unreadable)?;
                 let at = match self.dates {
                     Dates::Enforced => now,
@@ -71,10 +78,13 @@ impl PinnedServer {
                         not_after: leaf.not_after,
                         now: i64::try_from(now.as_secs()).unwrap_or(i64::MAX),
                     },
-                    other => PinRejected::Chain { reason: other.to_string() },
+                    other => PinRejected::Chain {
+                        reason: other.to_string(),
+                    },
                 })?;
-                verify_server_name(&parsed, name)
-                    .map_err(|_| PinRejected::Name { dialled: name.to_str().into_owned() })
+                verify_server_name(&parsed, name).map_err(|_| PinRejected::Name {
+                    dialled: name.to_str().into_owned(),
+                })
             }
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use freehold_channel::{
     ClientCertificates, Clock, Dates, FleetAuthority, FleetRoot, IssuedBy, PeerIdentity, Protocols, RemoteKey,
-    ServerPin, Standing, TlsIdentity, boxes_server_config, client_config, people_server_config,
-    pin_rejected_in, self_signed_box, self_signed_server, server_name,
+    ServerPin, Standing, TlsIdentity, boxes_server_config, client_config, people_server_config, pin_rejected_in,
+    self_signed_box, self_signed_server, server_name,
 };
 use freehold_trust::digest::sha256;
 use rcgen::{KeyPair, PublicKeyData, SigningKey as _};
@@ -53,7 +53,9 @@ async fn serve(config: Arc<ServerConfig>, fleet: FleetRoot) -> Served {
     let acceptor = TlsAcceptor::from(config);
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut tls) = acceptor.accept(stream).await else { continue };
+            let Ok(mut tls) = acceptor.accept(stream).await else {
+                continue;
+            };
             let chain = tls.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
             let _ = send.send(PeerIdentity::from_certificates(&chain, &fleet));
             let _ = tls.write_all(b"hello").await;
@@ -65,7 +67,9 @@ async fn serve(config: Arc<ServerConfig>, fleet: FleetRoot) -> Served {
 
 async fn dial(address: SocketAddr, config: Arc<ClientConfig>, host: &str) -> std::io::Result<String> {
     let stream = TcpStream::connect(address).await?;
-    let mut tls = TlsConnector::from(config).connect(server_name(host).unwrap(), stream).await?;
+    let mut tls = TlsConnector::from(config)
+        .connect(server_name(host).unwrap(), stream)
+        .await?;
     let mut text = String::new();
     tls.read_to_string(&mut text).await?;
     Ok(text)
@@ -83,7 +87,12 @@ fn world() -> World {
     let root = FleetRoot::new(authority.certificate()).unwrap();
     let hands = Arc::new(AtomicI64::new(NOW));
     let moved = hands.clone();
-    World { authority, root, clock: Clock::new(move || moved.load(Ordering::SeqCst)), hands }
+    World {
+        authority,
+        root,
+        clock: Clock::new(move || moved.load(Ordering::SeqCst)),
+        hands,
+    }
 }
 
 impl World {
@@ -94,10 +103,18 @@ impl World {
     async fn boxes_port(&self, wanted: ClientCertificates) -> Served {
         let made = self
             .authority
-            .issue_server(&["127.0.0.1".to_owned(), "localhost".to_owned()], at(NOW), Duration::from_secs(30 * 24 * 3600))
+            .issue_server(
+                &["127.0.0.1".to_owned(), "localhost".to_owned()],
+                at(NOW),
+                Duration::from_secs(30 * 24 * 3600),
+            )
             .unwrap();
         let identity = TlsIdentity::of_server(&made).unwrap();
-        serve(boxes_server_config(identity, wanted, Protocols::Http1, &self.clock).unwrap(), self.root.clone()).await
+        serve(
+            boxes_server_config(identity, wanted, Protocols::Http1, &self.clock).unwrap(),
+            self.root.clone(),
+        )
+        .await
     }
 
     fn client(&self, pin: ServerPin, dates: Dates, identity: Option<Arc<TlsIdentity>>) -> Arc<ClientConfig> {
@@ -106,7 +123,9 @@ impl World {
 }
 
 async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), what).await.expect("within 20 s")
+    tokio::time::timeout(Duration::from_secs(20), what)
+        .await
+        .expect("within 20 s")
 }
 
 #[tokio::test]
@@ -118,8 +137,15 @@ async fn b07_box_with_its_own_certificate_is_seen_as_not_issued_and_with_a_fleet
     let identity = TlsIdentity::remote(&key, vec![own]).unwrap();
     let config = world.client(world.pin(), Dates::Enforced, Some(identity.clone()));
     let before = *calls.lock().unwrap();
-    assert_eq!(within(dial(served.address, config.clone(), "127.0.0.1")).await.unwrap(), "hello");
-    assert_eq!(*calls.lock().unwrap(), before + 1, "the handshake was signed by the remote key");
+    assert_eq!(
+        within(dial(served.address, config.clone(), "127.0.0.1")).await.unwrap(),
+        "hello"
+    );
+    assert_eq!(
+        *calls.lock().unwrap(),
+        before + 1,
+        "the handshake was signed by the remote key"
+    );
     let peer = within(served.peers.recv()).await.unwrap().unwrap();
     assert_eq!(peer.spki, key.fingerprint());
     assert_eq!(peer.spki_der, key.spki_der());
@@ -148,8 +174,14 @@ async fn b07_expired_certificate_is_visible_as_data() {
     within(dial(served.address, config, "127.0.0.1")).await.unwrap();
     let peer = within(served.peers.recv()).await.unwrap().unwrap();
     assert_eq!(peer.issued_by, IssuedBy::Fleet);
-    assert_eq!(peer.standing(NOW + 25 * HOUR).code(), Some("channel.certificate_expired"));
-    assert_eq!(peer.standing(NOW - 25 * HOUR).code(), Some("channel.certificate_not_yet_valid"));
+    assert_eq!(
+        peer.standing(NOW + 25 * HOUR).code(),
+        Some("channel.certificate_expired")
+    );
+    assert_eq!(
+        peer.standing(NOW - 25 * HOUR).code(),
+        Some("channel.certificate_not_yet_valid")
+    );
 }
 
 #[tokio::test]
@@ -160,7 +192,13 @@ async fn b07_certificate_of_another_fleet_is_other() {
     let (key, _) = remote_key();
     let foreign = stranger.issue_box(key.spki_der(), "amber-fox", at(NOW)).unwrap();
     let identity = TlsIdentity::remote(&key, vec![foreign, stranger.certificate().clone()]).unwrap();
-    within(dial(served.address, world.client(world.pin(), Dates::Enforced, Some(identity)), "127.0.0.1")).await.unwrap();
+    within(dial(
+        served.address,
+        world.client(world.pin(), Dates::Enforced, Some(identity)),
+        "127.0.0.1",
+    ))
+    .await
+    .unwrap();
     let peer = within(served.peers.recv()).await.unwrap().unwrap();
     assert_eq!(peer.issued_by, IssuedBy::Other, "same fleet name, other key");
     assert_eq!(peer.standing(NOW), Standing::NotIssued);
@@ -183,11 +221,13 @@ async fn b07_someone_elses_certificate_without_the_key_does_not_get_in() {
     let world = world();
     let mut served = world.boxes_port(ClientCertificates::Required).await;
     let (victim, _) = remote_key();
-    let stolen = world.authority.issue_box(victim.spki_der(), "amber-fox", at(NOW)).unwrap();
+    let stolen = world
+        .authority
+        .issue_box(victim.spki_der(), "amber-fox", at(NOW))
+        .unwrap();
     // A thief has the certificate, and a key of their own behind the callback.
     let thief = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let pretending =
-        RemoteKey::new(victim.spki_der(), move |message| Ok(thief.sign(message).unwrap())).unwrap();
+    let pretending = RemoteKey::new(victim.spki_der(), move |message| Ok(thief.sign(message).unwrap())).unwrap();
     let identity = TlsIdentity::remote(&pretending, vec![stolen]).unwrap();
     let config = world.client(world.pin(), Dates::Enforced, Some(identity));
     assert!(within(dial(served.address, config, "127.0.0.1")).await.is_err());
@@ -195,13 +235,24 @@ async fn b07_someone_elses_certificate_without_the_key_does_not_get_in() {
     let (honest, _) = remote_key();
     let own = self_signed_box(&honest, "b", at(NOW), Duration::from_secs(60)).unwrap();
     let identity = TlsIdentity::remote(&honest, vec![own]).unwrap();
-    within(dial(served.address, world.client(world.pin(), Dates::Enforced, Some(identity)), "127.0.0.1")).await.unwrap();
-    assert_eq!(within(served.peers.recv()).await.unwrap().unwrap().spki, honest.fingerprint());
+    within(dial(
+        served.address,
+        world.client(world.pin(), Dates::Enforced, Some(identity)),
+        "127.0.0.1",
+    ))
+    .await
+    .unwrap();
+    assert_eq!(
+        within(served.peers.recv()).await.unwrap().unwrap().spki,
+        honest.fingerprint()
+    );
 }
 
 fn code_of(result: std::io::Result<String>) -> &'static str {
     let error = result.expect_err("refused");
-    pin_rejected_in(&error).unwrap_or_else(|| panic!("no code in {error:?}")).code()
+    pin_rejected_in(&error)
+        .unwrap_or_else(|| panic!("no code in {error:?}"))
+        .code()
 }
 
 #[tokio::test]
@@ -210,43 +261,69 @@ async fn server_of_another_fleet_with_another_name_or_time_is_refused_by_code() 
     let served = world.boxes_port(ClientCertificates::Optional).await;
     let other = FleetAuthority::generate("clinic", at(NOW)).unwrap();
     let wrong = world.client(ServerPin::FleetAuthority(other.fingerprint()), Dates::Enforced, None);
-    assert_eq!(code_of(within(dial(served.address, wrong, "127.0.0.1")).await), "channel.other_authority");
+    assert_eq!(
+        code_of(within(dial(served.address, wrong, "127.0.0.1")).await),
+        "channel.other_authority"
+    );
 
     let right = world.client(world.pin(), Dates::Enforced, None);
-    assert_eq!(code_of(within(dial(served.address, right.clone(), "elsewhere.example")).await), "channel.other_name");
+    assert_eq!(
+        code_of(within(dial(served.address, right.clone(), "elsewhere.example")).await),
+        "channel.other_name"
+    );
 
     world.hands.store(NOW + 365 * 24 * HOUR, Ordering::SeqCst);
-    assert_eq!(code_of(within(dial(served.address, right, "127.0.0.1")).await), "channel.server_dates");
+    assert_eq!(
+        code_of(within(dial(served.address, right, "127.0.0.1")).await),
+        "channel.server_dates"
+    );
     // A box whose clock is ten years off can still ask for the time, under the pinned key.
     world.hands.store(0, Ordering::SeqCst);
     let for_time = world.client(world.pin(), Dates::ForTimeOnly, None);
-    assert_eq!(within(dial(served.address, for_time, "127.0.0.1")).await.unwrap(), "hello");
+    assert_eq!(
+        within(dial(served.address, for_time, "127.0.0.1")).await.unwrap(),
+        "hello"
+    );
 }
 
 #[tokio::test]
 async fn chain_that_shows_the_pinned_authority_but_was_signed_by_another_is_refused() {
     let world = world();
     let other = FleetAuthority::generate("clinic", at(NOW)).unwrap();
-    let made = other.issue_server(&["127.0.0.1".to_owned()], at(NOW), Duration::from_secs(3600)).unwrap();
+    let made = other
+        .issue_server(&["127.0.0.1".to_owned()], at(NOW), Duration::from_secs(3600))
+        .unwrap();
     let chain: Vec<CertificateDer<'static>> = vec![made.chain[0].clone(), world.authority.certificate().clone()];
     let identity = TlsIdentity::local(made.key_der(), chain).unwrap();
     let config = people_server_config(identity, Protocols::Http2And1, &world.clock).unwrap();
     let served = serve(config, world.root.clone()).await;
     let client = world.client(world.pin(), Dates::Enforced, None);
-    assert_eq!(code_of(within(dial(served.address, client, "127.0.0.1")).await), "channel.server_chain");
+    assert_eq!(
+        code_of(within(dial(served.address, client, "127.0.0.1")).await),
+        "channel.server_chain"
+    );
 }
 
 #[tokio::test]
 async fn box_certificate_cannot_be_used_as_a_server() {
     let world = world();
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let leaf = world.authority.issue_box(&key.subject_public_key_info(), "127.0.0.1", at(NOW)).unwrap();
+    let leaf = world
+        .authority
+        .issue_box(&key.subject_public_key_info(), "127.0.0.1", at(NOW))
+        .unwrap();
     let key_der = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let identity = TlsIdentity::local(key_der, vec![leaf, world.authority.certificate().clone()]).unwrap();
-    let served =
-        serve(people_server_config(identity, Protocols::Http1, &world.clock).unwrap(), world.root.clone()).await;
+    let served = serve(
+        people_server_config(identity, Protocols::Http1, &world.clock).unwrap(),
+        world.root.clone(),
+    )
+    .await;
     let client = world.client(world.pin(), Dates::Enforced, None);
-    assert_eq!(code_of(within(dial(served.address, client, "127.0.0.1")).await), "channel.server_chain");
+    assert_eq!(
+        code_of(within(dial(served.address, client, "127.0.0.1")).await),
+        "channel.server_chain"
+    );
 }
 
 #[tokio::test]
@@ -256,12 +333,18 @@ async fn gateway_is_known_by_its_key() {
     let again = freehold_channel::ServerCertificate::from_pem(&made.chain_pem(), &made.key_pem()).unwrap();
     assert_eq!(again.spki(), made.spki());
     let identity = TlsIdentity::of_server(&again).unwrap();
-    let served =
-        serve(people_server_config(identity, Protocols::Http1, &world.clock).unwrap(), world.root.clone()).await;
+    let served = serve(
+        people_server_config(identity, Protocols::Http1, &world.clock).unwrap(),
+        world.root.clone(),
+    )
+    .await;
     let client = world.client(ServerPin::Key(made.spki()), Dates::Enforced, None);
     assert_eq!(within(dial(served.address, client, "any.name")).await.unwrap(), "hello");
     let other = world.client(ServerPin::Key(sha256(b"another key")), Dates::Enforced, None);
-    assert_eq!(code_of(within(dial(served.address, other, "127.0.0.1")).await), "channel.other_key");
+    assert_eq!(
+        code_of(within(dial(served.address, other, "127.0.0.1")).await),
+        "channel.other_key"
+    );
 }
 
 #[tokio::test]
@@ -304,9 +387,15 @@ fn identity_refuses_a_certificate_for_another_key() {
 
 #[test]
 fn der_signature_pads_and_trims() {
-    assert_eq!(freehold_channel::der_signature(&[0, 0, 1], &[0x80]), [0x30, 7, 2, 1, 1, 2, 2, 0, 0x80]);
+    assert_eq!(
+        freehold_channel::der_signature(&[0, 0, 1], &[0x80]),
+        [0x30, 7, 2, 1, 1, 2, 2, 0, 0x80]
+    );
     assert_eq!(freehold_channel::der_signature(&[], &[0]), [0x30, 6, 2, 1, 0, 2, 1, 0]);
-    assert_eq!(freehold_channel::der_signature(&[0xff; 66], &[0x7f; 66]).len(), 3 + 2 + 67 + 2 + 66);
+    assert_eq!(
+        freehold_channel::der_signature(&[0xff; 66], &[0x7f; 66]).len(),
+        3 + 2 + 67 + 2 + 66
+    );
 }
 
 proptest::proptest! {

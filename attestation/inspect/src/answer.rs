@@ -30,18 +30,27 @@ pub struct Answer {
 impl Answer {
     /// An answer whose text begins with `line`.
     pub fn new(ending: Ending, line: impl Into<String>) -> Self {
-        Self { ending, lines: vec![line.into()], data: Map::new() }
+        Self {
+            ending,
+            lines: vec![line.into()],
+            data: Map::new(),
+        }
     }
 
     /// No, for a reason.
     pub fn refused(report: &RefusalReport) -> Self {
-        Self::new(Ending::No, format!("■ refused  {} ({})", visible(&report.message), report.code)).reason(report)
+        Self::new(
+            Ending::No,
+            format!("■ refused  {} ({})", visible(&report.message), report.code),
+        )
+        .reason(report)
     }
 
     /// Could not tell, because of an error.
     pub fn could_not_tell(error: &anyhow::Error) -> Self {
         let chain: Vec<String> = error.chain().map(|part| visible(&part.to_string())).collect();
-        Self::new(Ending::CouldNotTell, format!("○ could not tell  {}", chain.join(": "))).with("error", chain.join(": "))
+        Self::new(Ending::CouldNotTell, format!("○ could not tell  {}", chain.join(": ")))
+            .with("error", chain.join(": "))
     }
 
     /// Adds a line of text.
@@ -59,10 +68,14 @@ impl Answer {
     /// Adds the refusal to the JSON, and what it means to the text.
     pub fn reason(mut self, report: &RefusalReport) -> Self {
         if let (Some(expected), Some(found)) = (&report.expected, &report.found) {
-            self = self.line(format!("  expected  {}", visible(expected))).line(format!("  found     {}", visible(found)));
+            self = self
+                .line(format!("  expected  {}", visible(expected)))
+                .line(format!("  found     {}", visible(found)));
         }
         if let Some(said) = freehold_explain::explain(&report.code) {
-            self = self.line(format!("  means     {}", said.means)).line(format!("  do        {}", said.next));
+            self = self
+                .line(format!("  means     {}", said.means))
+                .line(format!("  do        {}", said.next));
         }
         self.with("refused", json!(report))
     }
@@ -91,8 +104,13 @@ impl Answer {
 pub fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let hidden = c.is_control() || matches!(u32::from(c), 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff);
-            if hidden { c.escape_default().collect::<Vec<_>>() } else { vec![c] }
+            let hidden =
+                c.is_control() || matches!(u32::from(c), 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff);
+            if hidden {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
         })
         .collect()
 }

@@ -10,7 +10,12 @@ use crate::answer::Answer;
 
 /// Checks what a Freehold fleet leaves behind, offline: evidence, records, models, boot logs.
 #[derive(Debug, Parser)]
-#[command(name = "freehold-inspect", version, arg_required_else_help = true, after_help = "Exit codes: 0 yes, 1 no, 2 could not tell.")]
+#[command(
+    name = "freehold-inspect",
+    version,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 yes, 1 no, 2 could not tell."
+)]
 pub struct Arguments {
     /// Print JSON.
     #[arg(long, global = true)]

@@ -27,7 +27,11 @@ pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> 
         Ok(ak) => ak,
         Err(rejection) => return Ok(Answer::refused(&rejection.report())),
     };
-    if let Some(expected) = arguments.ak.as_ref().filter(|given| !ak.fingerprint().to_hex().eq_ignore_ascii_case(given)) {
+    if let Some(expected) = arguments
+        .ak
+        .as_ref()
+        .filter(|given| !ak.fingerprint().to_hex().eq_ignore_ascii_case(given))
+    {
         return Ok(Answer::refused(&RefusalReport {
             code: "inspect.other_key".to_owned(),
             message: "the package is about another attestation key".to_owned(),
@@ -50,13 +54,23 @@ pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> 
     let claims = match verify_evidence(&evidence, &expectation, at) {
         Ok(claims) => claims,
         Err(rejection) => {
-            return Ok(Answer::refused(&rejection.report()).line(format!("  box       {}", visible(&package.box_id))).with("verdict", "refused"));
+            return Ok(Answer::refused(&rejection.report())
+                .line(format!("  box       {}", visible(&package.box_id)))
+                .with("verdict", "refused"));
         }
     };
     let facts = EvidenceFacts {
         // Where its record and its release stand today is not in a package; what was accepted then is.
-        record: if claims.checkpoint.is_some() { RecordStanding::First } else { RecordStanding::NotShown },
-        os_release: if claims.release.is_some() { OsStanding::Current } else { OsStanding::NotKnown },
+        record: if claims.checkpoint.is_some() {
+            RecordStanding::First
+        } else {
+            RecordStanding::NotShown
+        },
+        os_release: if claims.release.is_some() {
+            OsStanding::Current
+        } else {
+            OsStanding::NotKnown
+        },
         age_seconds: at.saturating_sub(package.challenge.issued),
         age_limit_seconds: AGE_LIMIT,
         ..EvidenceFacts::accepted(&claims, !arguments.refuse_simulated)
@@ -64,11 +78,17 @@ pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> 
     let decision = policies.accept_evidence(&facts);
     let answer = head(&package, &claims, &decision, at);
     let answer = answer.line(format!("  key       {} {}", ak.fingerprint(), whose(arguments)));
-    Ok(body(answer, &claims, &decision).with("ak", ak.fingerprint().to_hex()).with("console_verdict", package.verdict))
+    Ok(body(answer, &claims, &decision)
+        .with("ak", ak.fingerprint().to_hex())
+        .with("console_verdict", package.verdict))
 }
 
 fn whose(arguments: &Evidence) -> &'static str {
-    if arguments.ak.is_some() { "(the key that was given)" } else { "(the package's word; compare it with the enrolment)" }
+    if arguments.ak.is_some() {
+        "(the key that was given)"
+    } else {
+        "(the package's word; compare it with the enrolment)"
+    }
 }
 
 fn head(package: &Package, claims: &Claims, decision: &EvidenceDecision, at: i64) -> Answer {
@@ -78,13 +98,26 @@ fn head(package: &Package, claims: &Claims, decision: &EvidenceDecision, at: i64
         Verdict::Refused => Ending::No,
         Verdict::Attention | Verdict::Unknown => Ending::CouldNotTell,
     };
-    let why = decision.denied_by.iter().chain(&decision.because).map(|reason| reason.why.as_str()).next().unwrap_or_default();
+    let why = decision
+        .denied_by
+        .iter()
+        .chain(&decision.because)
+        .map(|reason| reason.why.as_str())
+        .next()
+        .unwrap_or_default();
     let mut answer = Answer::new(ending, format!("{} {}  {why}", verdict.symbol(), verdict.label()));
     // The event that differs says more than the policy that follows from it.
     if let Some(report) = claims.reasons.first() {
-        answer = answer.line(format!("  because   {} ({})", visible(&report.message), report.code)).reason(report);
+        answer = answer
+            .line(format!("  because   {} ({})", visible(&report.message), report.code))
+            .reason(report);
     } else if let (true, Some(code)) = (ending == Ending::No, &decision.code) {
-        let report = RefusalReport { code: code.clone(), message: why.to_owned(), expected: None, found: None };
+        let report = RefusalReport {
+            code: code.clone(),
+            message: why.to_owned(),
+            expected: None,
+            found: None,
+        };
         answer = answer.reason(&report);
     }
     let release = match (&claims.release, &claims.version) {
@@ -101,7 +134,11 @@ fn head(package: &Package, claims: &Claims, decision: &EvidenceDecision, at: i64
         .line(format!("  as of     {}", shown(at)))
         .line(format!("  tpm       {tpm}"))
         .line(format!("  boot      {} (release {release})", word(&json!(claims.boot))))
-        .line(format!("  secure boot {}, development keys {}", word(&json!(claims.secure_boot)), word(&json!(claims.development_keys))))
+        .line(format!(
+            "  secure boot {}, development keys {}",
+            word(&json!(claims.secure_boot)),
+            word(&json!(claims.development_keys))
+        ))
         .with("verdict", verdict.word())
         .with("box", package.box_id.as_str())
         .with("at", at)
@@ -109,7 +146,10 @@ fn head(package: &Package, claims: &Claims, decision: &EvidenceDecision, at: i64
 
 fn body(mut answer: Answer, claims: &Claims, decision: &EvidenceDecision) -> Answer {
     if let Some(checkpoint) = &claims.checkpoint {
-        answer = answer.line(format!("  record    {} entries, root {}", checkpoint.size, checkpoint.root));
+        answer = answer.line(format!(
+            "  record    {} entries, root {}",
+            checkpoint.size, checkpoint.root
+        ));
     }
     for model in &claims.models {
         answer = answer.line(format!("  model     {model}"));
@@ -119,7 +159,10 @@ fn body(mut answer: Answer, claims: &Claims, decision: &EvidenceDecision) -> Ans
             PcrOutcome::Matches => format!("  ● PCR {:<2} {}", pcr.index, pcr.value),
             PcrOutcome::NotCovered => format!("    PCR {:<2} {}  not in the manifest", pcr.index, pcr.value),
             PcrOutcome::Differs(difference) => {
-                let event = difference.event.map(|number| format!(" at event {number}")).unwrap_or_default();
+                let event = difference
+                    .event
+                    .map(|number| format!(" at event {number}"))
+                    .unwrap_or_default();
                 let kind = difference.kind.as_deref().unwrap_or_default();
                 let what = difference.description.as_deref().map(visible).unwrap_or_default();
                 format!("  ■ PCR {:<2} {}  differs{event} {kind} {what}", pcr.index, pcr.value)

@@ -14,7 +14,10 @@ pub fn explain(code: &str) -> Answer {
             .with("what", said.what)
             .with("means", said.means)
             .with("do", said.next),
-        None => Answer::new(Ending::CouldNotTell, format!("○ `{}` is no code that this version knows", visible(code)))
-            .with("error", "unknown code"),
+        None => Answer::new(
+            Ending::CouldNotTell,
+            format!("○ `{}` is no code that this version knows", visible(code)),
+        )
+        .with("error", "unknown code"),
     }
 }

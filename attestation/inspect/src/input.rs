@@ -14,8 +14,14 @@ pub fn read(path: &Path, limit: usize) -> anyhow::Result<Vec<u8>> {
     let named = || format!("cannot read `{}`", path.display());
     let file = std::fs::File::open(path).with_context(named)?;
     let mut bytes = Vec::new();
-    file.take(u64::try_from(limit)?.saturating_add(1)).read_to_end(&mut bytes).with_context(named)?;
-    anyhow::ensure!(bytes.len() <= limit, "`{}` is larger than {limit} bytes, which is more than such a file can be", path.display());
+    file.take(u64::try_from(limit)?.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .with_context(named)?;
+    anyhow::ensure!(
+        bytes.len() <= limit,
+        "`{}` is larger than {limit} bytes, which is more than such a file can be",
+        path.display()
+    );
     Ok(bytes)
 }
 
@@ -41,6 +47,8 @@ pub fn now() -> i64 {
 
 /// RFC 3339 of unix seconds, for people.
 pub fn shown(unix: i64) -> String {
-    let at = OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|at| at.format(&Rfc3339).ok());
+    let at = OffsetDateTime::from_unix_timestamp(unix)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok());
     at.unwrap_or_else(|| unix.to_string())
 }

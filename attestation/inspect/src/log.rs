@@ -21,8 +21,15 @@ pub fn inspect(arguments: &Log) -> anyhow::Result<Answer> {
         Err(rejection) => return Ok(Answer::refused(&rejection.report())),
     };
     let report = log.report();
-    let differing = report.events.iter().filter(|event| event.verified == Some(false)).count();
-    let mut answer = Answer::new(Ending::Yes, format!("{} events, banks {}", report.events.len(), report.banks.join(", ")));
+    let differing = report
+        .events
+        .iter()
+        .filter(|event| event.verified == Some(false))
+        .count();
+    let mut answer = Answer::new(
+        Ending::Yes,
+        format!("{} events, banks {}", report.events.len(), report.banks.join(", ")),
+    );
     for (bank, pcrs) in &report.pcrs {
         for (pcr, value) in pcrs {
             answer = answer.line(format!("  {bank:<7} PCR {pcr:<2} {value}"));
@@ -30,10 +37,15 @@ pub fn inspect(arguments: &Log) -> anyhow::Result<Answer> {
     }
     for event in &report.events {
         let mark = if event.verified == Some(false) { "■" } else { " " };
-        answer = answer.line(format!("{mark} {:>4}  PCR {:<2} {:<34} {}", event.index, event.pcr, event.kind, event.description));
+        answer = answer.line(format!(
+            "{mark} {:>4}  PCR {:<2} {:<34} {}",
+            event.index, event.pcr, event.kind, event.description
+        ));
     }
     if differing > 0 {
-        answer = answer.line(format!("▲ {differing} events whose data is not what their digest covers"));
+        answer = answer.line(format!(
+            "▲ {differing} events whose data is not what their digest covers"
+        ));
     }
     Ok(answer
         .with("banks", json!(report.banks))

@@ -24,11 +24,15 @@ pub fn inspect(arguments: &Model, at: Option<i64>) -> anyhow::Result<Answer> {
     let mut trust = SignerTrust::default();
     for path in &arguments.key {
         let key = PublicKey::from_spki_pem(&read_text(path, PEM_LIMIT)?);
-        trust.keys.push(key.with_context(|| format!("`{}` is not a public key", path.display()))?);
+        trust
+            .keys
+            .push(key.with_context(|| format!("`{}` is not a public key", path.display()))?);
     }
     for path in &arguments.roots {
         let roots = Certificate::all_from_pem(&read_text(path, PEM_LIMIT)?);
-        trust.roots.extend(roots.with_context(|| format!("`{}` is not a list of certificates", path.display()))?);
+        trust
+            .roots
+            .extend(roots.with_context(|| format!("`{}` is not a list of certificates", path.display()))?);
     }
     let bundle = read(&arguments.bundle, MAX_BUNDLE)?;
     let manifest = match verify_bundle(&bundle, &trust, at.unwrap_or_else(now)) {
@@ -45,7 +49,9 @@ pub fn inspect(arguments: &Model, at: Option<i64>) -> anyhow::Result<Answer> {
     };
     let bom: Option<RefusalReport> = match &arguments.bom {
         None => None,
-        Some(path) => verify_bom(Some(&read(path, MAX_BOM)?), &manifest).err().map(|rejection| rejection.report()),
+        Some(path) => verify_bom(Some(&read(path, MAX_BOM)?), &manifest)
+            .err()
+            .map(|rejection| rejection.report()),
     };
     if let Some(report) = bom {
         return Ok(Answer::refused(&report));
@@ -54,7 +60,14 @@ pub fn inspect(arguments: &Model, at: Option<i64>) -> anyhow::Result<Answer> {
         .line(format!("  root      {}", manifest.root))
         .line(format!("  signer    {}", visible(&manifest.signer.id())))
         .line(format!("  files     {} with {} bytes", files.files.len(), files.total))
-        .line(format!("  bom       {}", if arguments.bom.is_some() { "describes these files" } else { "not given" }));
+        .line(format!(
+            "  bom       {}",
+            if arguments.bom.is_some() {
+                "describes these files"
+            } else {
+                "not given"
+            }
+        ));
     for file in &files.files {
         answer = answer.line(format!("  {}  {}", file.sha256, visible(&file.path)));
     }

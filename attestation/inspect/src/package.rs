@@ -51,17 +51,25 @@ impl Package {
     /// Parses a package.
     pub fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         let package: Self = serde_json::from_slice(bytes).context("not an evidence package")?;
-        anyhow::ensure!(package.v == 1, "an evidence package of version {}, which is not known here", package.v);
+        anyhow::ensure!(
+            package.v == 1,
+            "an evidence package of version {}, which is not known here",
+            package.v
+        );
         Ok(package)
     }
 
     /// The evidence's bytes.
     pub fn evidence(&self) -> anyhow::Result<Vec<u8>> {
-        STANDARD.decode(&self.evidence).context("the evidence in the package is not base64")
+        STANDARD
+            .decode(&self.evidence)
+            .context("the evidence in the package is not base64")
     }
 
     /// The AK's public area.
     pub fn ak_public(&self) -> anyhow::Result<Vec<u8>> {
-        STANDARD.decode(&self.ak_public).context("the key in the package is not base64")
+        STANDARD
+            .decode(&self.ak_public)
+            .context("the key in the package is not base64")
     }
 }

@@ -18,15 +18,26 @@ use crate::input::read_text;
 /// Checks the record.
 pub fn inspect(arguments: &Record) -> anyhow::Result<Answer> {
     let key = arguments.key.as_deref().map(key_of).transpose()?;
-    anyhow::ensure!(arguments.folder.is_dir(), "`{}` is not a folder", arguments.folder.display());
+    anyhow::ensure!(
+        arguments.folder.is_dir(),
+        "`{}` is not a folder",
+        arguments.folder.display()
+    );
     let report = match verify_folder(&arguments.folder, key.as_ref()) {
         Ok(report) => report,
         Err(RecordFault::Rejected(rejected)) => return Ok(Answer::refused(&report_of(&rejected))),
         Err(other) => return Err(other).context(format!("`{}`", arguments.folder.display())),
     };
-    let other_origin = arguments.origin.as_ref().filter(|origin| **origin != report.origin).map(|origin| {
-        report_of(&RecordRejected::OtherOrigin { expected: origin.clone(), found: report.origin.clone() })
-    });
+    let other_origin = arguments
+        .origin
+        .as_ref()
+        .filter(|origin| **origin != report.origin)
+        .map(|origin| {
+            report_of(&RecordRejected::OtherOrigin {
+                expected: origin.clone(),
+                found: report.origin.clone(),
+            })
+        });
     let mut answer = answer_of(&report, other_origin);
     if arguments.entries {
         answer = entries(answer, &arguments.folder)?;
@@ -47,23 +58,39 @@ fn answer_of(report: &FolderReport, other_origin: Option<RefusalReport>) -> Answ
     });
     let mut answer = match other_origin.or(first) {
         Some(refused) => Answer::refused(&refused),
-        None => Answer::new(Ending::Yes, format!("● whole  {} entries of {}", report.entries, visible(&report.origin))),
+        None => Answer::new(
+            Ending::Yes,
+            format!("● whole  {} entries of {}", report.entries, visible(&report.origin)),
+        ),
     };
     for finding in report.findings.iter().skip(1) {
         answer = answer.line(format!("  also      {} ({})", visible(&finding.message), finding.code));
     }
-    let findings: Vec<_> =
-        report.findings.iter().map(|finding| json!({"code": finding.code, "message": finding.message})).collect();
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| json!({"code": finding.code, "message": finding.message}))
+        .collect();
     answer
         .line(format!("  origin    {}", visible(&report.origin)))
-        .line(format!("  size      {} ({} of them only in the journal)", report.entries, report.in_journal))
+        .line(format!(
+            "  size      {} ({} of them only in the journal)",
+            report.entries, report.in_journal
+        ))
         .line(format!("  root      {}", report.root))
         .line(format!("  checked   with {source}"))
         .with("origin", report.origin.as_str())
         .with("size", report.entries)
         .with("in_journal", report.in_journal)
         .with("root", report.root.to_hex())
-        .with("key", if report.key == KeySource::Given { "given" } else { "folder" })
+        .with(
+            "key",
+            if report.key == KeySource::Given {
+                "given"
+            } else {
+                "folder"
+            },
+        )
         .with("findings", findings)
 }
 
@@ -76,7 +103,10 @@ fn entries(mut answer: Answer, folder: &Path) -> anyhow::Result<Answer> {
         for bytes in reader.entries(at, at.saturating_add(256), checkpoint.size)? {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             if let Ok(view) = EntryView::parse(&bytes) {
-                let code = view.refusal.map(|refusal| format!("  ■ {}", refusal.code)).unwrap_or_default();
+                let code = view
+                    .refusal
+                    .map(|refusal| format!("  ■ {}", refusal.code))
+                    .unwrap_or_default();
                 let (who, what) = (visible(&view.who), visible(&view.what));
                 answer = answer.line(format!("  {at:>8}  {}  {who:<24} {what}{code}", visible(&view.at)));
             } else {
@@ -94,7 +124,12 @@ fn report_of(rejected: &RecordRejected) -> RefusalReport {
         RecordRejected::OtherOrigin { expected, found } => (Some(expected.clone()), Some(found.clone())),
         _ => (None, None),
     };
-    RefusalReport { code: rejected.code().to_owned(), message: rejected.to_string(), expected, found }
+    RefusalReport {
+        code: rejected.code().to_owned(),
+        message: rejected.to_string(),
+        expected,
+        found,
+    }
 }
 
 fn key_of(text: &str) -> anyhow::Result<VerifierKey> {

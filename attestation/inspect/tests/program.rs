@@ -16,14 +16,24 @@ use paper_tpm::{NOW, PaperBox, REQUIRED};
 use serde_json::{Value, json};
 
 fn run(arguments: &[&str]) -> (i32, String) {
-    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_freehold-inspect")).args(arguments).output().unwrap();
-    assert!(stderr.is_empty() || status.code() == Some(2), "{}", String::from_utf8_lossy(&stderr));
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_freehold-inspect"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(
+        stderr.is_empty() || status.code() == Some(2),
+        "{}",
+        String::from_utf8_lossy(&stderr)
+    );
     (status.code().unwrap(), String::from_utf8(stdout).unwrap())
 }
 
 fn run_json(arguments: &[&str]) -> (i32, Value) {
     let (code, out) = run(&[&["--json"], arguments].concat());
-    (code, serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")))
+    (
+        code,
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")),
+    )
 }
 
 fn text(path: &Path) -> &str {
@@ -53,17 +63,26 @@ fn evidence_of_a_simulated_box_is_yes_and_says_so() {
     assert_eq!(code, 0, "{out}");
     assert!(out.starts_with("◐ trusted (simulated)  "), "{out}");
     let (_, said) = run_json(&["evidence", text(&file)]);
-    assert_eq!((said["verdict"].as_str(), said["answer"].as_str()), (Some("trusted_simulated"), Some("yes")));
+    assert_eq!(
+        (said["verdict"].as_str(), said["answer"].as_str()),
+        (Some("trusted_simulated"), Some("yes"))
+    );
     assert_eq!(said["decision"]["because"][0]["policy"], "evidence.trusted_simulated");
 
     let (code, said) = run_json(&["evidence", text(&file), "--refuse-simulated"]);
-    assert_eq!((code, said["refused"]["code"].as_str()), (1, Some("policy.simulated_not_allowed")));
+    assert_eq!(
+        (code, said["refused"]["code"].as_str()),
+        (1, Some("policy.simulated_not_allowed"))
+    );
     let fingerprint = box_.ak.fingerprint().to_hex();
     assert_eq!(run(&["evidence", text(&file), "--ak", &fingerprint]).0, 0);
     let (code, said) = run_json(&["evidence", text(&file), "--ak", &"0".repeat(64)]);
     assert_eq!((code, said["refused"]["code"].as_str()), (1, Some("inspect.other_key")));
     let (code, said) = run_json(&["evidence", text(&file), "--at", "2039-01-01T00:00:00Z"]);
-    assert_eq!((code, said["refused"]["code"].as_str()), (1, Some("quote.nonce_expired")));
+    assert_eq!(
+        (code, said["refused"]["code"].as_str()),
+        (1, Some("quote.nonce_expired"))
+    );
 }
 
 #[test]
@@ -81,7 +100,10 @@ fn evidence_with_a_changed_boot_log_is_no_and_names_the_event() {
     assert!(out.starts_with("■ refused  "), "{out}");
     let (_, said) = run_json(&["evidence", text(&file)]);
     assert_eq!(said["verdict"], "refused");
-    assert!(said["refused"]["code"].as_str().unwrap().starts_with("boot.") || said["refused"]["code"].as_str().unwrap().starts_with("log."));
+    assert!(
+        said["refused"]["code"].as_str().unwrap().starts_with("boot.")
+            || said["refused"]["code"].as_str().unwrap().starts_with("log.")
+    );
 }
 
 #[test]
@@ -112,7 +134,8 @@ fn record(folder: &Path) -> String {
     let key = signer.verifier().to_string();
     let log = Recorder::open(folder, signer, Options::default()).unwrap();
     for n in 0..300u64 {
-        log.append(&Entry::new(0, "a\u{1b}[31m", "test.entry").with("n", n)).unwrap();
+        log.append(&Entry::new(0, "a\u{1b}[31m", "test.entry").with("n", n))
+            .unwrap();
     }
     key
 }
@@ -123,12 +146,18 @@ fn i02_record_is_whole_until_a_byte_is_changed() {
     let folder = world.path().join("record");
     let key = record(&folder);
     let (code, said) = run_json(&["record", text(&folder), "--key", &key]);
-    assert_eq!((code, said["size"].as_u64(), said["key"].as_str()), (0, Some(300), Some("given")));
+    assert_eq!(
+        (code, said["size"].as_u64(), said["key"].as_str()),
+        (0, Some(300), Some("given"))
+    );
     assert_eq!(said["root"].as_str().unwrap().len(), 64);
     let (code, said) = run_json(&["record", text(&folder)]);
     assert_eq!((code, said["key"].as_str()), (0, Some("folder")));
     let (code, said) = run_json(&["record", text(&folder), "--origin", "example.org/other"]);
-    assert_eq!((code, said["refused"]["code"].as_str()), (1, Some("record.other_origin")));
+    assert_eq!(
+        (code, said["refused"]["code"].as_str()),
+        (1, Some("record.other_origin"))
+    );
     let (_, out) = run(&["record", text(&folder), "--entries"]);
     assert!(out.contains("test.entry") && !out.contains('\u{1b}'), "{out}");
 
@@ -150,7 +179,13 @@ fn log_agrees_with_the_published_values() {
     for name in ["debian-10.bin", "rhel8-uefi.bin"] {
         let (code, said) = run_json(&["log", text(&vectors.join(name))]);
         assert_eq!(code, 0);
-        assert!(said["pcrs"]["sha256"]["0"].as_str().is_some_and(|value| value.len() == 64), "{name}: {}", said["pcrs"]);
+        assert!(
+            said["pcrs"]["sha256"]["0"]
+                .as_str()
+                .is_some_and(|value| value.len() == 64),
+            "{name}: {}",
+            said["pcrs"]
+        );
         assert!(!said["events"].as_array().unwrap().is_empty());
     }
 }

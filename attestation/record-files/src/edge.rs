@@ -35,14 +35,20 @@ impl Edge {
             if self.levels.len() <= usize::from(level) {
                 self.levels.push(Unfinished::default());
             }
-            let Some(tile) = self.levels.get_mut(usize::from(level)) else { return };
+            let Some(tile) = self.levels.get_mut(usize::from(level)) else {
+                return;
+            };
             tile.hashes.push(hash);
             if u64::try_from(tile.hashes.len()).unwrap_or(u64::MAX) < WIDTH {
                 return;
             }
             let hashes = std::mem::take(&mut tile.hashes);
             hash = complete_root(&hashes);
-            full.push(FullTile { level, index: tile.index, hashes });
+            full.push(FullTile {
+                level,
+                index: tile.index,
+                hashes,
+            });
             tile.index = tile.index.saturating_add(1);
         }
     }

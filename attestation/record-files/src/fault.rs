@@ -56,20 +56,27 @@ impl RecordFault {
     }
 
     pub(crate) fn files(path: &Path, source: std::io::Error) -> Self {
-        Self::Files { file: path.display().to_string(), source: Arc::new(source) }
+        Self::Files {
+            file: path.display().to_string(),
+            source: Arc::new(source),
+        }
     }
 
     /// The same fault as the answer to an append.
     pub(crate) fn not_durable(self) -> Self {
         match self {
-            Self::Files { file, source } => {
-                Self::NotDurable { reason: format!("`{file}` could not be written"), source: Some(source) }
-            }
+            Self::Files { file, source } => Self::NotDurable {
+                reason: format!("`{file}` could not be written"),
+                source: Some(source),
+            },
             other => other,
         }
     }
 
     pub(crate) fn stopped() -> Self {
-        Self::NotDurable { reason: "its writer has stopped".to_owned(), source: None }
+        Self::NotDurable {
+            reason: "its writer has stopped".to_owned(),
+            source: None,
+        }
     }
 }

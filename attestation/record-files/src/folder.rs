@@ -57,7 +57,10 @@ pub struct FolderReport {
 impl FolderReport {
     fn add(&mut self, rejected: &RecordRejected) {
         if self.findings.len() < FINDINGS {
-            self.findings.push(Finding { code: rejected.code(), message: rejected.to_string() });
+            self.findings.push(Finding {
+                code: rejected.code(),
+                message: rejected.to_string(),
+            });
         }
     }
 }
@@ -71,9 +74,14 @@ pub fn verify_folder(folder: &Path, key: Option<&VerifierKey>) -> Result<FolderR
     let (key, source) = match key {
         Some(key) => (key.clone(), KeySource::Given),
         None => {
-            let missing = || RecordRejected::Missing { what: VERIFIER.to_owned() };
+            let missing = || RecordRejected::Missing {
+                what: VERIFIER.to_owned(),
+            };
             let text = read_limited(&folder.join(VERIFIER), 4096)?.ok_or_else(missing)?;
-            (VerifierKey::parse(String::from_utf8_lossy(&text).trim_end())?, KeySource::Folder)
+            (
+                VerifierKey::parse(String::from_utf8_lossy(&text).trim_end())?,
+                KeySource::Folder,
+            )
         }
     };
     let reader = RecordReader::open(folder);
@@ -97,12 +105,19 @@ pub fn verify_folder(folder: &Path, key: Option<&VerifierKey>) -> Result<FolderR
             return Ok(report);
         }
     };
-    let mut walk = Walk { reader: &reader, size: checkpoint.size, frontier: Frontier::new(), edge: Edge::default() };
+    let mut walk = Walk {
+        reader: &reader,
+        size: checkpoint.size,
+        frontier: Frontier::new(),
+        edge: Edge::default(),
+    };
     let complete = walk.published(&mut report)?;
     report.entries = walk.frontier.size();
     report.root = walk.frontier.root();
     if complete && report.root != checkpoint.root {
-        report.add(&RecordRejected::Changed { what: "root over all entries".to_owned() });
+        report.add(&RecordRejected::Changed {
+            what: "root over all entries".to_owned(),
+        });
     }
     if report.findings.is_empty() {
         walk.journal(folder, &key, &mut report)?;
@@ -151,7 +166,9 @@ impl Walk<'_> {
                 let leaf = leaf_hash(entry);
                 let number = first.saturating_add(u64::try_from(at).unwrap_or(0));
                 if leaves.as_ref().is_some_and(|leaves| leaves.get(at) != Some(&leaf)) {
-                    report.add(&RecordRejected::Changed { what: format!("entry {number}") });
+                    report.add(&RecordRejected::Changed {
+                        what: format!("entry {number}"),
+                    });
                 }
                 if let Err(rejected) = EntryView::parse(entry) {
                     report.add(&rejected);
@@ -196,7 +213,9 @@ impl Walk<'_> {
         if let Some(stored) = self.tile(level, index, report)?
             && stored != computed
         {
-            report.add(&RecordRejected::Changed { what: tile_path(level, index, width_at(level, index, self.size)) });
+            report.add(&RecordRejected::Changed {
+                what: tile_path(level, index, width_at(level, index, self.size)),
+            });
         }
         Ok(())
     }
@@ -215,7 +234,9 @@ impl Walk<'_> {
             }
         };
         for frame in frames {
-            let changed = || RecordRejected::Changed { what: JOURNAL.to_owned() };
+            let changed = || RecordRejected::Changed {
+                what: JOURNAL.to_owned(),
+            };
             let entries = match decode_bundle_frame(&frame.body) {
                 Ok(entries) => entries,
                 Err(rejected) => {
@@ -231,13 +252,19 @@ impl Walk<'_> {
                 }
             }
             let verdict = Checkpoint::verify(&frame.note, key.name(), key).and_then(|(signed, _)| {
-                if signed.size == ahead.size() && signed.root == ahead.root() { Ok(()) } else { Err(changed()) }
+                if signed.size == ahead.size() && signed.root == ahead.root() {
+                    Ok(())
+                } else {
+                    Err(changed())
+                }
             });
             if let Err(rejected) = verdict {
                 report.add(&rejected);
                 return Ok(());
             }
-            report.in_journal = report.in_journal.saturating_add(u64::try_from(entries.len()).unwrap_or(0));
+            report.in_journal = report
+                .in_journal
+                .saturating_add(u64::try_from(entries.len()).unwrap_or(0));
             self.frontier = ahead;
         }
         Ok(())

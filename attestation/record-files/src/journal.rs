@@ -88,7 +88,9 @@ impl Frame {
 
 /// The frames of the present run in the journal's bytes, in order, and the offset behind them.
 pub(crate) fn scan(bytes: &[u8], published: u64) -> Result<(Vec<Frame>, usize), RecordRejected> {
-    let changed = || RecordRejected::Changed { what: JOURNAL.to_owned() };
+    let changed = || RecordRejected::Changed {
+        what: JOURNAL.to_owned(),
+    };
     let mut frames: Vec<Frame> = Vec::new();
     let mut at = 0usize;
     let mut next = published;
@@ -98,7 +100,10 @@ pub(crate) fn scan(bytes: &[u8], published: u64) -> Result<(Vec<Frame>, usize), 
         }
         if frame.base > published {
             // This run began when more was published than the checkpoint says now.
-            return Err(RecordRejected::Truncated { known: frame.base, shown: published });
+            return Err(RecordRejected::Truncated {
+                known: frame.base,
+                shown: published,
+            });
         }
         if frame.start != next {
             return Err(changed());
@@ -158,7 +163,12 @@ impl Journal {
         let fault = |source| RecordFault::files(&path, source);
         let file = File::options().write(true).open(&path).map_err(fault)?;
         let size = file.metadata().map_err(fault)?.len();
-        Ok(Self { file, size: usize::try_from(size).unwrap_or(usize::MAX), at, path })
+        Ok(Self {
+            file,
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+            at,
+            path,
+        })
     }
 
     /// Bytes that are left in this run.
@@ -168,7 +178,11 @@ impl Journal {
 
     /// What a batch with these lengths takes.
     pub(crate) fn needed(note: usize, body: usize) -> usize {
-        HEADER.saturating_add(note).saturating_add(body).saturating_add(32).next_multiple_of(SECTOR)
+        HEADER
+            .saturating_add(note)
+            .saturating_add(body)
+            .saturating_add(32)
+            .next_multiple_of(SECTOR)
     }
 
     /// Starts a new run: everything in the journal is published.
@@ -194,7 +208,13 @@ mod tests {
     use super::*;
 
     fn frame(base: u64, start: u64, body: &[u8]) -> Frame {
-        Frame { base, start, count: 1, note: b"note".to_vec(), body: body.to_vec() }
+        Frame {
+            base,
+            start,
+            count: 1,
+            note: b"note".to_vec(),
+            body: body.to_vec(),
+        }
     }
 
     fn journal(frames: &[Frame]) -> Vec<u8> {
@@ -243,7 +263,10 @@ mod tests {
 
     #[test]
     fn i02_a_checkpoint_older_than_the_journal_is_found() {
-        assert_eq!(scan(&journal(&[frame(9, 9, &[1; 7])]), 4).unwrap_err().code(), "record.truncated");
+        assert_eq!(
+            scan(&journal(&[frame(9, 9, &[1; 7])]), 4).unwrap_err().code(),
+            "record.truncated"
+        );
     }
 
     proptest::proptest! {

@@ -38,14 +38,21 @@ pub(crate) fn write_whole(
     file.write_all(bytes).map_err(fault)?;
     file.sync_all().map_err(fault)?;
     fs::rename(&beside, &path).map_err(fault)?;
-    touched.extend(folder.ancestors().take_while(|at| at.starts_with(root)).map(Path::to_path_buf));
+    touched.extend(
+        folder
+            .ancestors()
+            .take_while(|at| at.starts_with(root))
+            .map(Path::to_path_buf),
+    );
     Ok(())
 }
 
 /// Makes the names in these folders durable.
 pub(crate) fn sync_folders(folders: &BTreeSet<PathBuf>) -> Result<(), RecordFault> {
     for folder in folders {
-        File::open(folder).and_then(|handle| handle.sync_all()).map_err(|source| RecordFault::files(folder, source))?;
+        File::open(folder)
+            .and_then(|handle| handle.sync_all())
+            .map_err(|source| RecordFault::files(folder, source))?;
     }
     Ok(())
 }
@@ -60,9 +67,14 @@ pub(crate) fn read_limited(path: &Path, limit: usize) -> Result<Option<Vec<u8>>,
     };
     let mut bytes = Vec::new();
     let allowed = u64::try_from(limit).unwrap_or(u64::MAX);
-    file.take(allowed.saturating_add(1)).read_to_end(&mut bytes).map_err(fault)?;
+    file.take(allowed.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(fault)?;
     if bytes.len() > limit {
-        return Err(fault(std::io::Error::new(ErrorKind::FileTooLarge, "larger than such a file can be")));
+        return Err(fault(std::io::Error::new(
+            ErrorKind::FileTooLarge,
+            "larger than such a file can be",
+        )));
     }
     Ok(Some(bytes))
 }
@@ -83,13 +95,19 @@ pub(crate) fn read_tile(
             }
         }
         let folder = root.join(place(width));
-        let Some(folder) = folder.parent().filter(|_| width < 256) else { return Ok(None) };
+        let Some(folder) = folder.parent().filter(|_| width < 256) else {
+            return Ok(None);
+        };
         let Ok(names) = fs::read_dir(folder) else { continue };
         let wider = names
             .filter_map(|name| name.ok()?.file_name().to_str()?.parse::<u64>().ok())
             .filter(|found| *found > width && *found < 256)
             .max();
-        if let Some(bytes) = wider.map(|found| read_limited(&root.join(place(found)), limit)).transpose()?.flatten() {
+        if let Some(bytes) = wider
+            .map(|found| read_limited(&root.join(place(found)), limit))
+            .transpose()?
+            .flatten()
+        {
             return Ok(Some(bytes));
         }
     }

@@ -54,16 +54,31 @@ pub(crate) fn publish(
         }
     }
     for tile in &full {
-        write_whole(root, &tile_path(tile.level, tile.index, WIDTH), &encode_tile(&tile.hashes), &mut touched)?;
+        write_whole(
+            root,
+            &tile_path(tile.level, tile.index, WIDTH),
+            &encode_tile(&tile.hashes),
+            &mut touched,
+        )?;
     }
     if !next.bundle.is_empty() {
-        write_whole(root, &bundle_path(next.size / WIDTH, next.size % WIDTH), &next.bundle, &mut touched)?;
+        write_whole(
+            root,
+            &bundle_path(next.size / WIDTH, next.size % WIDTH),
+            &next.bundle,
+            &mut touched,
+        )?;
     }
     for (level, tile) in (0u8..).zip(&next.edge.levels) {
         let before = published.edge.levels.get(usize::from(level));
         if !tile.hashes.is_empty() && before != Some(tile) {
             let width = u64::try_from(tile.hashes.len()).unwrap_or(WIDTH);
-            write_whole(root, &tile_path(level, tile.index, width), &encode_tile(&tile.hashes), &mut touched)?;
+            write_whole(
+                root,
+                &tile_path(level, tile.index, width),
+                &encode_tile(&tile.hashes),
+                &mut touched,
+            )?;
         }
     }
     sync_folders(&touched)?;
@@ -91,7 +106,10 @@ fn remove_superseded(root: &Path, before: &Published, after: &Published) {
         let now = after.edge.levels.get(usize::from(level));
         if !tile.hashes.is_empty() && now != Some(tile) {
             let width = u64::try_from(tile.hashes.len()).unwrap_or(WIDTH);
-            remove(tile_path(level, tile.index, width), now.is_some_and(|now| now.index > tile.index));
+            remove(
+                tile_path(level, tile.index, width),
+                now.is_some_and(|now| now.index > tile.index),
+            );
         }
     }
 }

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use freehold_record::tile::{BUNDLE_LIMIT, HEIGHT, WIDTH, bundle_path, decode_bundle, decode_tile, tile_path, width_at};
+use freehold_record::tile::{
+    BUNDLE_LIMIT, HEIGHT, WIDTH, bundle_path, decode_bundle, decode_tile, tile_path, width_at,
+};
 use freehold_record::{Checkpoint, HashSource, RecordRejected, SignedNote, consistency, inclusion};
 use freehold_trust::Sha256Digest;
 
@@ -29,7 +31,10 @@ impl RecordReader {
     /// A reader of the log in `folder`.
     #[must_use]
     pub fn open(folder: &Path) -> Self {
-        Self { root: folder.to_path_buf(), cache: Mutex::default() }
+        Self {
+            root: folder.to_path_buf(),
+            cache: Mutex::default(),
+        }
     }
 
     /// The published checkpoint as signed text and as parsed, not verified.
@@ -37,8 +42,11 @@ impl RecordReader {
     /// # Errors
     /// `record.truncated` when there is none, `record.note_malformed`, `record.checkpoint_malformed`, `record.files`.
     pub fn checkpoint(&self) -> Result<(Vec<u8>, Checkpoint), RecordFault> {
-        let missing = || RecordRejected::Missing { what: CHECKPOINT.to_owned() };
-        let bytes = read_limited(&self.root.join(CHECKPOINT), freehold_record::note::NOTE_LIMIT)?.ok_or_else(missing)?;
+        let missing = || RecordRejected::Missing {
+            what: CHECKPOINT.to_owned(),
+        };
+        let bytes =
+            read_limited(&self.root.join(CHECKPOINT), freehold_record::note::NOTE_LIMIT)?.ok_or_else(missing)?;
         let checkpoint = Checkpoint::parse(SignedNote::parse(&bytes)?.text())?;
         Ok((bytes, checkpoint))
     }
@@ -59,7 +67,13 @@ impl RecordReader {
             let entries = decode_bundle(&bytes, width_at(0, bundle, size), &name)?;
             let from = usize::try_from(at.saturating_sub(first)).unwrap_or(usize::MAX);
             let until = usize::try_from(end.saturating_sub(first).min(WIDTH)).unwrap_or(usize::MAX);
-            found.extend(entries.get(from..until).unwrap_or_default().iter().map(|entry| entry.to_vec()));
+            found.extend(
+                entries
+                    .get(from..until)
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|entry| entry.to_vec()),
+            );
             at = first.saturating_add(WIDTH);
         }
         Ok(found)
@@ -68,7 +82,9 @@ impl RecordReader {
     /// The bytes of bundle `index` in a tree of `size` entries.
     pub(crate) fn bundle(&self, index: u64, size: u64) -> Result<Vec<u8>, RecordFault> {
         let width = width_at(0, index, size);
-        let missing = || RecordRejected::Missing { what: bundle_path(index, width) };
+        let missing = || RecordRejected::Missing {
+            what: bundle_path(index, width),
+        };
         Ok(read_tile(&self.root, |width| bundle_path(index, width), width, BUNDLE_LIMIT)?.ok_or_else(missing)?)
     }
 
@@ -94,7 +110,9 @@ impl RecordReader {
     /// # Errors
     /// `record.truncated` when `index` or a tile is not there, `record.tile_malformed`, `record.files`.
     pub fn inclusion(&self, index: u64, size: u64) -> Result<Vec<Sha256Digest>, RecordFault> {
-        let outside = || RecordRejected::Missing { what: format!("entry {index}") };
+        let outside = || RecordRejected::Missing {
+            what: format!("entry {index}"),
+        };
         Ok(inclusion(index, size, &self.tree(size))?.ok_or_else(outside)?)
     }
 
@@ -127,10 +145,15 @@ impl HashSource for PublishedTree<'_> {
         let tile = first / WIDTH;
         let from = usize::try_from(first % WIDTH).unwrap_or(usize::MAX);
         let key = (tile_level, tile);
-        let missing = || RecordRejected::Missing { what: tile_path(tile_level, tile, WIDTH) };
+        let missing = || RecordRejected::Missing {
+            what: tile_path(tile_level, tile, WIDTH),
+        };
         {
             let cache = self.reader.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(hashes) = cache.get(&key).and_then(|hashes| hashes.get(from..from.saturating_add(count))) {
+            if let Some(hashes) = cache
+                .get(&key)
+                .and_then(|hashes| hashes.get(from..from.saturating_add(count)))
+            {
                 return Ok(complete_root(hashes));
             }
         }

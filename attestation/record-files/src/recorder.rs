@@ -9,18 +9,20 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use freehold_record::tile::{ENTRY_LIMIT, WIDTH, decode_bundle, width_at};
-use freehold_record::{Checkpoint, Entry, Frontier, NoteSigner, RecordRejected, VerifierKey, empty_root, leaf_hash};
+use freehold_record::tile::ENTRY_LIMIT;
+use freehold_record::{Entry, NoteSigner, RecordRejected, VerifierKey};
 use freehold_trust::Sha256Digest;
 
-use crate::edge::{Edge, Unfinished};
 use crate::fault::RecordFault;
-use crate::journal::{self, Journal};
-use crate::layout::{CHECKPOINT, LOCK, TILES, VERIFIER, sync_folders, write_whole};
+use crate::layout::CHECKPOINT;
 use crate::pending::{Pending, Receipt, pending};
-use crate::publish::{Durable, Published};
 use crate::reader::RecordReader;
-use crate::writer::{BATCH_BYTES, Request, Tail, Writer};
+use crate::writer::{Request, Tail};
+
+mod open;
+
+pub(crate) use open::decode_bundle_frame;
+use open::{create, lock, reopen};
 
 /// Requests that may wait for the writer before the next caller does.
 const QUEUE: usize = 16 * 1024;
@@ -36,7 +38,9 @@ pub struct Options {
 impl Default for Options {
     /// 4 MiB: some ten thousand entries.
     fn default() -> Self {
-        Self { journal_bytes: 4 * 1024 * 1024 }
+        Self {
+            journal_bytes: 4 * 1024 * 1024,
+        }
     }
 }
 
@@ -129,7 +133,11 @@ impl Recorder {
     /// `record.entry_too_large`; `record.not_durable` when the writer has stopped.
     pub fn submit_bytes(&self, bytes: Vec<u8>) -> Result<Pending, RecordFault> {
         if bytes.len() > ENTRY_LIMIT {
-            return Err(RecordRejected::EntryTooLarge { found: bytes.len(), limit: ENTRY_LIMIT }.into());
+            return Err(RecordRejected::EntryTooLarge {
+                found: bytes.len(),
+                limit: ENTRY_LIMIT,
+            }
+            .into());
         }
         let (promise, pending) = pending();
         self.send(Request::Append(bytes, promise))?;
@@ -151,13 +159,22 @@ impl Recorder {
     #[must_use]
     pub fn head(&self) -> Head {
         let tail = self.0.tail.read().unwrap_or_else(PoisonError::into_inner);
-        Head { size: tail.size, root: tail.root, note: tail.note.clone() }
+        Head {
+            size: tail.size,
+            root: tail.root,
+            note: tail.note.clone(),
+        }
     }
 
     /// What is wrong with the disk at present, if anything: entries are refused, or durable and not yet in tiles.
     #[must_use]
     pub fn trouble(&self) -> Option<RecordFault> {
-        self.0.tail.read().unwrap_or_else(PoisonError::into_inner).trouble.clone()
+        self.0
+            .tail
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .trouble
+            .clone()
     }
 
     /// The key that the log's checkpoints verify with; its name is the origin.
@@ -224,138 +241,9 @@ impl Recorder {
 
     fn send(&self, request: Request) -> Result<(), RecordFault> {
         let sender = self.0.requests.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        sender.ok_or_else(RecordFault::stopped)?.send(request).map_err(|_| RecordFault::stopped())
+        sender
+            .ok_or_else(RecordFault::stopped)?
+            .send(request)
+            .map_err(|_| RecordFault::stopped())
     }
-}
-
-fn lock(folder: &Path) -> Result<File, RecordFault> {
-    let path = folder.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|source| RecordFault::files(&path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(RecordFault::InUse { folder: folder.display().to_string() }),
-        Err(std::fs::TryLockError::Error(source)) => Err(RecordFault::files(&path, source)),
-    }
-}
-
-/// A new log: journal, verifier, and last the checkpoint of size 0. A folder with tiles and no checkpoint is no new log.
-fn create(folder: &Path, signer: &NoteSigner, options: Options) -> Result<(), RecordFault> {
-    if folder.join(TILES).exists() {
-        return Err(RecordRejected::Missing { what: CHECKPOINT.to_owned() }.into());
-    }
-    if let Some(bytes) = journal::read(folder)? {
-        // Left by a creation that was cut short, unless it has frames.
-        let (frames, _) = journal::scan(&bytes, 0)?;
-        if !frames.is_empty() {
-            return Err(RecordRejected::Missing { what: CHECKPOINT.to_owned() }.into());
-        }
-    }
-    Journal::create(folder, options.journal_bytes.max(BATCH_BYTES.saturating_mul(2)))?;
-    let mut touched = std::collections::BTreeSet::new();
-    write_whole(folder, VERIFIER, format!("{}\n", signer.verifier()).as_bytes(), &mut touched)?;
-    sync_folders(&touched)?;
-    let empty = Checkpoint::new(signer.verifier().name(), 0, empty_root()).sign(signer)?;
-    write_whole(folder, CHECKPOINT, empty.to_string().as_bytes(), &mut touched)?;
-    sync_folders(&touched)
-}
-
-/// Reads the published end, checks it against its checkpoint, and replays the journal.
-fn reopen(folder: &Path, signer: NoteSigner) -> Result<Writer, RecordFault> {
-    let origin = signer.verifier().name().to_owned();
-    let reader = RecordReader::open(folder);
-    let (note, _) = reader.checkpoint()?;
-    let (checkpoint, _) = Checkpoint::verify(&note, &origin, signer.verifier())?;
-    let published = published_end(&reader, &checkpoint)?;
-    let mut frontier = Frontier::read(checkpoint.size, &reader.tree(checkpoint.size))?;
-    if frontier.root() != checkpoint.root {
-        return Err(RecordRejected::Changed { what: TILES.to_owned() }.into());
-    }
-    let bytes = match journal::read(folder)? {
-        Some(bytes) => bytes,
-        None => {
-            // Deleted, or never restored: what was in it and not in tiles is lost, and a witness will see that. Going on is
-            // not ours to decide.
-            return Err(RecordRejected::Missing { what: crate::layout::JOURNAL.to_owned() }.into());
-        }
-    };
-    let (frames, at) = journal::scan(&bytes, checkpoint.size)?;
-    let mut last = String::from_utf8_lossy(&note).into_owned();
-    let mut waiting = Vec::new();
-    for frame in frames {
-        for entry in decode_bundle_frame(&frame.body)? {
-            let leaf = leaf_hash(entry);
-            frontier.push(leaf);
-            waiting.push(Durable { bytes: entry.into(), leaf });
-        }
-        let (signed, _) = Checkpoint::verify(&frame.note, &origin, signer.verifier())?;
-        if signed.size != frontier.size() || signed.root != frontier.root() {
-            return Err(RecordRejected::Changed { what: crate::layout::JOURNAL.to_owned() }.into());
-        }
-        last = String::from_utf8_lossy(&frame.note).into_owned();
-    }
-    let tail = Tail {
-        size: frontier.size(),
-        root: frontier.root(),
-        note: last.clone(),
-        published: published.size,
-        waiting: waiting.iter().map(|entry| entry.bytes.clone()).collect(),
-        trouble: None,
-    };
-    Ok(Writer {
-        root: folder.to_path_buf(),
-        signer,
-        journal: Journal::open(folder, at)?,
-        published,
-        frontier,
-        waiting,
-        note: last,
-        tail: Arc::new(RwLock::new(tail)),
-        broken: None,
-    })
-}
-
-/// The entries of a frame, of which there may be more than of a bundle.
-pub(crate) fn decode_bundle_frame(body: &[u8]) -> Result<Vec<&[u8]>, RecordRejected> {
-    let changed = || RecordRejected::Changed { what: crate::layout::JOURNAL.to_owned() };
-    let mut entries = Vec::new();
-    let mut rest = body;
-    while let Some((length, after)) = rest.split_first_chunk::<2>() {
-        let (entry, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length))).ok_or_else(changed)?;
-        entries.push(entry);
-        rest = after;
-    }
-    if rest.is_empty() { Ok(entries) } else { Err(changed()) }
-}
-
-/// The unfinished tiles and the unfinished bundle under `checkpoint`, checked against each other.
-fn published_end(reader: &RecordReader, checkpoint: &Checkpoint) -> Result<Published, RecordFault> {
-    let size = checkpoint.size;
-    let mut edge = Edge::default();
-    for level in 0u8..8 {
-        let nodes = size.checked_shr(u32::from(level).saturating_mul(8)).unwrap_or(0);
-        if nodes == 0 {
-            break;
-        }
-        let index = nodes / WIDTH;
-        let hashes = if nodes.is_multiple_of(WIDTH) { Vec::new() } else { reader.tile(level, index, size)? };
-        edge.levels.push(Unfinished { index, hashes });
-    }
-    let mut bundle = Vec::new();
-    if !size.is_multiple_of(WIDTH) {
-        let index = size / WIDTH;
-        let bytes = reader.bundle(index, size)?;
-        let width = width_at(0, index, size);
-        let name = freehold_record::tile::bundle_path(index, width);
-        let entries = decode_bundle(&bytes, width, &name)?;
-        let leaves = edge.levels.first().map(|tile| tile.hashes.as_slice()).unwrap_or_default();
-        for (at, (entry, leaf)) in entries.iter().zip(leaves).enumerate() {
-            if leaf_hash(entry) != *leaf {
-                let number = index.saturating_mul(WIDTH).saturating_add(u64::try_from(at).unwrap_or(0));
-                return Err(RecordRejected::Changed { what: format!("entry {number}") }.into());
-            }
-            freehold_record::tile::push_entry(&mut bundle, entry)?;
-        }
-    }
-    Ok(Published { size, edge, bundle })
 }

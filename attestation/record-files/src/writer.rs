@@ -74,7 +74,11 @@ impl Writer {
         let mut oldest: Option<Instant> = (!self.waiting.is_empty()).then(Instant::now);
         let mut not_before: Option<Instant> = None;
         loop {
-            let patience = if oldest.is_some() { QUIET } else { Duration::from_secs(3600) };
+            let patience = if oldest.is_some() {
+                QUIET
+            } else {
+                Duration::from_secs(3600)
+            };
             let first = match requests.recv_timeout(patience) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -123,13 +127,19 @@ impl Writer {
             self.commit(entries);
         }
         for promise in publishes {
-            let answer = self.publish().map(|()| self.receipt(self.frontier.size().saturating_sub(1)));
+            let answer = self
+                .publish()
+                .map(|()| self.receipt(self.frontier.size().saturating_sub(1)));
             promise.answer(answer.map_err(RecordFault::not_durable));
         }
     }
 
     fn receipt(&self, index: u64) -> Receipt {
-        Receipt { index, size: self.frontier.size(), root: self.frontier.root() }
+        Receipt {
+            index,
+            size: self.frontier.size(),
+            root: self.frontier.root(),
+        }
     }
 
     fn commit(&mut self, entries: Vec<(Vec<u8>, Promise)>) {
@@ -164,7 +174,10 @@ impl Writer {
             push_entry(&mut body, &entry)?;
             let leaf = leaf_hash(&entry);
             frontier.push(leaf);
-            durable.push(Durable { bytes: entry.into(), leaf });
+            durable.push(Durable {
+                bytes: entry.into(),
+                leaf,
+            });
         }
         let checkpoint = Checkpoint::new(self.signer.verifier().name(), frontier.size(), frontier.root());
         let note = checkpoint.sign(&self.signer)?.to_string();

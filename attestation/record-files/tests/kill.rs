@@ -31,7 +31,9 @@ fn child_that_appends() {
             scope.spawn(move || {
                 for n in 0u64.. {
                     let id = format!("{run}-{thread}-{n}");
-                    let entry = Entry::new(0, "child", "test.kill").with("id", id.as_str()).with("pad", "x".repeat(300));
+                    let entry = Entry::new(0, "child", "test.kill")
+                        .with("id", id.as_str())
+                        .with("pad", "x".repeat(300));
                     let receipt = log.append(&entry).unwrap();
                     let mut out = std::io::stdout().lock();
                     let _ = writeln!(out, "ack {} {id}", receipt.index).and_then(|()| out.flush());
@@ -43,7 +45,14 @@ fn child_that_appends() {
 
 fn kill_once(folder: &Path, key: &Path, run: u32, life: Duration) -> Vec<(u64, String)> {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "child_that_appends", "--nocapture", "--test-threads", "1"])
+        .args([
+            "--ignored",
+            "--exact",
+            "child_that_appends",
+            "--nocapture",
+            "--test-threads",
+            "1",
+        ])
         .env("KILL_LOG", folder)
         .env("KILL_KEY", key)
         .env("KILL_RUN", run.to_string())
@@ -54,7 +63,10 @@ fn kill_once(folder: &Path, key: &Path, run: u32, life: Duration) -> Vec<(u64, S
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // Some die before they have opened the log, most later.
     if run % 5 != 0 {
-        assert!(lines.by_ref().any(|line| line.unwrap() == "open"), "the child opened the log");
+        assert!(
+            lines.by_ref().any(|line| line.unwrap() == "open"),
+            "the child opened the log"
+        );
     }
     let killer = std::thread::spawn(move || {
         let until = Instant::now() + life;
@@ -82,12 +94,18 @@ fn kill_once(folder: &Path, key: &Path, run: u32, life: Duration) -> Vec<(u64, S
 fn i07_kill_at_random_moments_loses_no_acknowledged_entry() {
     let world = tempfile::tempdir().unwrap();
     let (folder, key) = (world.path().join("log"), world.path().join("key.pem"));
-    let pem = SigningKey::generate(KeyKind::Ed25519).unwrap().to_pkcs8_pem().unwrap().to_string();
+    let pem = SigningKey::generate(KeyKind::Ed25519)
+        .unwrap()
+        .to_pkcs8_pem()
+        .unwrap()
+        .to_string();
     std::fs::write(&key, &pem).unwrap();
     let mut acknowledged = Vec::new();
     let mut random = 0x9e37_79b9_7f4a_7c15u64 ^ u64::from(std::process::id());
     for run in 0..KILLS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let life = Duration::from_micros(random >> 32 & 0x3_ffff); // up to 262 ms: batches, quiet and publications
         acknowledged.extend(kill_once(&folder, &key, run, life));
         if !folder.join("checkpoint").exists() {
@@ -98,10 +116,17 @@ fn i07_kill_at_random_moments_loses_no_acknowledged_entry() {
         let log = Recorder::open(&folder, signer(&pem), Options::default()).unwrap();
         let head = log.head();
         for (index, id) in &acknowledged {
-            assert!(*index < head.size, "acknowledged entry {index} is lost after kill {run}: {} are there", head.size);
+            assert!(
+                *index < head.size,
+                "acknowledged entry {index} is lost after kill {run}: {} are there",
+                head.size
+            );
             let entries = log.entries(*index, index + 1).unwrap();
             let text = String::from_utf8(entries[0].1.clone()).unwrap();
-            assert!(text.contains(&format!("\"id\":\"{id}\"")), "entry {index} is {text}, {id} was acknowledged");
+            assert!(
+                text.contains(&format!("\"id\":\"{id}\"")),
+                "entry {index} is {text}, {id} was acknowledged"
+            );
         }
         // Those of earlier runs have been looked at; keep some for the end.
         let keep = acknowledged.len().saturating_sub(200);
@@ -115,7 +140,11 @@ fn i07_kill_at_random_moments_loses_no_acknowledged_entry() {
 #[ignore = "a measurement: cargo test -p freehold-record-files --test kill -- --ignored --nocapture measured_rate"]
 fn measured_rate() {
     let world = tempfile::tempdir_in(std::env::var("RATE_IN").unwrap_or_else(|_| ".".into())).unwrap();
-    let pem = SigningKey::generate(KeyKind::Ed25519).unwrap().to_pkcs8_pem().unwrap().to_string();
+    let pem = SigningKey::generate(KeyKind::Ed25519)
+        .unwrap()
+        .to_pkcs8_pem()
+        .unwrap()
+        .to_string();
     for callers in [1u64, 8, 64, 256] {
         let folder = world.path().join(callers.to_string());
         let log = Recorder::open(&folder, signer(&pem), Options::default()).unwrap();
@@ -126,7 +155,8 @@ fn measured_rate() {
                 let log = log.clone();
                 scope.spawn(move || {
                     for n in 0..each {
-                        log.append(&Entry::new(0, "a", "test.rate").with("n", n).with("caller", caller)).unwrap();
+                        log.append(&Entry::new(0, "a", "test.rate").with("n", n).with("caller", caller))
+                            .unwrap();
                     }
                 });
             }
@@ -136,6 +166,11 @@ fn measured_rate() {
         drop(log);
         let begin = Instant::now();
         let report = verify_folder(&folder, Some(signer(&pem).verifier())).unwrap();
-        println!("  verified {} entries in {:?}, {} findings", report.entries, begin.elapsed(), report.findings.len());
+        println!(
+            "  verified {} entries in {:?}, {} findings",
+            report.entries,
+            begin.elapsed(),
+            report.findings.len()
+        );
     }
 }

@@ -16,11 +16,18 @@ struct World {
 impl World {
     fn new() -> Self {
         let key = SigningKey::generate(KeyKind::Ed25519).unwrap();
-        Self { folder: tempfile::tempdir().unwrap(), pem: key.to_pkcs8_pem().unwrap().to_string() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            pem: key.to_pkcs8_pem().unwrap().to_string(),
+        }
     }
 
     fn signer(&self) -> NoteSigner {
-        NoteSigner::new("example.org/box/amber-fox", SigningKey::from_pkcs8_pem(&self.pem).unwrap()).unwrap()
+        NoteSigner::new(
+            "example.org/box/amber-fox",
+            SigningKey::from_pkcs8_pem(&self.pem).unwrap(),
+        )
+        .unwrap()
     }
 
     fn path(&self) -> &Path {
@@ -43,8 +50,12 @@ impl World {
     }
 
     fn findings(&self) -> Vec<&'static str> {
-        let mut codes: Vec<_> =
-            verify_folder(self.path(), Some(self.signer().verifier())).unwrap().findings.iter().map(|f| f.code).collect();
+        let mut codes: Vec<_> = verify_folder(self.path(), Some(self.signer().verifier()))
+            .unwrap()
+            .findings
+            .iter()
+            .map(|f| f.code)
+            .collect();
         codes.dedup();
         codes
     }
@@ -67,7 +78,10 @@ fn what_is_appended_is_there_after_reopening_and_proves() {
     let live = log.entries(250, 300).unwrap();
     assert_eq!(live.len(), 50);
     assert_eq!(live[0], (250, entry(250).encode().unwrap()));
-    assert_eq!(log.latest(3).unwrap().iter().map(|(n, _)| *n).collect::<Vec<_>>(), [297, 298, 299]);
+    assert_eq!(
+        log.latest(3).unwrap().iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+        [297, 298, 299]
+    );
 
     let (note, proof) = log.checkpoint_since(17).unwrap();
     let (checkpoint, _) = Checkpoint::verify(&note, log.verifier().name(), log.verifier()).unwrap();
@@ -84,7 +98,10 @@ fn what_is_appended_is_there_after_reopening_and_proves() {
     assert_eq!(again.append(&entry(300)).unwrap().index, 300);
     drop(again);
     let report = verify_folder(world.path(), Some(world.signer().verifier())).unwrap();
-    assert_eq!((report.entries, report.findings.len(), report.key), (301, 0, KeySource::Given));
+    assert_eq!(
+        (report.entries, report.findings.len(), report.key),
+        (301, 0, KeySource::Given)
+    );
     assert_eq!(verify_folder(world.path(), None).unwrap().key, KeySource::Folder);
 }
 
@@ -107,7 +124,9 @@ fn sizes_around_full_tiles_verify_and_reopen() {
         assert_eq!(world.open().unwrap().head().size, count);
         // Tiles of an earlier size that wider ones replace are gone: at most one partial bundle is left.
         let partial = fs::read_dir(world.path().join("tile/entries")).map(|names| {
-            names.filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().ends_with(".p")).count()
+            names
+                .filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().ends_with(".p"))
+                .count()
         });
         assert!(partial.unwrap_or(0) <= 1, "{count}");
     }
@@ -135,8 +154,16 @@ async fn receipts_can_be_awaited() {
 fn an_entry_that_is_none_is_refused_and_the_log_goes_on() {
     let world = World::new();
     let log = world.open().unwrap();
-    assert_eq!(log.append(&Entry::new(0, "a", "b").with("password", "x")).unwrap_err().code(), "record.secret_field");
-    assert_eq!(log.submit_bytes(vec![b'x'; 70_000]).unwrap_err().code(), "record.entry_too_large");
+    assert_eq!(
+        log.append(&Entry::new(0, "a", "b").with("password", "x"))
+            .unwrap_err()
+            .code(),
+        "record.secret_field"
+    );
+    assert_eq!(
+        log.submit_bytes(vec![b'x'; 70_000]).unwrap_err().code(),
+        "record.entry_too_large"
+    );
     assert_eq!(log.append(&entry(0)).unwrap().index, 0);
 }
 
@@ -146,10 +173,16 @@ fn bundle(world: &World) -> std::path::PathBuf {
 
 fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
     let bytes = fs::read(path).unwrap();
-    let mut entries: Vec<Vec<u8>> = freehold_record::tile::decode_bundle(&bytes, 1, "b").unwrap().iter().map(|e| e.to_vec()).collect();
+    let mut entries: Vec<Vec<u8>> = freehold_record::tile::decode_bundle(&bytes, 1, "b")
+        .unwrap()
+        .iter()
+        .map(|e| e.to_vec())
+        .collect();
     change(&mut entries);
     let mut out = Vec::new();
-    entries.iter().for_each(|entry| freehold_record::tile::push_entry(&mut out, entry).unwrap());
+    entries
+        .iter()
+        .for_each(|entry| freehold_record::tile::push_entry(&mut out, entry).unwrap());
     fs::write(path, out).unwrap();
 }
 
@@ -161,9 +194,15 @@ fn i02_every_change_at_rest_is_found() {
             let text = String::from_utf8(fs::read(bundle(w)).unwrap()).unwrap();
             fs::write(bundle(w), text.replacen("\"n\":7,", "\"n\":8,", 1)).unwrap();
         }),
-        ("reorder", "record.changed", |w| rewrite(&bundle(w), |entries| entries.swap(3, 200))),
-        ("duplicate", "record.changed", |w| rewrite(&bundle(w), |entries| entries[9] = entries[10].clone())),
-        ("delete one entry", "record.tile_malformed", |w| rewrite(&bundle(w), |entries| drop(entries.remove(9)))),
+        ("reorder", "record.changed", |w| {
+            rewrite(&bundle(w), |entries| entries.swap(3, 200))
+        }),
+        ("duplicate", "record.changed", |w| {
+            rewrite(&bundle(w), |entries| entries[9] = entries[10].clone())
+        }),
+        ("delete one entry", "record.tile_malformed", |w| {
+            rewrite(&bundle(w), |entries| drop(entries.remove(9)))
+        }),
         ("delete one, fill with another", "record.changed", |w| {
             rewrite(&bundle(w), |entries| {
                 let last = entries.last().cloned().unwrap();
@@ -171,8 +210,12 @@ fn i02_every_change_at_rest_is_found() {
                 entries.push(last);
             })
         }),
-        ("delete a bundle", "record.truncated", |w| fs::remove_file(bundle(w)).unwrap()),
-        ("truncate the end", "record.truncated", |w| fs::remove_dir_all(w.path().join("tile/entries/001.p")).unwrap()),
+        ("delete a bundle", "record.truncated", |w| {
+            fs::remove_file(bundle(w)).unwrap()
+        }),
+        ("truncate the end", "record.truncated", |w| {
+            fs::remove_dir_all(w.path().join("tile/entries/001.p")).unwrap()
+        }),
         ("truncate a file", "record.tile_malformed", |w| {
             let bytes = fs::read(bundle(w)).unwrap();
             fs::write(bundle(w), &bytes[..bytes.len() / 2]).unwrap();
@@ -195,7 +238,9 @@ fn i02_every_change_at_rest_is_found() {
             bytes[40] ^= 1;
             fs::write(path, bytes).unwrap();
         }),
-        ("delete a tile", "record.truncated", |w| fs::remove_file(w.path().join("tile/0/000")).unwrap()),
+        ("delete a tile", "record.truncated", |w| {
+            fs::remove_file(w.path().join("tile/0/000")).unwrap()
+        }),
         ("edit entry and tile together", "record.changed", |w| {
             rewrite(&bundle(w), |entries| entries[0] = entry(999).encode().unwrap());
             let path = w.path().join("tile/0/000");
@@ -209,12 +254,18 @@ fn i02_every_change_at_rest_is_found() {
             fs::write(path, text).unwrap();
         }),
         ("checkpoint of another key", "record.unsigned", |w| {
-            let other = NoteSigner::new("example.org/box/amber-fox", SigningKey::generate(KeyKind::Ed25519).unwrap()).unwrap();
+            let other = NoteSigner::new(
+                "example.org/box/amber-fox",
+                SigningKey::generate(KeyKind::Ed25519).unwrap(),
+            )
+            .unwrap();
             let text = fs::read(w.path().join("checkpoint")).unwrap();
             let text = freehold_record::SignedNote::parse(&text).unwrap().text().to_owned();
             fs::write(w.path().join("checkpoint"), other.sign(&text).unwrap().to_string()).unwrap();
         }),
-        ("delete the checkpoint", "record.truncated", |w| fs::remove_file(w.path().join("checkpoint")).unwrap()),
+        ("delete the checkpoint", "record.truncated", |w| {
+            fs::remove_file(w.path().join("checkpoint")).unwrap()
+        }),
     ];
     for (name, code, change) in cases {
         let world = World::filled(600);
@@ -251,7 +302,10 @@ fn i02_older_checkpoint_put_back_is_found_by_one_who_saw_a_newer() {
     (10..20).for_each(|n| assert_eq!(log.append(&entry(n)).unwrap().index, n));
     let head = log.head();
     drop(log);
-    files.iter().zip(old).for_each(|(name, bytes)| fs::write(world.path().join(name), bytes).unwrap());
+    files
+        .iter()
+        .zip(old)
+        .for_each(|(name, bytes)| fs::write(world.path().join(name), bytes).unwrap());
     // The folder hangs together; the witness who saw 20 entries does not accept it.
     let report = verify_folder(world.path(), Some(world.signer().verifier())).unwrap();
     let refused = verify_consistency(head.size, &head.root, report.entries, &report.root, &[]).unwrap_err();
@@ -263,17 +317,25 @@ fn i07_writer_refuses_a_log_whose_end_was_changed() {
     type Change = fn(&World);
     let cases: &[(&str, &str, Change)] = &[
         ("last bundle edited", "record.changed", |w| {
-            rewrite(&w.path().join("tile/entries/001.p/44"), |entries| entries[3] = b"{}".to_vec());
+            rewrite(&w.path().join("tile/entries/001.p/44"), |entries| {
+                entries[3] = b"{}".to_vec()
+            });
         }),
-        ("last bundle deleted", "record.truncated", |w| fs::remove_file(w.path().join("tile/entries/001.p/44")).unwrap()),
+        ("last bundle deleted", "record.truncated", |w| {
+            fs::remove_file(w.path().join("tile/entries/001.p/44")).unwrap()
+        }),
         ("tile edited", "record.changed", |w| {
             let path = w.path().join("tile/1/000.p/1");
             let mut bytes = fs::read(&path).unwrap();
             bytes[0] ^= 1;
             fs::write(path, bytes).unwrap();
         }),
-        ("checkpoint deleted", "record.truncated", |w| fs::remove_file(w.path().join("checkpoint")).unwrap()),
-        ("journal deleted", "record.truncated", |w| fs::remove_file(w.path().join("journal")).unwrap()),
+        ("checkpoint deleted", "record.truncated", |w| {
+            fs::remove_file(w.path().join("checkpoint")).unwrap()
+        }),
+        ("journal deleted", "record.truncated", |w| {
+            fs::remove_file(w.path().join("journal")).unwrap()
+        }),
     ];
     for (name, code, change) in cases {
         let world = World::filled(300);
@@ -281,8 +343,17 @@ fn i07_writer_refuses_a_log_whose_end_was_changed() {
         assert_eq!(world.open().unwrap_err().code(), *code, "{name}");
     }
     let world = World::filled(3);
-    let stranger = NoteSigner::new("example.org/box/amber-fox", SigningKey::generate(KeyKind::Ed25519).unwrap()).unwrap();
-    assert_eq!(Recorder::open(world.path(), stranger, Options::default()).unwrap_err().code(), "record.unsigned");
+    let stranger = NoteSigner::new(
+        "example.org/box/amber-fox",
+        SigningKey::generate(KeyKind::Ed25519).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(
+        Recorder::open(world.path(), stranger, Options::default())
+            .unwrap_err()
+            .code(),
+        "record.unsigned"
+    );
 }
 
 /// Runs in a sandbox whose only writable place is a file system of 3 MiB: fills it, and prints what became of the entries.
@@ -293,7 +364,14 @@ fn on_a_full_disk() {
     let key = SigningKey::generate(KeyKind::Ed25519).unwrap();
     let pem = key.to_pkcs8_pem().unwrap().to_string();
     let signer = || NoteSigner::new("full", SigningKey::from_pkcs8_pem(&pem).unwrap()).unwrap();
-    let log = Recorder::open(&root.join("log"), signer(), Options { journal_bytes: 512 * 1024 }).unwrap();
+    let log = Recorder::open(
+        &root.join("log"),
+        signer(),
+        Options {
+            journal_bytes: 512 * 1024,
+        },
+    )
+    .unwrap();
     log.append(&entry(0)).unwrap();
     // Somebody else takes all the space.
     let mut hog = fs::File::create(root.join("hog")).unwrap();
@@ -309,7 +387,11 @@ fn on_a_full_disk() {
         assert!(acknowledged.len() < 100_000, "the disk never filled up");
     };
     assert_eq!(fault.code(), "record.not_durable");
-    assert!(acknowledged.len() > 500, "the reserved room took {} entries", acknowledged.len());
+    assert!(
+        acknowledged.len() > 500,
+        "the reserved room took {} entries",
+        acknowledged.len()
+    );
     assert_eq!(log.trouble().map(|fault| fault.code()), Some("record.not_durable"));
     // Space comes back: the record goes on without a restart.
     drop(hog);
@@ -326,7 +408,20 @@ fn on_a_full_disk() {
 fn i07_full_disk_refuses_clearly_and_loses_nothing() {
     let program = std::env::current_exe().unwrap();
     let output = Command::new("bwrap")
-        .args(["--ro-bind", "/", "/", "--dev", "/dev", "--size", "3145728", "--tmpfs", "/mnt", "--setenv", "FULL_DISK", "/mnt"])
+        .args([
+            "--ro-bind",
+            "/",
+            "/",
+            "--dev",
+            "/dev",
+            "--size",
+            "3145728",
+            "--tmpfs",
+            "/mnt",
+            "--setenv",
+            "FULL_DISK",
+            "/mnt",
+        ])
         .arg(program)
         .args(["--ignored", "--exact", "on_a_full_disk", "--nocapture"])
         .output()

@@ -27,13 +27,23 @@ impl Checkpoint {
     /// A checkpoint without extensions.
     #[must_use]
     pub fn new(origin: &str, size: u64, root: Sha256Digest) -> Self {
-        Self { origin: origin.to_owned(), size, root, extensions: Vec::new() }
+        Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+            extensions: Vec::new(),
+        }
     }
 
     /// The text to be signed.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("{}\n{}\n{}\n", self.origin, self.size, STANDARD.encode(self.root.as_bytes()));
+        let mut text = format!(
+            "{}\n{}\n{}\n",
+            self.origin,
+            self.size,
+            STANDARD.encode(self.root.as_bytes())
+        );
         for line in &self.extensions {
             text.push_str(line);
             text.push('\n');
@@ -47,9 +57,14 @@ impl Checkpoint {
     /// `record.checkpoint_malformed`.
     pub fn parse(text: &str) -> Result<Self, RecordRejected> {
         let refused = |fault| RecordRejected::CheckpointMalformed { fault };
-        let body = text.strip_suffix('\n').ok_or_else(|| refused("no newline at its end"))?;
+        let body = text
+            .strip_suffix('\n')
+            .ok_or_else(|| refused("no newline at its end"))?;
         let mut lines = body.split('\n');
-        let origin = lines.next().filter(|line| !line.is_empty()).ok_or_else(|| refused("no origin"))?;
+        let origin = lines
+            .next()
+            .filter(|line| !line.is_empty())
+            .ok_or_else(|| refused("no origin"))?;
         let size = lines.next().ok_or_else(|| refused("no size"))?;
         if size.is_empty() || !size.bytes().all(|b| b.is_ascii_digit()) || (size.len() > 1 && size.starts_with('0')) {
             return Err(refused("the size is not a plain decimal number"));
@@ -57,13 +72,21 @@ impl Checkpoint {
         let size = size.parse::<u64>().ok().filter(|size| *size < 1 << 63);
         let size = size.ok_or_else(|| refused("the size is too large"))?;
         let root = lines.next().ok_or_else(|| refused("no root"))?;
-        let root = STANDARD.decode(root).ok().and_then(|bytes| Sha256Digest::from_slice(&bytes));
+        let root = STANDARD
+            .decode(root)
+            .ok()
+            .and_then(|bytes| Sha256Digest::from_slice(&bytes));
         let root = root.ok_or_else(|| refused("the root is not 32 bytes in base64"))?;
         let extensions: Vec<String> = lines.map(str::to_owned).collect();
         if extensions.iter().any(String::is_empty) {
             return Err(refused("an empty extension line"));
         }
-        Ok(Self { origin: origin.to_owned(), size, root, extensions })
+        Ok(Self {
+            origin: origin.to_owned(),
+            size,
+            root,
+            extensions,
+        })
     }
 
     /// Signs it.
@@ -82,7 +105,10 @@ impl Checkpoint {
         let note = SignedNote::parse(note)?;
         let checkpoint = Self::parse(note.verify(key)?)?;
         if checkpoint.origin != origin {
-            return Err(RecordRejected::OtherOrigin { expected: origin.to_owned(), found: checkpoint.origin });
+            return Err(RecordRejected::OtherOrigin {
+                expected: origin.to_owned(),
+                found: checkpoint.origin,
+            });
         }
         Ok((checkpoint, note))
     }

@@ -30,8 +30,14 @@ pub fn cosignatures<'k>(
     let mut seen: Vec<(&VerifierKey, u64)> = Vec::new();
     for key in known.iter().filter(|key| key.kind() == COSIGNATURE_V1) {
         let id = key.id();
-        for line in note.signatures().iter().filter(|line| line.name == key.name() && line.id == id) {
-            let wrong = || RecordRejected::NoteSignature { name: key.name().to_owned() };
+        for line in note
+            .signatures()
+            .iter()
+            .filter(|line| line.name == key.name() && line.id == id)
+        {
+            let wrong = || RecordRejected::NoteSignature {
+                name: key.name().to_owned(),
+            };
             let (at, signature) = line.bytes.split_first_chunk::<8>().ok_or_else(wrong)?;
             let at = u64::from_be_bytes(*at);
             key.verify(&message(note.text(), at), signature)?;
@@ -42,7 +48,10 @@ pub fn cosignatures<'k>(
         }
     }
     if seen.len() < quorum {
-        return Err(RecordRejected::Quorum { expected: quorum, found: seen.len() });
+        return Err(RecordRejected::Quorum {
+            expected: quorum,
+            found: seen.len(),
+        });
     }
     Ok(seen)
 }

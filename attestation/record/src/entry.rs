@@ -23,7 +23,16 @@ pub const TEXT_LIMIT: usize = 2048;
 
 /// Names of fields that no entry may have: what they would hold does not belong in a record.
 const SECRETS: &[&str] = &[
-    "authorization", "cookie", "password", "private_key", "prompt", "recovery_key", "reply", "secret", "session", "token",
+    "authorization",
+    "cookie",
+    "password",
+    "private_key",
+    "prompt",
+    "recovery_key",
+    "reply",
+    "secret",
+    "session",
+    "token",
 ];
 
 /// Names of fields that the schema itself uses.
@@ -73,7 +82,13 @@ impl Entry {
     /// An entry of `at_ms` (unix milliseconds): `who` did `what` (a dotted code such as `model.admitted`).
     #[must_use]
     pub fn new(at_ms: i64, who: impl Into<String>, what: impl Into<String>) -> Self {
-        Self { at_ms, who: who.into(), what: what.into(), refusal: None, fields: BTreeMap::new() }
+        Self {
+            at_ms,
+            who: who.into(),
+            what: what.into(),
+            refusal: None,
+            fields: BTreeMap::new(),
+        }
     }
 
     /// Adds a field; a later value of the same name replaces the earlier one.
@@ -97,9 +112,13 @@ impl Entry {
     /// `record.secret_field`, `record.entry_malformed` (a field or code of the wrong form, a time out of range),
     /// `record.entry_too_large`.
     pub fn encode(&self) -> Result<Vec<u8>, RecordRejected> {
-        let malformed = |fault: &str| RecordRejected::EntryMalformed { fault: fault.to_owned() };
+        let malformed = |fault: &str| RecordRejected::EntryMalformed {
+            fault: fault.to_owned(),
+        };
         if !is_code(&self.what) {
-            return Err(malformed("`what` is a dotted code of lower-case letters, digits and underscores"));
+            return Err(malformed(
+                "`what` is a dotted code of lower-case letters, digits and underscores",
+            ));
         }
         let mut all = self.fields.clone();
         for name in all.keys() {
@@ -107,11 +126,16 @@ impl Entry {
                 return Err(RecordRejected::SecretField { field: name.clone() });
             }
             if OWN.contains(&name.as_str()) || !is_name(name) {
-                return Err(malformed("a field's name has lower-case letters, digits and underscores, and is not ours"));
+                return Err(malformed(
+                    "a field's name has lower-case letters, digits and underscores, and is not ours",
+                ));
             }
         }
         all.insert("v".to_owned(), Value::from(ENTRY_VERSION));
-        all.insert("at".to_owned(), Value::Text(instant(self.at_ms).ok_or_else(|| malformed("its time is out of range"))?));
+        all.insert(
+            "at".to_owned(),
+            Value::Text(instant(self.at_ms).ok_or_else(|| malformed("its time is out of range"))?),
+        );
         all.insert("who".to_owned(), Value::from(self.who.as_str()));
         all.insert("what".to_owned(), Value::from(self.what.as_str()));
         if let Some(refusal) = &self.refusal {
@@ -129,7 +153,10 @@ impl Entry {
         let mut text = String::new();
         write_value(&mut text, &Value::Map(all));
         if text.len() > ENTRY_LIMIT {
-            return Err(RecordRejected::EntryTooLarge { found: text.len(), limit: ENTRY_LIMIT });
+            return Err(RecordRejected::EntryTooLarge {
+                found: text.len(),
+                limit: ENTRY_LIMIT,
+            });
         }
         Ok(text.into_bytes())
     }
@@ -156,12 +183,19 @@ impl EntryView {
     /// # Errors
     /// `record.entry_malformed` when it is not of our schema or not canonical, `record.entry_too_large`.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordRejected> {
-        let malformed = |fault: &str| RecordRejected::EntryMalformed { fault: fault.to_owned() };
+        let malformed = |fault: &str| RecordRejected::EntryMalformed {
+            fault: fault.to_owned(),
+        };
         if bytes.len() > ENTRY_LIMIT {
-            return Err(RecordRejected::EntryTooLarge { found: bytes.len(), limit: ENTRY_LIMIT });
+            return Err(RecordRejected::EntryTooLarge {
+                found: bytes.len(),
+                limit: ENTRY_LIMIT,
+            });
         }
         let json: serde_json::Value = serde_json::from_slice(bytes).map_err(|_| malformed("not json"))?;
-        let Value::Map(mut fields) = Value::from(&json) else { return Err(malformed("not an object")) };
+        let Value::Map(mut fields) = Value::from(&json) else {
+            return Err(malformed("not an object"));
+        };
         let mut text = String::new();
         write_value(&mut text, &Value::Map(fields.clone()));
         if text.as_bytes() != bytes {
@@ -195,7 +229,12 @@ impl EntryView {
 #[must_use]
 pub fn commitment(salt: &[u8; 32], content: &[u8]) -> Sha256Digest {
     // HMAC (RFC 2104) by hand of two hashes: the key is half a block, and the block of SHA-256 is 64 bytes.
-    let pad = |byte: u8| salt.iter().map(|b| b ^ byte).chain(std::iter::repeat_n(byte, 32)).collect::<Vec<u8>>();
+    let pad = |byte: u8| {
+        salt.iter()
+            .map(|b| b ^ byte)
+            .chain(std::iter::repeat_n(byte, 32))
+            .collect::<Vec<u8>>()
+    };
     let inner = sha256(&[pad(0x36).as_slice(), content].concat());
     sha256(&[pad(0x5c).as_slice(), inner.as_bytes()].concat())
 }
@@ -215,7 +254,11 @@ fn instant(ms: i64) -> Option<String> {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    !name.is_empty()
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 fn is_code(code: &str) -> bool {

@@ -51,13 +51,25 @@ impl VerifierKey {
 
     fn of_kind(name: &str, kind: u8, key: &PublicKey) -> Result<Self, RecordRejected> {
         let raw = (key.kind() == KeyKind::Ed25519)
-            .then(|| key.spki_der().strip_prefix(&ED25519_SPKI).and_then(|raw| raw.try_into().ok()))
+            .then(|| {
+                key.spki_der()
+                    .strip_prefix(&ED25519_SPKI)
+                    .and_then(|raw| raw.try_into().ok())
+            })
             .flatten()
-            .ok_or(RecordRejected::KeyMalformed { fault: "the key is not ed25519" })?;
+            .ok_or(RecordRejected::KeyMalformed {
+                fault: "the key is not ed25519",
+            })?;
         if !is_key_name(name) {
-            return Err(RecordRejected::KeyMalformed { fault: "a name is not empty and has no space or plus" });
+            return Err(RecordRejected::KeyMalformed {
+                fault: "a name is not empty and has no space or plus",
+            });
         }
-        Ok(Self { name: name.to_owned(), kind, raw })
+        Ok(Self {
+            name: name.to_owned(),
+            kind,
+            raw,
+        })
     }
 
     /// Parses `name+hash+base64`.
@@ -71,7 +83,9 @@ impl VerifierKey {
         let (Some(name), Some(hash), Some(encoded)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(refused("three parts are wanted"));
         };
-        let bytes = STANDARD.decode(encoded).map_err(|_| refused("its last part is not base64"))?;
+        let bytes = STANDARD
+            .decode(encoded)
+            .map_err(|_| refused("its last part is not base64"))?;
         let (kind, raw) = bytes.split_first().ok_or_else(|| refused("it has no type"))?;
         if !matches!(*kind, ED25519 | COSIGNATURE_V1) {
             return Err(refused("its type is not known"));
@@ -80,7 +94,11 @@ impl VerifierKey {
         if !is_key_name(name) {
             return Err(refused("a name is not empty and has no space or plus"));
         }
-        let key = Self { name: name.to_owned(), kind: *kind, raw };
+        let key = Self {
+            name: name.to_owned(),
+            kind: *kind,
+            raw,
+        };
         let id = hex::encode(key.id());
         if id != hash {
             return Err(refused("its hash is not that of name and key"));
@@ -117,13 +135,17 @@ impl VerifierKey {
     /// `record.key_malformed` when the 32 bytes are no point.
     pub fn public(&self) -> Result<PublicKey, RecordRejected> {
         let spki = [ED25519_SPKI.as_slice(), &self.raw].concat();
-        PublicKey::from_spki_der(&spki).map_err(|_| RecordRejected::KeyMalformed { fault: "the key is not a point" })
+        PublicKey::from_spki_der(&spki).map_err(|_| RecordRejected::KeyMalformed {
+            fault: "the key is not a point",
+        })
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), RecordRejected> {
         self.public()?
             .verify_default(message, signature)
-            .map_err(|_| RecordRejected::NoteSignature { name: self.name.clone() })
+            .map_err(|_| RecordRejected::NoteSignature {
+                name: self.name.clone(),
+            })
     }
 }
 
@@ -142,7 +164,10 @@ impl std::str::FromStr for VerifierKey {
 }
 
 fn is_key_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 256 && !name.contains('+') && !name.chars().any(|c| c.is_whitespace() || c.is_control())
+    !name.is_empty()
+        && name.len() <= 256
+        && !name.contains('+')
+        && !name.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 /// A private Ed25519 key with its name: signs notes.
@@ -158,7 +183,10 @@ impl NoteSigner {
     /// # Errors
     /// As [`VerifierKey::new`].
     pub fn new(name: &str, key: SigningKey) -> Result<Self, RecordRejected> {
-        Ok(Self { verifier: VerifierKey::new(name, key.public())?, key })
+        Ok(Self {
+            verifier: VerifierKey::new(name, key.public())?,
+            key,
+        })
     }
 
     /// The public side.
@@ -170,7 +198,10 @@ impl NoteSigner {
     /// The public side as a witness.
     #[must_use]
     pub fn witness(&self) -> VerifierKey {
-        VerifierKey { kind: COSIGNATURE_V1, ..self.verifier.clone() }
+        VerifierKey {
+            kind: COSIGNATURE_V1,
+            ..self.verifier.clone()
+        }
     }
 
     pub(crate) fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
@@ -183,7 +214,10 @@ impl NoteSigner {
     /// `record.note_malformed` when the text cannot be a note's.
     pub fn sign(&self, text: &str) -> Result<SignedNote, RecordRejected> {
         check_text(text)?;
-        let mut note = SignedNote { text: text.to_owned(), signatures: Vec::new() };
+        let mut note = SignedNote {
+            text: text.to_owned(),
+            signatures: Vec::new(),
+        };
         note.push(&self.verifier, &self.sign_bytes(text.as_bytes()));
         Ok(note)
     }
@@ -219,16 +253,25 @@ impl SignedNote {
         }
         let whole = std::str::from_utf8(bytes).map_err(|_| refused("it is not utf-8"))?;
         // The last blank line separates: the text itself may hold blank lines.
-        let at = whole.rfind("\n\n").ok_or_else(|| refused("no blank line before the signatures"))?;
+        let at = whole
+            .rfind("\n\n")
+            .ok_or_else(|| refused("no blank line before the signatures"))?;
         let (text, rest) = whole.split_at(at.saturating_add(1));
-        let lines = rest.strip_prefix('\n').ok_or_else(|| refused("no blank line before the signatures"))?;
+        let lines = rest
+            .strip_prefix('\n')
+            .ok_or_else(|| refused("no blank line before the signatures"))?;
         check_text(text)?;
-        let lines = lines.strip_suffix('\n').ok_or_else(|| refused("no newline at its end"))?;
+        let lines = lines
+            .strip_suffix('\n')
+            .ok_or_else(|| refused("no newline at its end"))?;
         let signatures = lines.split('\n').map(signature_line).collect::<Result<Vec<_>, _>>()?;
         if signatures.len() > SIGNATURE_LIMIT {
             return Err(refused("too many signatures"));
         }
-        Ok(Self { text: text.to_owned(), signatures })
+        Ok(Self {
+            text: text.to_owned(),
+            signatures,
+        })
     }
 
     /// The signed text, final newline included. Not to be believed before [`SignedNote::verify`].
@@ -248,7 +291,9 @@ impl SignedNote {
     /// # Errors
     /// `record.unsigned` when there is none by that name and id, `record.signature` when one is wrong.
     pub fn verify(&self, key: &VerifierKey) -> Result<&str, RecordRejected> {
-        let unsigned = || RecordRejected::NoteUnsigned { wanted: key.name().to_owned() };
+        let unsigned = || RecordRejected::NoteUnsigned {
+            wanted: key.name().to_owned(),
+        };
         if key.kind() != ED25519 {
             return Err(unsigned());
         }
@@ -263,7 +308,11 @@ impl SignedNote {
 
     /// Adds a signature line; an equal line is there once.
     pub fn push(&mut self, key: &VerifierKey, bytes: &[u8]) {
-        let line = NoteSignature { name: key.name().to_owned(), id: key.id(), bytes: bytes.to_vec() };
+        let line = NoteSignature {
+            name: key.name().to_owned(),
+            id: key.id(),
+            bytes: bytes.to_vec(),
+        };
         if !self.signatures.contains(&line) {
             self.signatures.push(line);
         }
@@ -294,15 +343,27 @@ fn check_text(text: &str) -> Result<(), RecordRejected> {
 
 fn signature_line(line: &str) -> Result<NoteSignature, RecordRejected> {
     let refused = |fault| RecordRejected::NoteMalformed { fault };
-    let rest = line.strip_prefix("\u{2014} ").ok_or_else(|| refused("a signature line starts with a dash"))?;
-    let (name, encoded) = rest.split_once(' ').ok_or_else(|| refused("a signature line has a name and a value"))?;
+    let rest = line
+        .strip_prefix("\u{2014} ")
+        .ok_or_else(|| refused("a signature line starts with a dash"))?;
+    let (name, encoded) = rest
+        .split_once(' ')
+        .ok_or_else(|| refused("a signature line has a name and a value"))?;
     if !is_key_name(name) {
         return Err(refused("a key's name in a signature line"));
     }
-    let bytes = STANDARD.decode(encoded).map_err(|_| refused("a signature is not base64"))?;
-    let (id, bytes) = bytes.split_first_chunk::<4>().ok_or_else(|| refused("a signature is too short"))?;
+    let bytes = STANDARD
+        .decode(encoded)
+        .map_err(|_| refused("a signature is not base64"))?;
+    let (id, bytes) = bytes
+        .split_first_chunk::<4>()
+        .ok_or_else(|| refused("a signature is too short"))?;
     if bytes.is_empty() {
         return Err(refused("a signature is too short"));
     }
-    Ok(NoteSignature { name: name.to_owned(), id: *id, bytes: bytes.to_vec() })
+    Ok(NoteSignature {
+        name: name.to_owned(),
+        id: *id,
+        bytes: bytes.to_vec(),
+    })
 }

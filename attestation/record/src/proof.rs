@@ -98,7 +98,11 @@ pub fn verify_inclusion(
         node >>= 1;
         last >>= 1;
     }
-    if last == 0 && hash == *root { Ok(()) } else { Err(refused) }
+    if last == 0 && hash == *root {
+        Ok(())
+    } else {
+        Err(refused)
+    }
 }
 
 /// Checks that the tree (`old`, `old_root`) is a prefix of the tree (`new`, `new_root`).
@@ -118,16 +122,28 @@ pub fn verify_consistency(
     }
     if old == new {
         if old_root != new_root {
-            return Err(RecordRejected::Forked { size: old, known: *old_root, shown: *new_root });
+            return Err(RecordRejected::Forked {
+                size: old,
+                known: *old_root,
+                shown: *new_root,
+            });
         }
         return if path.is_empty() { Ok(()) } else { Err(refused) };
     }
     if old == 0 {
-        return if path.is_empty() && *old_root == empty_root() { Ok(()) } else { Err(refused) };
+        return if path.is_empty() && *old_root == empty_root() {
+            Ok(())
+        } else {
+            Err(refused)
+        };
     }
     let mut path = path.iter();
     // The old tree is itself a complete subtree: its root is the first hash.
-    let first = if old.is_power_of_two() { Some(old_root) } else { path.next() };
+    let first = if old.is_power_of_two() {
+        Some(old_root)
+    } else {
+        path.next()
+    };
     let Some(first) = first else { return Err(refused) };
     let (mut node, mut last) = (old.saturating_sub(1), new.saturating_sub(1));
     while node & 1 == 1 {
@@ -152,5 +168,9 @@ pub fn verify_consistency(
         node >>= 1;
         last >>= 1;
     }
-    if last == 0 && old_hash == *old_root && new_hash == *new_root { Ok(()) } else { Err(refused) }
+    if last == 0 && old_hash == *old_root && new_hash == *new_root {
+        Ok(())
+    } else {
+        Err(refused)
+    }
 }

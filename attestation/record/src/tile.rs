@@ -38,7 +38,11 @@ fn indexed(index: u64, width: u64) -> String {
         text = format!("x{:03}/{text}", rest % 1000);
         rest /= 1000;
     }
-    if width < WIDTH { format!("{text}.p/{width}") } else { text }
+    if width < WIDTH {
+        format!("{text}.p/{width}")
+    } else {
+        text
+    }
 }
 
 /// The width of tile `index` of `level` in a tree of `size` leaves: 0 when it does not exist, 256 when it is full.
@@ -60,7 +64,10 @@ pub fn encode_tile(hashes: &[Sha256Digest]) -> Vec<u8> {
 /// # Errors
 /// When the length is not a multiple of 32, above 256 hashes, or below `width` hashes.
 pub fn decode_tile(bytes: &[u8], width: u64, what: &str) -> Result<Vec<Sha256Digest>, RecordRejected> {
-    let refused = |fault| RecordRejected::TileMalformed { what: what.to_owned(), fault };
+    let refused = |fault| RecordRejected::TileMalformed {
+        what: what.to_owned(),
+        fault,
+    };
     let (hashes, rest) = bytes.as_chunks::<32>();
     if !rest.is_empty() {
         return Err(refused("its length is not a multiple of 32"));
@@ -80,7 +87,10 @@ pub fn decode_tile(bytes: &[u8], width: u64, what: &str) -> Result<Vec<Sha256Dig
 /// # Errors
 /// `record.entry_too_large` above [`ENTRY_LIMIT`].
 pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), RecordRejected> {
-    let too_large = || RecordRejected::EntryTooLarge { found: entry.len(), limit: ENTRY_LIMIT };
+    let too_large = || RecordRejected::EntryTooLarge {
+        found: entry.len(),
+        limit: ENTRY_LIMIT,
+    };
     let length = u16::try_from(entry.len()).map_err(|_| too_large())?;
     bundle.extend(length.to_be_bytes());
     bundle.extend_from_slice(entry);
@@ -92,12 +102,17 @@ pub fn push_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Result<(), RecordReject
 /// # Errors
 /// When an entry does not end inside the bundle, or there are fewer than `width` or more than 256.
 pub fn decode_bundle<'a>(bytes: &'a [u8], width: u64, what: &str) -> Result<Vec<&'a [u8]>, RecordRejected> {
-    let refused = |fault| RecordRejected::TileMalformed { what: what.to_owned(), fault };
+    let refused = |fault| RecordRejected::TileMalformed {
+        what: what.to_owned(),
+        fault,
+    };
     let mut entries = Vec::new();
     let mut rest = bytes;
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
         let length = usize::from(u16::from_be_bytes(*length));
-        let (entry, after) = after.split_at_checked(length).ok_or_else(|| refused("an entry ends outside of it"))?;
+        let (entry, after) = after
+            .split_at_checked(length)
+            .ok_or_else(|| refused("an entry ends outside of it"))?;
         entries.push(entry);
         rest = after;
         if entries.len() > 256 {

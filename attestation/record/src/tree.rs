@@ -122,7 +122,10 @@ pub(crate) fn range_hash<S: HashSource>(start: u64, end: u64, source: &S) -> Res
         return source.subtree(u8::try_from(level).unwrap_or(63), start >> level);
     }
     let middle = start.saturating_add(split(length));
-    Ok(node_hash(&range_hash(start, middle, source)?, &range_hash(middle, end, source)?))
+    Ok(node_hash(
+        &range_hash(start, middle, source)?,
+        &range_hash(middle, end, source)?,
+    ))
 }
 
 /// The largest power of two below `length` (at least 2): RFC 6962's k.

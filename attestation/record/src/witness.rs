@@ -22,7 +22,10 @@ pub struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        Self { size: 0, root: empty_root() }
+        Self {
+            size: 0,
+            root: empty_root(),
+        }
     }
 }
 
@@ -40,7 +43,10 @@ impl Seen {
     ) -> Result<Checkpoint, RecordRejected> {
         let (checkpoint, _) = Checkpoint::verify(note, origin, key)?;
         verify_consistency(self.size, &self.root, checkpoint.size, &checkpoint.root, proof)?;
-        *self = Self { size: checkpoint.size, root: checkpoint.root };
+        *self = Self {
+            size: checkpoint.size,
+            root: checkpoint.root,
+        };
         Ok(checkpoint)
     }
 }

@@ -20,7 +20,10 @@ fn entry_is_one_line_with_sorted_names() {
          \"what\":\"model.admitted\",\"who\":\"operator:anna\"}"
     );
     let view = EntryView::parse(line.as_bytes()).unwrap();
-    assert_eq!((view.who.as_str(), view.what.as_str()), ("operator:anna", "model.admitted"));
+    assert_eq!(
+        (view.who.as_str(), view.what.as_str()),
+        ("operator:anna", "model.admitted")
+    );
     assert_eq!(view.fields.get("tokens"), Some(&Value::from(12u64)));
 }
 
@@ -32,16 +35,26 @@ fn refusal_is_part_of_the_entry() {
         expected: Some("4".into()),
         found: None,
     };
-    let bytes = Entry::new(AT, "box:amber-fox", "model.refused").refused(refusal.clone()).encode().unwrap();
+    let bytes = Entry::new(AT, "box:amber-fox", "model.refused")
+        .refused(refusal.clone())
+        .encode()
+        .unwrap();
     assert_eq!(EntryView::parse(&bytes).unwrap().refusal, Some(refusal));
 }
 
 #[test]
 fn b09_newline_ansi_and_direction_marks_are_escaped() {
     let hostile = "box\n{\"who\":\"root\"}\r\u{1b}[2J\u{7f}\u{9b}31m\u{202e}\u{2028}\u{200b}\u{e0041}\t\0";
-    let bytes = Entry::new(AT, hostile, "enrol.begun").with("host", hostile).encode().unwrap();
+    let bytes = Entry::new(AT, hostile, "enrol.begun")
+        .with("host", hostile)
+        .encode()
+        .unwrap();
     let text = String::from_utf8(bytes.clone()).unwrap();
-    assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}' && c != '\u{2028}' && c != '\u{200b}'), "{text}");
+    assert!(
+        text.chars()
+            .all(|c| !c.is_control() && c != '\u{202e}' && c != '\u{2028}' && c != '\u{200b}'),
+        "{text}"
+    );
     assert!(text.contains("\\u001b[2J") && text.contains("\\u202e") && text.contains("\\udb40\\udc41"));
     let view = EntryView::parse(&bytes).unwrap();
     assert_eq!(view.who, hostile, "nothing is lost");
@@ -66,14 +79,31 @@ fn b09_an_entry_that_does_not_fit_is_refused() {
 
 #[test]
 fn secrets_and_foreign_names_are_refused() {
-    for name in ["password", "token", "prompt", "reply", "private_key", "recovery_key", "authorization"] {
-        assert_eq!(Entry::new(AT, "a", "b").with(name, "x").encode().unwrap_err().code(), "record.secret_field");
+    for name in [
+        "password",
+        "token",
+        "prompt",
+        "reply",
+        "private_key",
+        "recovery_key",
+        "authorization",
+    ] {
+        assert_eq!(
+            Entry::new(AT, "a", "b").with(name, "x").encode().unwrap_err().code(),
+            "record.secret_field"
+        );
     }
     for name in ["who", "v", "Upper", "with space", "", "a\nb"] {
-        assert_eq!(Entry::new(AT, "a", "b").with(name, "x").encode().unwrap_err().code(), "record.entry_malformed");
+        assert_eq!(
+            Entry::new(AT, "a", "b").with(name, "x").encode().unwrap_err().code(),
+            "record.entry_malformed"
+        );
     }
     for what in ["", "Upper.case", "a..b", "a b", ".a"] {
-        assert_eq!(Entry::new(AT, "a", what).encode().unwrap_err().code(), "record.entry_malformed");
+        assert_eq!(
+            Entry::new(AT, "a", what).encode().unwrap_err().code(),
+            "record.entry_malformed"
+        );
     }
     assert!(Entry::new(i64::MAX, "a", "b").encode().is_err());
 }
@@ -85,16 +115,29 @@ fn entries_that_are_not_canonical_are_refused() {
     for (what, text) in [
         ("space", good.replace(",\"v\"", ", \"v\"")),
         ("newline", format!("{good}\n")),
-        ("order", "{\"v\":1,\"at\":\"t\",\"what\":\"b\",\"who\":\"a\"}".to_owned()),
+        (
+            "order",
+            "{\"v\":1,\"at\":\"t\",\"what\":\"b\",\"who\":\"a\"}".to_owned(),
+        ),
         ("twice", good.replace("\"v\":1", "\"v\":1,\"v\":1")),
-        ("escape that is not needed", good.replace("\"who\":\"a\"", "\"who\":\"\\u0061\"")),
-        ("raw direction mark", good.replace("\"who\":\"a\"", "\"who\":\"\u{202e}\"")),
+        (
+            "escape that is not needed",
+            good.replace("\"who\":\"a\"", "\"who\":\"\\u0061\""),
+        ),
+        (
+            "raw direction mark",
+            good.replace("\"who\":\"a\"", "\"who\":\"\u{202e}\""),
+        ),
         ("version", good.replace("\"v\":1", "\"v\":2")),
         ("fraction", good.replace("\"v\":1", "\"v\":1.0")),
         ("no who", good.replace(",\"who\":\"a\"", "")),
         ("list", "[]".to_owned()),
     ] {
-        assert_eq!(EntryView::parse(text.as_bytes()).unwrap_err().code(), "record.entry_malformed", "{what}");
+        assert_eq!(
+            EntryView::parse(text.as_bytes()).unwrap_err().code(),
+            "record.entry_malformed",
+            "{what}"
+        );
     }
 }
 

@@ -18,7 +18,10 @@ fn code<T>(result: Result<T, RecordRejected>) -> &'static str {
 #[test]
 fn i05_note_of_another_implementation_verifies() {
     let key = VerifierKey::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
-    assert_eq!(key.to_string(), "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW");
+    assert_eq!(
+        key.to_string(),
+        "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    );
     let text = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
     let note = format!(
         "{text}\n\u{2014} PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
@@ -34,7 +37,15 @@ fn i05_verifier_key_text() {
     let text = log.verifier().to_string();
     assert_eq!(&VerifierKey::parse(&text).unwrap(), log.verifier());
     assert_eq!(VerifierKey::parse(&log.witness().to_string()).unwrap(), log.witness());
-    for bad in ["", "a", "a+00000000", "a+00000000+", "a+00000000+AA==", &text.replace("amber", "other"), &format!("{text}A")] {
+    for bad in [
+        "",
+        "a",
+        "a+00000000",
+        "a+00000000+",
+        "a+00000000+AA==",
+        &text.replace("amber", "other"),
+        &format!("{text}A"),
+    ] {
         assert_eq!(code(VerifierKey::parse(bad)), "record.key_malformed", "{bad}");
     }
     for name in ["", "with space", "with+plus", "with\nnewline"] {
@@ -49,11 +60,28 @@ fn i05_checkpoint_signed_and_verified() {
     let note = checkpoint.sign(&log).unwrap().to_string();
     let (back, _) = Checkpoint::verify(note.as_bytes(), "example.org/log", log.verifier()).unwrap();
     assert_eq!(back, checkpoint);
-    assert_eq!(code(Checkpoint::verify(note.as_bytes(), "example.org/other", log.verifier())), "record.other_origin");
-    assert_eq!(code(Checkpoint::verify(note.as_bytes(), "example.org/log", signer("other").verifier())), "record.unsigned");
+    assert_eq!(
+        code(Checkpoint::verify(note.as_bytes(), "example.org/other", log.verifier())),
+        "record.other_origin"
+    );
+    assert_eq!(
+        code(Checkpoint::verify(
+            note.as_bytes(),
+            "example.org/log",
+            signer("other").verifier()
+        )),
+        "record.unsigned"
+    );
     // A stranger who calls himself like the log has another key id, and is ignored.
     let stranger = signer("example.org/log");
-    assert_eq!(code(Checkpoint::verify(note.as_bytes(), "example.org/log", stranger.verifier())), "record.unsigned");
+    assert_eq!(
+        code(Checkpoint::verify(
+            note.as_bytes(),
+            "example.org/log",
+            stranger.verifier()
+        )),
+        "record.unsigned"
+    );
     let mut both = SignedNote::parse(note.as_bytes()).unwrap();
     let theirs = checkpoint.sign(&stranger).unwrap();
     both.push(stranger.verifier(), &theirs.signatures()[0].bytes);
@@ -63,16 +91,26 @@ fn i05_checkpoint_signed_and_verified() {
 #[test]
 fn i05_every_changed_byte_of_a_signed_checkpoint_is_refused() {
     let log = signer("l");
-    let note = Checkpoint::new("l", 300, leaf_hash(b"x")).sign(&log).unwrap().to_string().into_bytes();
+    let note = Checkpoint::new("l", 300, leaf_hash(b"x"))
+        .sign(&log)
+        .unwrap()
+        .to_string()
+        .into_bytes();
     for at in 0..note.len() {
         for flip in [1u8, 0x20, 0x80] {
             let mut changed = note.clone();
             changed[at] ^= flip;
-            assert!(Checkpoint::verify(&changed, "l", log.verifier()).is_err(), "byte {at} ^ {flip:#x}");
+            assert!(
+                Checkpoint::verify(&changed, "l", log.verifier()).is_err(),
+                "byte {at} ^ {flip:#x}"
+            );
         }
     }
     for cut in 0..note.len() {
-        assert!(Checkpoint::verify(&note[..cut], "l", log.verifier()).is_err(), "cut at {cut}");
+        assert!(
+            Checkpoint::verify(&note[..cut], "l", log.verifier()).is_err(),
+            "cut at {cut}"
+        );
     }
 }
 
@@ -96,7 +134,11 @@ fn i05_malformed_notes() {
         ("too many signatures", format!("text\n\n{}", line.repeat(101))),
         ("too long", format!("{}\n\n{line}", "x".repeat(70_000))),
     ] {
-        assert_eq!(code(SignedNote::parse(note.as_bytes())), "record.note_malformed", "{what}");
+        assert_eq!(
+            code(SignedNote::parse(note.as_bytes())),
+            "record.note_malformed",
+            "{what}"
+        );
     }
     assert_eq!(code(SignedNote::parse(b"\xff\n\n")), "record.note_malformed");
     assert!(SignedNote::parse(format!("text\n\nwith a blank line\n\n{line}").as_bytes()).is_ok());
@@ -117,7 +159,10 @@ fn i05_malformed_checkpoints() {
         ("beyond 64 bits", format!("l\n99999999999999999999\n{root}\n")),
         ("no root", "l\n1\n".to_owned()),
         ("short root", "l\n1\nAAAA\n".to_owned()),
-        ("root without padding", format!("l\n1\n{}\n", root.trim_end_matches('='))),
+        (
+            "root without padding",
+            format!("l\n1\n{}\n", root.trim_end_matches('=')),
+        ),
         ("empty extension line", format!("l\n1\n{root}\n\nx\n")),
     ] {
         assert_eq!(code(Checkpoint::parse(&text)), "record.checkpoint_malformed", "{what}");
@@ -139,9 +184,16 @@ fn i05_cosignatures_below_the_quorum() {
     cosign(&mut note, &unknown, 1_795_000_000);
     let note = SignedNote::parse(note.to_string().as_bytes()).unwrap();
     let known = [one.witness(), two.witness(), log.verifier().clone()];
-    assert_eq!(code(cosignatures(&note, &known, 2)), "record.quorum", "one witness twice is one");
+    assert_eq!(
+        code(cosignatures(&note, &known, 2)),
+        "record.quorum",
+        "one witness twice is one"
+    );
     let seen = cosignatures(&note, &known, 1).unwrap();
-    assert_eq!(seen.iter().map(|(key, at)| (key.name(), *at)).collect::<Vec<_>>(), [("w1", 1_795_000_060)]);
+    assert_eq!(
+        seen.iter().map(|(key, at)| (key.name(), *at)).collect::<Vec<_>>(),
+        [("w1", 1_795_000_060)]
+    );
 
     let mut both = note.clone();
     cosign(&mut both, &two, 1_795_000_000);
@@ -157,18 +209,34 @@ fn i05_cosignatures_below_the_quorum() {
 #[test]
 fn i06_witness_moves_forward_only() {
     let log = signer("l");
-    let roots = [leaf_hash(b"a"), freehold_record::node_hash(&leaf_hash(b"a"), &leaf_hash(b"b"))];
+    let roots = [
+        leaf_hash(b"a"),
+        freehold_record::node_hash(&leaf_hash(b"a"), &leaf_hash(b"b")),
+    ];
     let note = |size: usize| {
-        Checkpoint::new("l", u64::try_from(size).unwrap(), roots[size - 1]).sign(&log).unwrap().to_string().into_bytes()
+        Checkpoint::new("l", u64::try_from(size).unwrap(), roots[size - 1])
+            .sign(&log)
+            .unwrap()
+            .to_string()
+            .into_bytes()
     };
     let mut seen = Seen::default();
     seen.advance(&note(1), "l", log.verifier(), &[]).unwrap();
     assert_eq!(code(seen.advance(&note(2), "l", log.verifier(), &[])), "record.proof");
-    assert_eq!(code(seen.advance(&note(2), "l", log.verifier(), &[leaf_hash(b"c")])), "record.proof");
+    assert_eq!(
+        code(seen.advance(&note(2), "l", log.verifier(), &[leaf_hash(b"c")])),
+        "record.proof"
+    );
     seen.advance(&note(2), "l", log.verifier(), &[leaf_hash(b"b")]).unwrap();
-    assert_eq!(code(seen.advance(&note(1), "l", log.verifier(), &[])), "record.truncated");
+    assert_eq!(
+        code(seen.advance(&note(1), "l", log.verifier(), &[])),
+        "record.truncated"
+    );
     let fork = Checkpoint::new("l", 2, empty_root()).sign(&log).unwrap().to_string();
-    assert_eq!(code(seen.advance(fork.as_bytes(), "l", log.verifier(), &[])), "record.forked");
+    assert_eq!(
+        code(seen.advance(fork.as_bytes(), "l", log.verifier(), &[])),
+        "record.forked"
+    );
     assert_eq!(seen.size, 2);
 }
 

@@ -8,8 +8,16 @@ use freehold_record::{
 use freehold_trust::Sha256Digest;
 
 /// The eight leaves that the reference implementations of RFC 6962 test with.
-const LEAVES: [&str; 8] =
-    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
+const LEAVES: [&str; 8] = [
+    "",
+    "00",
+    "10",
+    "2021",
+    "3031",
+    "40414243",
+    "5051525354555657",
+    "606162636465666768696a6b6c6d6e6f",
+];
 
 /// The roots over the first 1..=8 of them.
 const ROOTS: [&str; 8] = [
@@ -55,7 +63,10 @@ fn leaves(count: u64) -> Leaves {
 
 #[test]
 fn i01_roots_of_the_reference_leaves() {
-    assert_eq!(empty_root().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    assert_eq!(
+        empty_root().to_string(),
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    );
     let mut frontier = Frontier::new();
     assert_eq!(frontier.root(), empty_root());
     for (leaf, root) in LEAVES.iter().zip(ROOTS) {
@@ -66,8 +77,18 @@ fn i01_roots_of_the_reference_leaves() {
 
 #[test]
 fn i01_proofs_of_the_reference_leaves() {
-    let source = Leaves(LEAVES.iter().map(|leaf| leaf_hash(&hex::decode(leaf).unwrap())).collect());
-    let path: Vec<String> = inclusion(5, 8, &source).unwrap().unwrap().iter().map(ToString::to_string).collect();
+    let source = Leaves(
+        LEAVES
+            .iter()
+            .map(|leaf| leaf_hash(&hex::decode(leaf).unwrap()))
+            .collect(),
+    );
+    let path: Vec<String> = inclusion(5, 8, &source)
+        .unwrap()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         path,
         [
@@ -76,7 +97,12 @@ fn i01_proofs_of_the_reference_leaves() {
             "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
         ]
     );
-    let path: Vec<String> = consistency(6, 8, &source).unwrap().unwrap().iter().map(ToString::to_string).collect();
+    let path: Vec<String> = consistency(6, 8, &source)
+        .unwrap()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         path,
         [
@@ -103,11 +129,29 @@ fn i01_every_proof_of_small_trees_verifies_and_no_broken_one_does() {
                 ("other root", leaf, index, size, path.clone(), empty_root()),
                 ("outside", leaf, size, size, path.clone(), root),
                 ("longer", leaf, index, size, [path.clone(), vec![root]].concat(), root),
-                ("longer in front", leaf, index, size, [vec![root], path.clone()].concat(), root),
-                ("shorter", leaf, index, size, path.get(1..).unwrap_or(&[root]).to_vec(), root),
+                (
+                    "longer in front",
+                    leaf,
+                    index,
+                    size,
+                    [vec![root], path.clone()].concat(),
+                    root,
+                ),
+                (
+                    "shorter",
+                    leaf,
+                    index,
+                    size,
+                    path.get(1..).unwrap_or(&[root]).to_vec(),
+                    root,
+                ),
             ] {
                 let refused = verify_inclusion(&leaf, index, size, &path, &root);
-                assert_eq!(refused, Err(RecordRejected::Proof { kind: "inclusion" }), "{what} at {index} of {size}");
+                assert_eq!(
+                    refused,
+                    Err(RecordRejected::Proof { kind: "inclusion" }),
+                    "{what} at {index} of {size}"
+                );
                 broken += 1;
             }
             for flipped in 0..path.len() {
@@ -130,7 +174,10 @@ fn i01_every_proof_of_small_trees_verifies_and_no_broken_one_does() {
                 for flipped in 0..path.len() {
                     let mut path = path.clone();
                     path[flipped] = empty_root();
-                    assert!(verify_consistency(old, &old_root, size, &root, &path).is_err(), "{old} of {size}");
+                    assert!(
+                        verify_consistency(old, &old_root, size, &root, &path).is_err(),
+                        "{old} of {size}"
+                    );
                     broken += 1;
                 }
             }
@@ -143,8 +190,14 @@ fn i01_every_proof_of_small_trees_verifies_and_no_broken_one_does() {
 #[test]
 fn i04_same_size_with_another_root_is_a_fork_and_a_smaller_size_is_a_truncation() {
     let (one, two) = (leaf_hash(b"a"), leaf_hash(b"b"));
-    assert_eq!(verify_consistency(1, &one, 1, &two, &[]).unwrap_err().code(), "record.forked");
-    assert_eq!(verify_consistency(2, &one, 1, &two, &[]).unwrap_err().code(), "record.truncated");
+    assert_eq!(
+        verify_consistency(1, &one, 1, &two, &[]).unwrap_err().code(),
+        "record.forked"
+    );
+    assert_eq!(
+        verify_consistency(2, &one, 1, &two, &[]).unwrap_err().code(),
+        "record.truncated"
+    );
 }
 
 #[test]
@@ -154,7 +207,14 @@ fn places_and_widths_are_those_of_the_specification() {
     assert_eq!(tile_path(0, 273, 112), "tile/0/273.p/112");
     assert_eq!(bundle_path(1000, 1), "tile/entries/x001/000.p/1");
     // The example of the specification: 70,000 leaves.
-    assert_eq!((width_at(0, 272, 70_000), width_at(0, 273, 70_000), width_at(0, 274, 70_000)), (256, 112, 0));
+    assert_eq!(
+        (
+            width_at(0, 272, 70_000),
+            width_at(0, 273, 70_000),
+            width_at(0, 274, 70_000)
+        ),
+        (256, 112, 0)
+    );
     assert_eq!((width_at(1, 0, 70_000), width_at(1, 1, 70_000)), (256, 17));
     assert_eq!((width_at(2, 0, 70_000), width_at(3, 0, 70_000)), (1, 0));
     assert_eq!(width_at(255, u64::MAX, u64::MAX), 0);

@@ -79,16 +79,27 @@ impl Bundle {
     /// [`PolicyUnusable`].
     pub fn parse(bytes: &[u8]) -> Result<Self, PolicyUnusable> {
         let within = |unit, found, limit| {
-            if found > limit { Err(PolicyUnusable::TooLarge { unit, found, limit }) } else { Ok(()) }
+            if found > limit {
+                Err(PolicyUnusable::TooLarge { unit, found, limit })
+            } else {
+                Ok(())
+            }
         };
         within("bytes", bytes.len(), BUNDLE_LIMIT)?;
-        let bundle: Self = serde_json::from_slice(bytes)
-            .map_err(|error| PolicyUnusable::Malformed { fault: format!("line {}, column {}", error.line(), error.column()) })?;
+        let bundle: Self = serde_json::from_slice(bytes).map_err(|error| PolicyUnusable::Malformed {
+            fault: format!("line {}, column {}", error.line(), error.column()),
+        })?;
         if bundle.v != 1 {
-            return Err(PolicyUnusable::Malformed { fault: format!("version {} is not known here", bundle.v) });
+            return Err(PolicyUnusable::Malformed {
+                fault: format!("version {} is not known here", bundle.v),
+            });
         }
         within("files", bundle.policies.len(), FILES_LIMIT)?;
-        within("bytes of policy", bundle.policies.values().map(String::len).sum(), TEXT_LIMIT)?;
+        within(
+            "bytes of policy",
+            bundle.policies.values().map(String::len).sum(),
+            TEXT_LIMIT,
+        )?;
         within("signers", bundle.data.model_signers.len(), DATA_LIMIT)?;
         within("licences", bundle.data.licences.len(), DATA_LIMIT)?;
         let expected = sha256(SCHEMA.as_bytes()).to_hex();

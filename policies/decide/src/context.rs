@@ -37,14 +37,20 @@ pub(crate) trait Facts: serde::Serialize {
 }
 
 fn text(value: &str) -> Result<Cedar, InputTooLarge> {
-    if value.len() > TEXT_LIMIT { Err(InputTooLarge) } else { Ok(Cedar::new_string(value.to_owned())) }
+    if value.len() > TEXT_LIMIT {
+        Err(InputTooLarge)
+    } else {
+        Ok(Cedar::new_string(value.to_owned()))
+    }
 }
 
 fn list(values: &BTreeSet<String>) -> Result<Cedar, InputTooLarge> {
     if values.len() > LIST_LIMIT {
         return Err(InputTooLarge);
     }
-    Ok(Cedar::new_set(values.iter().map(|value| text(value)).collect::<Result<Vec<_>, _>>()?))
+    Ok(Cedar::new_set(
+        values.iter().map(|value| text(value)).collect::<Result<Vec<_>, _>>()?,
+    ))
 }
 
 fn shown(value: Shown) -> &'static str {
@@ -56,7 +62,10 @@ fn shown(value: Shown) -> &'static str {
 }
 
 fn pairs<const N: usize>(pairs: [(&str, Cedar); N]) -> Pairs {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 impl Facts for EvidenceFacts {

@@ -23,7 +23,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, best first.
-    pub const ALL: [Self; 5] = [Self::Trusted, Self::TrustedSimulated, Self::Attention, Self::Unknown, Self::Refused];
+    pub const ALL: [Self; 5] = [
+        Self::Trusted,
+        Self::TrustedSimulated,
+        Self::Attention,
+        Self::Unknown,
+        Self::Refused,
+    ];
 
     /// The word of the wire and of policies.
     #[must_use]
@@ -119,6 +125,9 @@ impl Decision<Permission> {
 impl<A> Decision<A> {
     /// The ids of all policies that took part, permits first.
     pub fn policies(&self) -> impl Iterator<Item = &str> {
-        self.because.iter().chain(&self.denied_by).map(|reason| reason.policy.as_str())
+        self.because
+            .iter()
+            .chain(&self.denied_by)
+            .map(|reason| reason.policy.as_str())
     }
 }

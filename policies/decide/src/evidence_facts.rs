@@ -103,13 +103,21 @@ impl EvidenceFacts {
     /// caller's to fill in; until then they speak against the box.
     #[must_use]
     pub fn accepted(claims: &Claims, simulated_allowed: bool) -> Self {
-        Self { quote: QuoteStanding::Accepted, claims: claims.into(), simulated_allowed, ..Self::default() }
+        Self {
+            quote: QuoteStanding::Accepted,
+            claims: claims.into(),
+            simulated_allowed,
+            ..Self::default()
+        }
     }
 
     /// The facts of evidence that the verifier refused with `code`.
     #[must_use]
     pub fn refused(code: &str) -> Self {
-        Self { quote: QuoteStanding::Refused(code.to_owned()), ..Self::default() }
+        Self {
+            quote: QuoteStanding::Refused(code.to_owned()),
+            ..Self::default()
+        }
     }
 
     /// Whether TPM or boot are simulated, or nothing shows that they are not.

@@ -13,7 +13,9 @@ use serde_json::{Map, Value, json};
 fn facts<F: DeserializeOwned>(table: &str, base: &Value, row: &str, text: &str) -> F {
     let mut value = base.clone();
     for word in text.split_whitespace().filter(|word| *word != "-") {
-        let (name, set) = word.split_once('=').unwrap_or_else(|| panic!("{table}, {row}: `{word}` is not name=value"));
+        let (name, set) = word
+            .split_once('=')
+            .unwrap_or_else(|| panic!("{table}, {row}: `{word}` is not name=value"));
         put(&mut value, name, set);
     }
     serde_json::from_value(value).unwrap_or_else(|error| panic!("{table}, {row}: {error}"))
@@ -22,7 +24,11 @@ fn facts<F: DeserializeOwned>(table: &str, base: &Value, row: &str, text: &str) 
 fn put(value: &mut Value, name: &str, set: &str) {
     let map = value.as_object_mut().unwrap();
     let claims = ["tpm", "boot", "secure_boot", "development_keys", "firmware_changed"];
-    let map = if claims.contains(&name) && map.contains_key("claims") { map["claims"].as_object_mut().unwrap() } else { map };
+    let map = if claims.contains(&name) && map.contains_key("claims") {
+        map["claims"].as_object_mut().unwrap()
+    } else {
+        map
+    };
     assert!(map.contains_key(name), "there is no fact `{name}`");
     let of = match (&map[name], set) {
         (Value::Bool(_), _) => json!(set == "yes"),
@@ -30,7 +36,9 @@ fn put(value: &mut Value, name: &str, set: &str) {
         (Value::Array(_), "none") => json!([]),
         (Value::Array(_), _) => json!(set.split(',').collect::<Vec<_>>()),
         (_, "empty") => json!(""),
-        (_, _) if name == "quote" && set.starts_with("refused:") => json!({"refused": set.trim_start_matches("refused:")}),
+        (_, _) if name == "quote" && set.starts_with("refused:") => {
+            json!({"refused": set.trim_start_matches("refused:")})
+        }
         _ => json!(set),
     };
     map.insert(name.to_owned(), of);
@@ -44,18 +52,29 @@ struct Table {
 
 /// A table: lines `case | facts that differ from the base | answer | policies`, the base in a line `base: …`, `#` comments.
 fn table(name: &'static str) -> Table {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../cases").join(name).with_extension("txt");
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../cases")
+        .join(name)
+        .with_extension("txt");
     let text = std::fs::read_to_string(path).unwrap();
     let mut base = String::new();
     let mut rows = Vec::new();
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         if let Some(rest) = line.strip_prefix("base:") {
             base.push(' ');
             base.push_str(rest);
             continue;
         }
         let cells: Vec<String> = line.split('|').map(|cell| cell.trim().to_owned()).collect();
-        rows.push(cells.try_into().unwrap_or_else(|cells| panic!("{name}: four columns are wanted: {cells:?}")));
+        rows.push(
+            cells
+                .try_into()
+                .unwrap_or_else(|cells| panic!("{name}: four columns are wanted: {cells:?}")),
+        );
     }
     Table { name, rows, base }
 }
@@ -80,7 +99,9 @@ fn check<F: DeserializeOwned + serde::Serialize + Default, A>(
     for [case, changes, answer, policies] in &table.rows {
         assert!(names.insert(case), "{}: `{case}` is there twice", table.name);
         let decision = decide(&facts(table.name, &base, case, changes));
-        let (wanted, code) = answer.split_once(' ').map_or((answer.as_str(), None), |(a, code)| (a, Some(code.trim())));
+        let (wanted, code) = answer
+            .split_once(' ')
+            .map_or((answer.as_str(), None), |(a, code)| (a, Some(code.trim())));
         let found: Vec<&str> = decision.policies().collect();
         assert_eq!(
             (word(&decision.answer), decision.code.as_deref(), found.join(" ")),
@@ -103,12 +124,21 @@ fn permission(answer: &Permission) -> &'static str {
 fn every_case_of_the_tables_holds_and_every_policy_has_a_case() {
     let set = PolicySet::shipped(data()).unwrap();
     let mut seen = BTreeSet::new();
-    check::<EvidenceFacts, _>(&table("evidence"), |f| set.accept_evidence(f), |verdict: &Verdict| verdict.word(), &mut seen);
+    check::<EvidenceFacts, _>(
+        &table("evidence"),
+        |f| set.accept_evidence(f),
+        |verdict: &Verdict| verdict.word(),
+        &mut seen,
+    );
     check::<ModelFacts, _>(&table("model"), |f| set.admit_model(f), permission, &mut seen);
     check::<GatewayFacts, _>(&table("gateway"), |f| set.use_gateway(f), permission, &mut seen);
     check::<ConsoleFacts, _>(&table("console"), |f| set.use_console(f), permission, &mut seen);
-    let missing: Vec<String> =
-        set.summaries().into_iter().map(|policy| policy.id).filter(|id| !seen.contains(id)).collect();
+    let missing: Vec<String> = set
+        .summaries()
+        .into_iter()
+        .map(|policy| policy.id)
+        .filter(|id| !seen.contains(id))
+        .collect();
     assert!(missing.is_empty(), "policies without a case: {missing:?}");
 }
 
@@ -118,7 +148,10 @@ fn g09_matrix_of_roles_and_actions() {
     let set = PolicySet::shipped(data()).unwrap();
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../cases/roles.txt");
     let text = std::fs::read_to_string(path).unwrap();
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     let roles: Vec<&str> = lines.next().unwrap().split_whitespace().skip(1).collect();
     let mut found: BTreeMap<(String, String), bool> = BTreeMap::new();
     for line in lines {
@@ -126,25 +159,50 @@ fn g09_matrix_of_roles_and_actions() {
         let action = cells.next().unwrap();
         for (role, cell) in roles.iter().zip(cells) {
             let mut map = Map::new();
-            for (name, value) in [("role", *role), ("action", action), ("account", "active"), ("session", "fresh"), ("site", "north"), ("proposer", "other")] {
+            for (name, value) in [
+                ("role", *role),
+                ("action", action),
+                ("account", "active"),
+                ("session", "fresh"),
+                ("site", "north"),
+                ("proposer", "other"),
+            ] {
                 map.insert(name.to_owned(), json!(value));
             }
             map.insert("sites".to_owned(), json!(["north"]));
             let facts: ConsoleFacts = serde_json::from_value(Value::Object(map)).unwrap();
             let allowed = set.use_console(&facts).is_allowed();
             assert_eq!(allowed, cell == "yes", "{role} × {action}");
-            let elsewhere = ConsoleFacts { site: "south".into(), ..facts.clone() };
-            assert!(!set.use_console(&elsewhere).is_allowed(), "{role} × {action} at another site");
+            let elsewhere = ConsoleFacts {
+                site: "south".into(),
+                ..facts.clone()
+            };
+            assert!(
+                !set.use_console(&elsewhere).is_allowed(),
+                "{role} × {action} at another site"
+            );
             found.insert(((*role).to_owned(), action.to_owned()), allowed);
         }
     }
     assert_eq!(roles.len(), 5);
-    assert!(found.iter().all(|((_, action), allowed)| action != "read_prompts" || !allowed), "nobody reads prompts");
+    assert!(
+        found
+            .iter()
+            .all(|((_, action), allowed)| action != "read_prompts" || !allowed),
+        "nobody reads prompts"
+    );
     // Every action that a policy names is a row.
-    for policy in freehold_decide::shipped_policies()["console.cedar"].split('"').skip(1).step_by(2) {
+    for policy in freehold_decide::shipped_policies()["console.cedar"]
+        .split('"')
+        .skip(1)
+        .step_by(2)
+    {
         let is_action = policy.contains('_') || policy == "look" || policy == "assign" || policy == "attest";
         if is_action && policy != "use_console" && !policy.contains('.') {
-            assert!(found.keys().any(|(_, action)| action == policy), "`{policy}` is not in roles.txt");
+            assert!(
+                found.keys().any(|(_, action)| action == policy),
+                "`{policy}` is not in roles.txt"
+            );
         }
     }
 }

@@ -58,17 +58,35 @@ fn g01_what_does_not_parse_or_fit_the_schema_is_unusable() {
     refused(b"", "bundle is not one");
     refused(b"{}", "bundle is not one");
     refused(&with_policy("permit (principal"), "extra.cedar");
-    refused(&with_policy(&rule("@id(\"x\")", "context.rolle == \"viewer\"")), "rolle");
+    refused(
+        &with_policy(&rule("@id(\"x\")", "context.rolle == \"viewer\"")),
+        "rolle",
+    );
     refused(&with_policy(&rule("@id(\"x\")", "context.role == 3")), "x");
     refused(&with_policy(&rule("@id(\"x\")", "context.role > 3")), "x");
     refused(&with_policy(&rule("@id(\"x\")", "context.site has whatever.name")), "x");
     refused(&with_policy(&rule("", "true")), "no @id");
     refused(&with_policy(&rule("@id(\"console.viewer\")", "true")), "taken");
-    refused(&with_policy("@id(\"x\") permit (principal, action == Action::\"use_console\", resource);"), "no @why");
-    refused(&with_policy("@id(\"x\") @why(\"w\") permit (principal, action, resource);"), "does not name its action");
-    refused(&with_policy("@id(\"x\") @why(\"w\") permit (principal, action == Action::\"none\", resource);"), "not in the schema");
-    refused(&with_policy("@id(\"x\") @why(\"w\") forbid (principal, action == Action::\"use_console\", resource);"), "@code");
-    refused(&with_policy("@id(\"x\") @why(\"w\") permit (principal, action == Action::\"accept_evidence\", resource);"), "@verdict");
+    refused(
+        &with_policy("@id(\"x\") permit (principal, action == Action::\"use_console\", resource);"),
+        "no @why",
+    );
+    refused(
+        &with_policy("@id(\"x\") @why(\"w\") permit (principal, action, resource);"),
+        "does not name its action",
+    );
+    refused(
+        &with_policy("@id(\"x\") @why(\"w\") permit (principal, action == Action::\"none\", resource);"),
+        "not in the schema",
+    );
+    refused(
+        &with_policy("@id(\"x\") @why(\"w\") forbid (principal, action == Action::\"use_console\", resource);"),
+        "@code",
+    );
+    refused(
+        &with_policy("@id(\"x\") @why(\"w\") permit (principal, action == Action::\"accept_evidence\", resource);"),
+        "@verdict",
+    );
     refused(
         &with_policy(
             "@id(\"x\") @why(\"w\") @code(\"c\") @verdict(\"trusted\") forbid (principal, action == Action::\"accept_evidence\", resource);",
@@ -76,7 +94,9 @@ fn g01_what_does_not_parse_or_fit_the_schema_is_unusable() {
         "does not trust",
     );
     refused(
-        &with_policy("@id(\"x\") @why(\"w\") permit (principal == ?principal, action == Action::\"use_console\", resource);"),
+        &with_policy(
+            "@id(\"x\") @why(\"w\") permit (principal == ?principal, action == Action::\"use_console\", resource);",
+        ),
         "templates",
     );
 }
@@ -95,24 +115,39 @@ fn g01_empty_bundle_missing_schema_and_unknown_version_are_unusable() {
     newer.v = 2;
     refused(&newer.to_bytes(), "version 2");
     let text = String::from_utf8(Bundle::shipped("t", "1", BundleData::default()).to_bytes()).unwrap();
-    refused(text.replacen("\"v\"", "\"unknown\": 1, \"v\"", 1).as_bytes(), "bundle is not one");
+    refused(
+        text.replacen("\"v\"", "\"unknown\": 1, \"v\"", 1).as_bytes(),
+        "bundle is not one",
+    );
 }
 
 #[test]
 fn g01_without_a_usable_policy_everything_is_denied_and_evidence_is_unknown() {
     let decision = PolicySet::unusable_evidence(&good_evidence());
-    assert_eq!((decision.answer, decision.code.as_deref()), (Verdict::Unknown, Some("policy.unusable")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Verdict::Unknown, Some("policy.unusable"))
+    );
     let decision = PolicySet::unusable(&ModelFacts::default());
-    assert_eq!((decision.answer, decision.code.as_deref()), (Permission::Denied, Some("policy.unusable")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Permission::Denied, Some("policy.unusable"))
+    );
 }
 
 #[test]
 fn g01_action_without_a_rule_is_denied() {
     let set = only_policy("@id(\"x\") @why(\"w\") permit (principal, action == Action::\"use_console\", resource);");
     let decision = set.admit_model(&ModelFacts::default());
-    assert_eq!((decision.answer, decision.code.as_deref()), (Permission::Denied, Some("policy.no_permit")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Permission::Denied, Some("policy.no_permit"))
+    );
     let decision = set.accept_evidence(&good_evidence());
-    assert_eq!((decision.answer, decision.code.as_deref()), (Verdict::Refused, Some("policy.no_permit")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Verdict::Refused, Some("policy.no_permit"))
+    );
     let decision = shipped().use_console(&ConsoleFacts {
         role: "administrator".into(),
         action: "an_action_nobody_listed".into(),
@@ -132,7 +167,10 @@ fn g01_policy_that_errs_while_evaluating_denies() {
          when { context.age_seconds + 9223372036854775807 > 0 };",
     );
     let decision = set.accept_evidence(&good_evidence());
-    assert_eq!((decision.answer, decision.code.as_deref()), (Verdict::Unknown, Some("policy.evaluation")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Verdict::Unknown, Some("policy.evaluation"))
+    );
 }
 
 #[test]
@@ -141,29 +179,56 @@ fn g02_sizes_and_depths_are_bounded() {
     refused(&with_policy(&"x".repeat(300 * 1024)), "bytes of policy");
     refused(&with_policy(&"x".repeat(30 * 1024)), "longer");
     let mut many = Bundle::shipped("t", "1", BundleData::default());
-    many.policies.extend((0..100).map(|n| (format!("{n}.cedar"), "//".to_owned())));
+    many.policies
+        .extend((0..100).map(|n| (format!("{n}.cedar"), "//".to_owned())));
     refused(&many.to_bytes(), "files");
     let permit = |body: &str| {
-        format!("@id(\"x\") @why(\"w\") permit (principal, action == Action::\"use_console\", resource) when {{ {body} }};")
+        format!(
+            "@id(\"x\") @why(\"w\") permit (principal, action == Action::\"use_console\", resource) when {{ {body} }};"
+        )
     };
-    refused(&with_policy(&permit(&format!("{}true{}", "(".repeat(5000), ")".repeat(5000)))), "nests deeper");
-    refused(&with_policy(&permit(&format!("{}true{}", "if true then ".repeat(5000), " else false".repeat(5000)))), "nests deeper");
+    refused(
+        &with_policy(&permit(&format!("{}true{}", "(".repeat(5000), ")".repeat(5000)))),
+        "nests deeper",
+    );
+    refused(
+        &with_policy(&permit(&format!(
+            "{}true{}",
+            "if true then ".repeat(5000),
+            " else false".repeat(5000)
+        ))),
+        "nests deeper",
+    );
     refused(&with_policy(&permit(&vec!["true"; 20_000].join(" && "))), "operators");
-    refused(&with_policy(&permit(&format!("context.role like \"{}\"", "*a".repeat(100_000)))), "longer");
+    refused(
+        &with_policy(&permit(&format!("context.role like \"{}\"", "*a".repeat(100_000)))),
+        "longer",
+    );
     let mut crowd = String::new();
     for n in 0..600 {
-        crowd.push_str(&format!("@id(\"x{n}\") @why(\"w\") permit (principal, action == Action::\"use_console\", resource);"));
+        crowd.push_str(&format!(
+            "@id(\"x{n}\") @why(\"w\") permit (principal, action == Action::\"use_console\", resource);"
+        ));
     }
     refused(&with_policy(&crowd), "policies");
 }
 
 #[test]
 fn g02_facts_larger_than_facts_are_deny() {
-    let decision = shipped().use_console(&ConsoleFacts { role: "x".repeat(5000), ..ConsoleFacts::default() });
+    let decision = shipped().use_console(&ConsoleFacts {
+        role: "x".repeat(5000),
+        ..ConsoleFacts::default()
+    });
     assert_eq!(decision.code.as_deref(), Some("policy.input_too_large"));
     let models_allowed: BTreeSet<String> = (0..2000).map(|n| n.to_string()).collect();
-    let decision = shipped().use_gateway(&GatewayFacts { models_allowed, ..GatewayFacts::default() });
-    assert_eq!((decision.answer, decision.code.as_deref()), (Permission::Denied, Some("policy.input_too_large")));
+    let decision = shipped().use_gateway(&GatewayFacts {
+        models_allowed,
+        ..GatewayFacts::default()
+    });
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Permission::Denied, Some("policy.input_too_large"))
+    );
 }
 
 #[test]
@@ -173,7 +238,10 @@ fn g02_patterns_do_not_explode() {
         "a*".repeat(200)
     ));
     let begin = std::time::Instant::now();
-    let decision = set.use_console(&ConsoleFacts { role: "a".repeat(4000), ..ConsoleFacts::default() });
+    let decision = set.use_console(&ConsoleFacts {
+        role: "a".repeat(4000),
+        ..ConsoleFacts::default()
+    });
     assert_eq!(decision.answer, Permission::Denied);
     assert!(begin.elapsed() < std::time::Duration::from_secs(2));
 }
@@ -185,12 +253,21 @@ fn g03_same_policy_and_facts_give_the_same_decision() {
     let text = serde_json::to_string(&facts).unwrap();
     let replayed: EvidenceFacts = serde_json::from_str(&text).unwrap();
     assert_eq!(one.accept_evidence(&facts), two.accept_evidence(&replayed));
-    assert_eq!(freehold_trust::sha256(text.as_bytes()), one.accept_evidence(&facts).input_sha256);
+    assert_eq!(
+        freehold_trust::sha256(text.as_bytes()),
+        one.accept_evidence(&facts).input_sha256
+    );
 }
 
 #[test]
 fn g03_language_has_no_clock_network_or_environment() {
-    for call in ["http.send(\"x\")", "time.now()", "net.lookup_ip_addr(\"x\")", "opa.runtime()", "now()"] {
+    for call in [
+        "http.send(\"x\")",
+        "time.now()",
+        "net.lookup_ip_addr(\"x\")",
+        "opa.runtime()",
+        "now()",
+    ] {
         let text = format!(
             "@id(\"x\") @why(\"w\") permit (principal, action == Action::\"use_console\", resource) when {{ {call} == \"x\" }};"
         );
@@ -202,11 +279,17 @@ fn g03_language_has_no_clock_network_or_environment() {
 fn g04_decision_names_policy_and_input() {
     let set = shipped();
     let other = PolicySet::from_bundle(&with_policy("// a comment more")).unwrap();
-    let (a, b) = (set.accept_evidence(&good_evidence()), other.accept_evidence(&good_evidence()));
+    let (a, b) = (
+        set.accept_evidence(&good_evidence()),
+        other.accept_evidence(&good_evidence()),
+    );
     assert_eq!((a.answer, a.input_sha256), (b.answer, b.input_sha256));
     assert_ne!(a.policy_sha256, b.policy_sha256);
     assert_eq!(a.policy_sha256, set.digest());
-    let older = EvidenceFacts { age_seconds: 6, ..good_evidence() };
+    let older = EvidenceFacts {
+        age_seconds: 6,
+        ..good_evidence()
+    };
     assert_ne!(set.accept_evidence(&older).input_sha256, a.input_sha256);
 }
 
@@ -218,20 +301,80 @@ fn g05_every_fact_defaults_to_what_speaks_against() {
     let none = EvidenceFacts::default();
     let good = good_evidence();
     for (fact, facts) in [
-        ("quote", EvidenceFacts { quote: none.quote.clone(), ..good.clone() }),
-        ("claims", EvidenceFacts { claims: none.claims.clone(), ..good.clone() }),
-        ("record", EvidenceFacts { record: none.record, ..good.clone() }),
-        ("os_release", EvidenceFacts { os_release: none.os_release, ..good.clone() }),
-        ("age limit", EvidenceFacts { age_limit_seconds: none.age_limit_seconds, ..good.clone() }),
-        ("tpm", EvidenceFacts { claims: SeenClaims { tpm: None, ..good.claims.clone() }, ..good.clone() }),
-        ("boot", EvidenceFacts { claims: SeenClaims { boot: BootShown::default(), ..good.claims.clone() }, ..good.clone() }),
+        (
+            "quote",
+            EvidenceFacts {
+                quote: none.quote.clone(),
+                ..good.clone()
+            },
+        ),
+        (
+            "claims",
+            EvidenceFacts {
+                claims: none.claims.clone(),
+                ..good.clone()
+            },
+        ),
+        (
+            "record",
+            EvidenceFacts {
+                record: none.record,
+                ..good.clone()
+            },
+        ),
+        (
+            "os_release",
+            EvidenceFacts {
+                os_release: none.os_release,
+                ..good.clone()
+            },
+        ),
+        (
+            "age limit",
+            EvidenceFacts {
+                age_limit_seconds: none.age_limit_seconds,
+                ..good.clone()
+            },
+        ),
+        (
+            "tpm",
+            EvidenceFacts {
+                claims: SeenClaims {
+                    tpm: None,
+                    ..good.claims.clone()
+                },
+                ..good.clone()
+            },
+        ),
+        (
+            "boot",
+            EvidenceFacts {
+                claims: SeenClaims {
+                    boot: BootShown::default(),
+                    ..good.claims.clone()
+                },
+                ..good.clone()
+            },
+        ),
         (
             "secure boot",
-            EvidenceFacts { claims: SeenClaims { secure_boot: Shown::default(), ..good.claims.clone() }, ..good.clone() },
+            EvidenceFacts {
+                claims: SeenClaims {
+                    secure_boot: Shown::default(),
+                    ..good.claims.clone()
+                },
+                ..good.clone()
+            },
         ),
         (
             "keys",
-            EvidenceFacts { claims: SeenClaims { development_keys: Shown::default(), ..good.claims.clone() }, ..good.clone() },
+            EvidenceFacts {
+                claims: SeenClaims {
+                    development_keys: Shown::default(),
+                    ..good.claims.clone()
+                },
+                ..good.clone()
+            },
         ),
     ] {
         assert!(set.accept_evidence(&facts).answer > Verdict::TrustedSimulated, "{fact}");
@@ -251,18 +394,27 @@ fn software_tpm_is_never_trusted_whatever_the_policy_says() {
     assert_eq!(set.accept_evidence(&facts).answer, Verdict::TrustedSimulated);
     facts.simulated_allowed = false;
     let decision = set.accept_evidence(&facts);
-    assert_eq!((decision.answer, decision.code.as_deref()), (Verdict::Refused, Some("policy.simulated_not_allowed")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Verdict::Refused, Some("policy.simulated_not_allowed"))
+    );
     facts.claims.tpm = Some(TpmKind::Hardware);
     facts.claims.boot = BootShown::Simulated;
     assert_eq!(set.accept_evidence(&facts).answer, Verdict::Refused);
-    let decision = set.accept_evidence(&EvidenceFacts { quote: QuoteStanding::Refused("quote.nonce".into()), ..good_evidence() });
+    let decision = set.accept_evidence(&EvidenceFacts {
+        quote: QuoteStanding::Refused("quote.nonce".into()),
+        ..good_evidence()
+    });
     assert_eq!(decision.answer, Verdict::Unknown, "no quote, no trust");
 }
 
 #[test]
 fn refusal_of_the_verifier_keeps_its_code() {
     let decision = shipped().accept_evidence(&EvidenceFacts::refused("quote.nonce"));
-    assert_eq!((decision.answer, decision.code.as_deref()), (Verdict::Refused, Some("quote.nonce")));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Verdict::Refused, Some("quote.nonce"))
+    );
     assert_eq!(decision.denied_by[0].policy, "evidence.refused_by_verifier");
 }
 

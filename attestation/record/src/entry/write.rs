@@ -69,8 +69,13 @@ fn cut(text: &str) -> (&str, String) {
         return (text, String::new());
     }
     // Room for the note, so that the result is within the limit itself.
-    let kept = text.get(..text.floor_char_boundary(TEXT_LIMIT.saturating_sub(128))).unwrap_or_default();
-    (kept, format!("… [{} bytes, sha-256 {}]", text.len(), sha256(text.as_bytes())))
+    let kept = text
+        .get(..text.floor_char_boundary(TEXT_LIMIT.saturating_sub(128)))
+        .unwrap_or_default();
+    (
+        kept,
+        format!("… [{} bytes, sha-256 {}]", text.len(), sha256(text.as_bytes())),
+    )
 }
 
 /// Controls (C0, DEL, C1), line and paragraph separators, directional and other invisible format characters, and what is not

@@ -31,7 +31,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         word.clear();
         match byte {
             b'"' => skip_text(&mut rest),
-            b'/' if rest.peek().is_some_and(|(_, next)| *next == b'/') => while rest.next_if(|(_, byte)| *byte != b'\n').is_some() {},
+            b'/' if rest.peek().is_some_and(|(_, next)| *next == b'/') => {
+                while rest.next_if(|(_, byte)| *byte != b'\n').is_some() {}
+            }
             b'(' | b'[' | b'{' => nesting = nesting.saturating_add(1),
             b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
             b'&' | b'|' | b'+' | b'-' | b'*' | b'!' | b'.' => operators = operators.saturating_add(1),
