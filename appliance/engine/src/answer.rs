@@ -4,7 +4,7 @@
 //! [`AnswerPart::End`] was complete; every other end is an error.
 
 use crate::error::EngineError;
-use futures::stream::{BoxStream, StreamExt as _};
+use futures::stream::{BoxStream, Stream, StreamExt as _};
 
 /// Tokens, as the engine counted them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,7 +64,11 @@ pub struct Answer {
 
 impl Answer {
     /// Waits for the end of a stream and refuses an answer above `limit` bytes.
-    pub async fn collect(mut stream: AnswerStream, limit: usize) -> Result<Self, EngineError> {
+    pub async fn collect(
+        stream: impl Stream<Item = Result<AnswerPart, EngineError>>,
+        limit: usize,
+    ) -> Result<Self, EngineError> {
+        let mut stream = std::pin::pin!(stream);
         let mut text = String::new();
         while let Some(part) = stream.next().await {
             match part? {

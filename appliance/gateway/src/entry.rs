@@ -46,9 +46,10 @@ impl Entry {
 
     /// A token of the answer is on its way; only the first one counts.
     pub fn token_made(&mut self) {
-        let elapsed = self.elapsed();
-        if let Some(entry) = &mut self.entry {
-            entry.first_token_ms.get_or_insert(elapsed);
+        if let Some(entry) = &mut self.entry
+            && entry.first_token_ms.is_none()
+        {
+            entry.first_token_ms = Some(milliseconds(self.began));
         }
     }
 
@@ -77,8 +78,12 @@ impl Entry {
     }
 
     fn elapsed(&self) -> u32 {
-        u32::try_from(self.began.elapsed().as_millis()).unwrap_or(u32::MAX)
+        milliseconds(self.began)
     }
+}
+
+fn milliseconds(since: Instant) -> u32 {
+    u32::try_from(since.elapsed().as_millis()).unwrap_or(u32::MAX)
 }
 
 impl Drop for Entry {

@@ -11,9 +11,9 @@ use crate::{ollama, openai};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
-use hyper::header::CONTENT_LENGTH;
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::{Request, Response};
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
@@ -29,6 +29,10 @@ pub struct Gateway {
     ids: Arc<RequestIds>,
 }
 
+/// A request's id, unique on this box: in the answer's `x-request-id` and in the record.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
 #[derive(Debug)]
 struct RequestIds {
     run: u64,
@@ -43,9 +47,9 @@ impl Gateway {
         Self { link, quotas, ids: Arc::new(RequestIds { run, next: AtomicU64::new(1) }) }
     }
 
-    /// A request id, unique on this box.
-    pub fn next_request_id(&self) -> String {
-        format!("{:016x}-{}", self.ids.run, self.ids.next.fetch_add(1, Ordering::Relaxed))
+    fn next_request_id(&self) -> RequestId {
+        let number = self.ids.next.fetch_add(1, Ordering::Relaxed);
+        RequestId(format!("{:016x}-{number}", self.ids.run).into())
     }
 }
 
@@ -63,7 +67,7 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/api/embed", post(ollama::embed::embed))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn(refuse_large_bodies))
+        .layer(from_fn_with_state(gateway.clone(), before_all))
         .with_state(gateway)
 }
 
@@ -79,7 +83,17 @@ async fn no_method(State(_): State<Gateway>, request: Request<Body>) -> Response
     GatewayRejection::Method.response(style_of(request.uri().path()))
 }
 
-async fn refuse_large_bodies(request: Request<Body>, next: Next) -> Response<Body> {
+async fn before_all(State(gateway): State<Gateway>, mut request: Request<Body>, next: Next) -> Response<Body> {
+    let id = gateway.next_request_id();
+    request.extensions_mut().insert(id.clone());
+    let mut response = unless_too_large(request, next).await;
+    if let Ok(value) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+async fn unless_too_large(request: Request<Body>, next: Next) -> Response<Body> {
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return GatewayRejection::BodyTooLarge { limit: MAX_BODY_BYTES }.response(style_of(request.uri().path()));

@@ -109,9 +109,13 @@ impl<V: Voice> Flow<V> {
 
 /// The whole answer, its entry durable.
 pub async fn whole(answer: AnswerStream, mut entry: Entry, deadline: Instant) -> Result<Answer, GatewayRejection> {
-    match within(deadline, Answer::collect(answer, MAX_ANSWER_BYTES)).await {
-        Ok(answer) => {
+    let noted = answer.inspect(|part| {
+        if matches!(part, Ok(AnswerPart::Text(_))) {
             entry.token_made();
+        }
+    });
+    match within(deadline, Answer::collect(noted, MAX_ANSWER_BYTES)).await {
+        Ok(answer) => {
             entry.answered(answer.usage).await?;
             Ok(answer)
         }

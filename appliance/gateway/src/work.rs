@@ -7,7 +7,7 @@ use crate::body;
 use crate::entry::Entry;
 use crate::quota::Place;
 use crate::refusal::{GatewayRejection, Style};
-use crate::router::Gateway;
+use crate::router::{Gateway, RequestId};
 use crate::seats::{Busy, Seat};
 use crate::served::Served;
 use crate::token;
@@ -30,6 +30,8 @@ pub struct Hold {
 pub struct Admitted<T> {
     /// Its fields.
     pub fields: T,
+    /// Its id.
+    pub id: Arc<str>,
     /// Who asks.
     pub token: Arc<ApiToken>,
     /// What is served now.
@@ -70,10 +72,11 @@ pub async fn admit<T: DeserializeOwned>(
     served.open()?;
     let place = gateway.quotas.take(&token, Instant::now())?;
     let busy = parts.extensions.get::<Seat>().map(Seat::busy);
-    let entry = Entry::begin(gateway.link.clone(), gateway.next_request_id(), &token.id, route);
+    let id = parts.extensions.get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0));
+    let entry = Entry::begin(gateway.link.clone(), id.to_string(), &token.id, route);
     let bytes = body::read(body).await;
     match bytes.and_then(|bytes| body::parse(&bytes)) {
-        Ok(fields) => Ok(Admitted { fields, token, served, entry, hold: Hold { _place: place, _busy: busy } }),
+        Ok(fields) => Ok(Admitted { fields, id, token, served, entry, hold: Hold { _place: place, _busy: busy } }),
         Err(rejection) => {
             entry.refused(&rejection);
             Err(rejection)

@@ -77,7 +77,7 @@ pub async fn chat(State(gateway): State<Gateway>, request: Request<Body>) -> Res
 
 async fn chat_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<ChatRequest> = work::admit(gateway, request, Scope::Chat, Route::OllamaChat).await?;
-    let Admitted { fields, token, served, mut entry, hold } = admitted;
+    let Admitted { fields, token, served, mut entry, hold, .. } = admitted;
     let streamed = fields.stream != Some(false);
     let name = fields.model.clone();
     let deadline = stream::deadline();

@@ -61,7 +61,7 @@ pub async fn generate(State(gateway): State<Gateway>, request: Request<Body>) ->
 
 async fn generate_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<GenerateRequest> = work::admit(gateway, request, Scope::Chat, Route::OllamaGenerate).await?;
-    let Admitted { fields, token, served, mut entry, hold } = admitted;
+    let Admitted { fields, token, served, mut entry, hold, .. } = admitted;
     let streamed = fields.stream != Some(false);
     let name = fields.model.clone();
     let deadline = stream::deadline();

@@ -112,8 +112,8 @@ pub async fn complete(State(gateway): State<Gateway>, request: Request<Body>) ->
 
 async fn complete_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<ChatRequest> = work::admit(gateway, request, Scope::Chat, Route::OpenAiChat).await?;
-    let Admitted { fields, token, served, mut entry, hold } = admitted;
-    let id = format!("chatcmpl-{}", gateway.next_request_id());
+    let Admitted { fields, id, token, served, mut entry, hold } = admitted;
+    let id = format!("chatcmpl-{id}");
     let streamed = fields.stream == Some(true);
     let include_usage = fields.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true);
     let deadline = stream::deadline();

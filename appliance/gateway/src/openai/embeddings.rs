@@ -63,7 +63,7 @@ pub(crate) async fn vectors<T>(
     admitted: Admitted<T>,
     asked: impl FnOnce(T) -> (String, OneOrMany),
 ) -> Result<(String, Embeddings), GatewayRejection> {
-    let Admitted { fields, token, served, mut entry, hold: _hold } = admitted;
+    let Admitted { fields, token, served, mut entry, hold: _hold, .. } = admitted;
     let (name, input) = asked(fields);
     let work = async {
         let model = served.model(&token, &name)?;

@@ -34,7 +34,12 @@ async fn openai_chat_is_the_same_streamed_and_whole_and_each_is_recorded() {
     let streamed: String = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
     assert_eq!(streamed, said);
     assert_eq!(chunks.last().unwrap()["usage"], whole["usage"]);
-    for entry in world.supervisor.entries(2).await {
+    let id = response.headers()["x-request-id"].to_str().unwrap();
+    assert_eq!(chunks[0]["id"], format!("chatcmpl-{id}"));
+    let entries = world.supervisor.entries(2).await;
+    assert_eq!(entries[1].request, id);
+    for entry in entries {
+        assert!(entry.first_token_ms.is_some_and(|first| first <= entry.total_ms));
         assert_eq!((entry.token.as_deref(), entry.route, &entry.outcome), (Some("ward"), Route::OpenAiChat, &Outcome::Answered));
         assert_eq!(u64::from(entry.answer_tokens), whole["usage"]["completion_tokens"].as_u64().unwrap());
         assert_eq!(entry.model, Some(freehold_trust::sha256(b"the model")));
