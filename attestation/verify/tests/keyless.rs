@@ -101,7 +101,9 @@ fn a_keyless_bundle_with_any_part_changed_is_refused() {
         let Some(Value::String(text)) = changed.pointer_mut(pointer) else {
             panic!("no {pointer}")
         };
-        let middle = text.len() / 2;
+        // A third of the way lies in every field's substance. (Half-way in a checkpoint lies the log's name in front of its
+        // signature, which nothing covers: sigstore goes by the log's key.)
+        let middle = text.len() / 3;
         let old = text.as_bytes()[middle];
         text.replace_range(
             middle..=middle,

@@ -306,7 +306,7 @@ fn text_of(data: &[u8]) -> String {
     }
     let wide = utf16(data.get(..data.len().min(2 * MAX_DESCRIPTION)).unwrap_or_default());
     let wide = wide.trim_end_matches('\0');
-    if data.len() % 2 == 0 && plain(wide) && wide.is_ascii() {
+    if data.len().is_multiple_of(2) && plain(wide) && wide.is_ascii() {
         return wide.to_owned();
     }
     format!(

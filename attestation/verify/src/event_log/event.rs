@@ -101,6 +101,12 @@ impl<'a> Event<'a> {
         if self.is_digest_of(self.data) {
             return DataCheck::Matches;
         }
+        // Early shims count one byte too many in the data of their authority event (debian-10 in the vectors); that byte is
+        // the only one the digest does not cover, and nothing shows it.
+        let without_last = self.data.split_last().map(|(_, rest)| rest);
+        if self.kind == EventKind::EFI_VARIABLE_AUTHORITY && without_last.is_some_and(|rest| self.is_digest_of(rest)) {
+            return DataCheck::Matches;
+        }
         if self.kind.digest_is_of_data() && !self.is_error_separator() {
             return DataCheck::Differs;
         }

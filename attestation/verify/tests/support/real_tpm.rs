@@ -28,10 +28,27 @@ impl RealTpm {
         let dir = tempfile::tempdir().unwrap();
         let swtpm = Swtpm::start(dir.path()).unwrap();
         let tpm = Self { dir, swtpm };
-        tpm.tool("tpm2_createak", &["-C", EK_RSA, "-c", "ak.ctx", "-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "ak.pub"]);
+        tpm.tool(
+            "tpm2_createak",
+            &[
+                "-C", EK_RSA, "-c", "ak.ctx", "-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "ak.pub",
+            ],
+        );
         tpm.tool("tpm2_evictcontrol", &["-C", "o", "-c", "ak.ctx", AK]);
         let attributes = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|sign";
-        tpm.tool("tpm2_createprimary", &["-C", "o", "-G", "ecc256:ecdsa-sha256:null", "-a", attributes, "-c", "tls.ctx"]);
+        tpm.tool(
+            "tpm2_createprimary",
+            &[
+                "-C",
+                "o",
+                "-G",
+                "ecc256:ecdsa-sha256:null",
+                "-a",
+                attributes,
+                "-c",
+                "tls.ctx",
+            ],
+        );
         tpm.tool("tpm2_evictcontrol", &["-C", "o", "-c", "tls.ctx", TLS]);
         tpm
     }
@@ -52,7 +69,12 @@ impl RealTpm {
     pub fn try_tool(&self, program: &str, args: &[&str]) -> bool {
         let run = |program: &str, args: &[&str]| {
             let mut command = Command::new(program);
-            command.args(args).env("TPM2TOOLS_TCTI", self.swtpm.tcti()).current_dir(self.dir.path()).output().unwrap()
+            command
+                .args(args)
+                .env("TPM2TOOLS_TCTI", self.swtpm.tcti())
+                .current_dir(self.dir.path())
+                .output()
+                .unwrap()
         };
         let made = run(program, args);
         if !made.status.success() {
@@ -142,14 +164,31 @@ impl RealTpm {
     pub fn quote(&self, pcrs: &str, qualifying: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let selection = format!("sha256:{pcrs}");
         let data = hex::encode(qualifying);
-        self.tool("tpm2_quote", &["-c", AK, "-l", &selection, "-q", &data, "-m", "quote.out", "-s", "quote.sig", "-Q"]);
+        self.tool(
+            "tpm2_quote",
+            &[
+                "-c",
+                AK,
+                "-l",
+                &selection,
+                "-q",
+                &data,
+                "-m",
+                "quote.out",
+                "-s",
+                "quote.sig",
+                "-Q",
+            ],
+        );
         (self.read("quote.out"), self.read("quote.sig"))
     }
 }
 
 /// A path of a vector made by others, when it is there.
 pub fn vector(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/vectors")
+        .join(name);
     if path.exists() {
         return Some(path);
     }
