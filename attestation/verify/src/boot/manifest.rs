@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use freehold_trust::Sha256Digest;
-use freehold_trust::digest::Sha256Hasher;
+use freehold_trust::digest::{Sha256Hasher, sha256};
 use serde::{Deserialize, Serialize};
 
 use super::difference::BootRejection;
@@ -127,6 +127,14 @@ impl PcrRule {
 /// A PCR after `digest` was extended into it: SHA-256(old value, digest).
 #[must_use]
 pub fn extend(value: &Sha256Digest, digest: &[u8]) -> Sha256Digest {
+    // One call over one array is twice as fast as a hasher, and a replay is hundreds of these.
+    if let Ok(digest) = <&[u8; 32]>::try_from(digest) {
+        let mut both = [0; 64];
+        let (old, new) = both.split_at_mut(32);
+        old.copy_from_slice(value.as_bytes());
+        new.copy_from_slice(digest);
+        return sha256(&both);
+    }
     let mut hasher = Sha256Hasher::new();
     hasher.update(value.as_bytes());
     hasher.update(digest);

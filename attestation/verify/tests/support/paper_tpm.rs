@@ -3,7 +3,7 @@
 //! Refuses to be mistaken for a TPM: the real one is asked in `software_tpm.rs`. It exists because no real TPM signs the
 //! structures that attackers send.
 
-#![allow(dead_code)] // each test binary uses its own part
+#![allow(dead_code)] // other crates' tests include this file and use their own part
 
 use freehold_trust::{KeyKind, Sha256Digest, SigningKey, sha256};
 use freehold_verify::boot::{BootDescription, Manifest, generate};

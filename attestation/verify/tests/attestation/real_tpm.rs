@@ -1,7 +1,5 @@
 //! A real TPM 2.0: swtpm, driven by tpm2-tools, and by hand for the one command that they cannot give a challenge to.
 
-#![allow(dead_code)] // each test binary uses its own part
-
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
