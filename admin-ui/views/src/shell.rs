@@ -153,6 +153,13 @@ impl Shell {
             .collect()
     }
 
+    /// Whether this page has a live fragment and somebody may listen.
+    pub(crate) fn follows(&self) -> bool {
+        let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
+        let listening = [crate::address::BOXES, crate::address::APPROVALS, crate::address::MODELS, crate::address::RELEASES, crate::address::RECORD];
+        self.person.is_some() && (path == crate::address::OVERVIEW || listening.iter().any(|word| path.starts_with(word)))
+    }
+
     fn is_at(&self, href: &str) -> bool {
         let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
         match href {
