@@ -2,7 +2,7 @@
 //!
 //! Refuses rollback across restarts, expired metadata, two names for one key, delegations, and releases that are revoked,
 //! older than what is installed, or older than the floor. Expiry stops what is new, never what runs. Invariant:
-//! [`Verified`]`<Release>` exists only for a descriptor that the offline keys list, with all its files.
+//! `Verified<Release>` exists only for a descriptor that the offline keys list, with all its files.
 
 mod chunk;
 mod descriptor;
