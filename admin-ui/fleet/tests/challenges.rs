@@ -5,7 +5,7 @@ mod fixture;
 use std::collections::HashSet;
 
 use fixture::{NOW, answer, challenge, code, fleet, happen, member};
-use freehold_fleet::{Event, FleetRejection};
+use freehold_fleet::Event;
 
 #[test]
 fn a08_a_nonce_that_is_not_this_boxs_open_one_is_refused() {
@@ -71,6 +71,6 @@ fn a10_ten_thousand_challenges_are_distinct_and_a_repeated_one_is_refused() {
     nonce[..4].copy_from_slice(&9_999u32.to_be_bytes());
     for box_id in ["amber-fox-9d1e", "blue-owl-0001"] {
         let outcome = happen(&mut fleet, &Event::ChallengeAsked { box_id: box_id.to_owned(), nonce }, NOW);
-        assert_eq!(outcome.answer, Err(FleetRejection::NonceRepeated));
+        assert_eq!(code(&outcome), "console.nonce_repeated");
     }
 }

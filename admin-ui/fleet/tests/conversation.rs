@@ -3,7 +3,7 @@
 mod fixture;
 
 use fixture::{NOW, code, fleet, happen, member, verdict};
-use freehold_fleet::member::{AssignmentHead, CosignedHead};
+use freehold_fleet::member::{AssignmentHead, CosignedHead, TokenRow};
 use freehold_fleet::{Answer, Event, Fleet, Freshness};
 use freehold_protocol::V1;
 use freehold_protocol::report::BoxReport;
@@ -75,6 +75,32 @@ fn counters_count_up_by_one_and_survive_removal() {
     assert!(fleet.member(BOX).unwrap().assignment.is_none());
     assert_eq!(assign(&mut fleet, 1), "console.counter_not_next", "the box remembers the first one");
     assert_eq!(assign(&mut fleet, 2), "accepted");
+}
+
+#[test]
+fn assignments_and_tokens_are_bounded() {
+    let mut fleet = fleet();
+    member(&mut fleet, BOX, "ek1", "k1");
+    for targets in [Vec::new(), vec!["a".to_owned(); 257]] {
+        let event = Event::Assigned { box_id: BOX.to_owned(), head: AssignmentHead { targets, ..head(1) }, envelope: vec![] };
+        assert_eq!(code(&happen(&mut fleet, &event, NOW)), "console.bad_targets");
+    }
+    let token = |name: &str| TokenRow {
+        id: "t1".to_owned(),
+        name: name.to_owned(),
+        sha256: "s".to_owned(),
+        models: Vec::new(),
+        expires: None,
+        made_at: NOW,
+        made_by: "ada".to_owned(),
+    };
+    let mut make = |name: &str| code(&happen(&mut fleet, &Event::TokenMade { box_id: BOX.to_owned(), token: token(name) }, NOW));
+    assert_eq!(make(""), "console.bad_token");
+    assert_eq!(make("a\nb"), "console.bad_token");
+    assert_eq!(make("ward assistant"), "accepted");
+    let withdraw = |id: &str| Event::TokenWithdrawn { box_id: BOX.to_owned(), id: id.to_owned(), by: "ada".to_owned() };
+    assert_eq!(code(&happen(&mut fleet, &withdraw("t9"), NOW)), "console.token_unknown");
+    assert_eq!(code(&happen(&mut fleet, &withdraw("t1"), NOW)), "accepted");
 }
 
 #[test]

@@ -148,9 +148,10 @@ fn strangers_cannot_hold_more_sessions_than_there_are() {
     }
     assert_eq!(begin(&mut fleet, session("s9", "amber-fox-9d1e", "ek1", "k9")), "enrol.busy");
     assert_eq!(begin(&mut fleet, session("s10", "amber-fox-9d1e", "ek1", "k1")), "accepted", "the same key replaces its own");
+    let after = NOW + fleet.rules.session_ttl + 1;
     let mut later = session("s11", "amber-fox-9d1e", "ek1", "k11");
-    later.opened = NOW + fleet.rules.session_ttl + 1;
-    let outcome = happen(&mut fleet, &Event::EnrolBegun(Box::new(later)), NOW + fleet.rules.session_ttl + 1);
+    later.opened = after;
+    let outcome = happen(&mut fleet, &Event::EnrolBegun(Box::new(later)), after);
     assert_eq!(code(&outcome), "accepted", "those that ran out make room");
 }
 
@@ -169,4 +170,30 @@ fn every_refused_enrolment_is_an_entry_of_the_record() {
         })
         .collect();
     assert_eq!(codes, ["enrol.other_ek"]);
+}
+
+#[test]
+fn pairing_and_keys_have_to_fit_this_fleet() {
+    let mut fleet = fleet();
+    member(&mut fleet, "amber-fox-9d1e", "ek1", "k1");
+    let mut other = session("s", "blue-owl-0001", "ek2", "k2");
+    other.fleet = "another".to_owned();
+    assert_eq!(begin(&mut fleet, other), "enrol.other_fleet");
+    let mut elsewhere = session("s", "blue-owl-0001", "ek2", "k2");
+    elsewhere.site = "ward-8".to_owned();
+    assert_eq!(begin(&mut fleet, elsewhere), "enrol.other_site");
+    assert_eq!(begin(&mut fleet, session("s", "blue-owl-0001", "ek2", "k1")), "enrol.key_taken");
+    fleet.rules.accept_simulated = false;
+    assert_eq!(begin(&mut fleet, session("s", "blue-owl-0001", "ek2", "k2")), "enrol.simulated_refused");
+}
+
+#[test]
+fn a_session_runs_out_and_nothing_waits_twice() {
+    let mut fleet = fleet();
+    begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1"));
+    let late = NOW + fleet.rules.session_ttl + 1;
+    let event = Event::ProofChecked { session: "s".to_owned(), tls_spki: "k1".to_owned(), fault: None };
+    assert_eq!(code(&happen(&mut fleet, &event, late)), "enrol.session_expired");
+    let refuse = Event::Refused { box_id: "amber-fox-9d1e".to_owned(), by: "ada".to_owned() };
+    assert_eq!(code(&happen(&mut fleet, &refuse, NOW)), "enrol.nothing_waits");
 }

@@ -122,6 +122,13 @@ pub fn could_not_tell(bytes: &[u8], code: &str, message: &str, at: i64) -> Verdi
     }
 }
 
+/// Runs a verification on a thread of its own. A verifier that panics has not verified: `None`, and the box becomes unknown
+/// (CVE-2022-3500).
+async fn guarded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let caught = tokio::task::spawn_blocking(move || std::panic::catch_unwind(AssertUnwindSafe(work))).await;
+    caught.ok()?.ok()
+}
+
 impl Console {
     /// Verifies evidence and decides about it, on a thread of its own. Never fails: what could not be told is a verdict, too.
     pub(crate) async fn appraise(&self, question: Question, bytes: Vec<u8>) -> (Verdict, Vec<u8>) {
@@ -131,14 +138,9 @@ impl Console {
         };
         let console = self.clone();
         let shared = bytes.clone();
-        let worked = tokio::task::spawn_blocking(move || {
-            // A verifier that panics has not verified: the box becomes unknown (CVE-2022-3500).
-            std::panic::catch_unwind(AssertUnwindSafe(|| console.judge(&question, &shared, now)))
-        })
-        .await;
-        match worked {
-            Ok(Ok(judged)) => judged,
-            Ok(Err(_)) | Err(_) => {
+        match guarded(move || console.judge(&question, &shared, now)).await {
+            Some(judged) => judged,
+            None => {
                 let message = "the verification itself failed, so nothing is known";
                 (could_not_tell(&bytes, "console.verification_failed", message, now), bytes)
             }
@@ -256,4 +258,20 @@ fn events_of(bytes: &[u8]) -> Value {
         })
     });
     json!({ "shown": shown.collect::<Vec<_>>(), "total": log.events().len() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a21_a_verifier_that_panics_leaves_the_box_unknown() {
+        assert_eq!(guarded(|| 1).await, Some(1));
+        let none: Option<()> = guarded(|| panic!("a parser met a byte that it did not like")).await;
+        assert!(none.is_none());
+        let verdict = could_not_tell(b"evidence", "console.verification_failed", "nothing is known", 5);
+        assert_eq!(verdict.word, VerdictWord::Unknown);
+        assert!(!verdict.word.allows_change());
+        assert_eq!(verdict.refusals[0].code, "console.verification_failed");
+    }
 }

@@ -27,11 +27,11 @@ pub async fn read(request: Request, limit: usize) -> Result<Bytes, Refused> {
     if declared.is_some_and(|length| length > u64::try_from(limit).unwrap_or(u64::MAX)) {
         return Err(too_large(limit));
     }
-    collect(request.into_body(), limit).await
+    collect(request.into_body(), limit, BODY_TIMEOUT).await
 }
 
-async fn collect(body: Body, limit: usize) -> Result<Bytes, Refused> {
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, limit).collect()).await.map_err(|_| {
+async fn collect(body: Body, limit: usize, patience: Duration) -> Result<Bytes, Refused> {
+    let collected = tokio::time::timeout(patience, Limited::new(body, limit).collect()).await.map_err(|_| {
         Refused::new(StatusCode::REQUEST_TIMEOUT, "console.too_slow", "the request's body did not come in time")
     })?;
     match collected {
@@ -94,5 +94,24 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         }
         let bytes = read(request, FORM_LIMIT).await?;
         serde_urlencoded::from_bytes(&bytes).map(Self).map_err(|error| Refused::unreadable(format!("not a form: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_given_up() {
+        let silent = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = collect(silent, 10, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!((refused.status, refused.report.code.as_str()), (StatusCode::REQUEST_TIMEOUT, "console.too_slow"));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_declared_length_is_cut_off_at_the_limit() {
+        let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[0; 64])));
+        let refused = collect(Body::from_stream(endless), 1000, BODY_TIMEOUT).await.unwrap_err();
+        assert_eq!((refused.status, refused.report.code.as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "console.too_large"));
     }
 }

@@ -48,10 +48,11 @@ impl Book {
         Ok(Self { recorder, witness })
     }
 
-    /// Hands entries over now; the future is done when all of them are durable.
+    /// Writes entries: handed over together when the future is first polled, done when all of them are durable.
     pub fn append(&self, entries: Vec<Entry>) -> impl Future<Output = Result<(), RecordFault>> + Send + use<> {
-        let handed: Vec<_> = entries.iter().map(|entry| self.recorder.submit(&translate(entry))).collect();
+        let recorder = self.recorder.clone();
         async move {
+            let handed: Vec<_> = entries.iter().map(|entry| recorder.submit(&translate(entry))).collect();
             for pending in handed {
                 pending?.await?;
             }

@@ -248,7 +248,7 @@ async fn take_in(typed: &Import) -> anyhow::Result<ExitCode> {
             print(&shelf);
             Ok(ExitCode::SUCCESS)
         }
-        Err(fault @ (ShelfFault::State(_) | ShelfFault::Timestamp(_) | ShelfFault::Busy)) => Err(fault.into()),
+        Err(fault @ (ShelfFault::State(_) | ShelfFault::Timestamp(_))) => Err(fault.into()),
         Err(fault) => {
             book.append(vec![entry.refused(fault.code())]).await?;
             eprintln!("freehold-console: refused, {}: {:#}", fault.code(), anyhow::Error::from(fault));

@@ -256,7 +256,14 @@ impl Console {
                 // What was refused anyway stays refused, by its own code.
                 refusal.map_or_else(Refused::not_durable, Refused::from)
             }
-            CommitFault::Store(source) => Refused::inside(&source),
+            CommitFault::Store(source) => {
+                // The entry may be there already, sealed before the commit failed: the next one takes it back.
+                let entry = self.entry("console.undone", "console").refused("console.inside");
+                if self.0.book.append(vec![entry]).await.is_err() {
+                    return Refused::not_durable();
+                }
+                Refused::inside(&source)
+            }
         }
     }
 

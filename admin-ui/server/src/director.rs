@@ -161,7 +161,6 @@ pub fn refused(fault: &ShelfFault) -> Refused {
         ShelfFault::NoRoot { .. } | ShelfFault::Missing(_) => {
             Refused::new(StatusCode::UNPROCESSABLE_ENTITY, fault.code(), fault.to_string())
         }
-        ShelfFault::Busy => Refused::new(StatusCode::CONFLICT, fault.code(), fault.to_string()),
         ShelfFault::State(_) | ShelfFault::Timestamp(_) => Refused::inside(fault),
     }
 }

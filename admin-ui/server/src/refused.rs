@@ -10,6 +10,16 @@ use freehold_fleet::FleetRejection;
 use freehold_verify::{Refusal, RefusalReport};
 use serde::Serialize;
 
+/// The codes that this program adds to those of the crates it carries.
+pub const CODES: &[&str] = &[
+    "console.unreadable", "console.not_found", "console.inside", "console.no_certificate", "console.unknown_key",
+    "console.too_large", "console.too_slow", "console.bad_range", "console.conflict", "console.not_ready",
+    "console.other_origin", "console.csrf", "console.not_signed_in", "console.password_must_change",
+    "console.sign_in_refused", "console.too_many_failures", "console.bad_password", "console.bad_account",
+    "console.bad_role", "console.last_administrator", "console.plan_changed", "console.plan_decided",
+    "console.verification_failed", "release.other_root", "release.no_root", "release.incomplete", "record.old_size",
+];
+
 /// A refusal on its way out.
 #[derive(Debug, Clone)]
 pub struct Refused {

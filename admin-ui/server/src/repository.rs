@@ -60,9 +60,6 @@ pub enum ShelfFault {
     /// The timestamp could not be made.
     #[error("the timestamp could not be signed")]
     Timestamp(#[source] freehold_verify::release::MetadataError),
-    /// Another import is going on.
-    #[error("another import is going on")]
-    Busy,
 }
 
 impl ShelfFault {
@@ -75,7 +72,6 @@ impl ShelfFault {
             Self::NoRoot { .. } => "release.no_root",
             Self::Missing(_) => "release.incomplete",
             Self::State(_) | Self::Timestamp(_) => "console.inside",
-            Self::Busy => "console.busy",
         }
     }
 }

@@ -69,6 +69,9 @@ async fn b07_a_box_is_nobody_on_the_peoples_door_and_a_person_nobody_on_the_boxe
     let bearer = format!("Bearer {token}");
     let answer = ask(&world.at_boxes(None), Method::POST, routes::CHALLENGE, &[("authorization", &bearer)], "").await;
     assert_eq!(code(&answer), "console.no_certificate");
+    let stranger = self_signed(&SigningKey::generate(KeyKind::P256).unwrap(), DAY);
+    let answer = ask(&world.at_boxes(Some(stranger)), Method::POST, routes::CHALLENGE, &[], "").await;
+    assert_eq!(code(&answer), "console.unknown_key");
 }
 
 #[tokio::test]
@@ -179,7 +182,7 @@ async fn a21_a_verdict_that_cannot_be_kept_leaves_the_box_unknown() {
     let nonce = challenge(&dialer).await;
     world.console().store().close().await;
     let answer = show(&dialer, &evidence(&paper, nonce)).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(code(&answer), "console.inside");
     assert_eq!(word(), VerdictWord::Unknown);
 }
 
@@ -225,4 +228,79 @@ async fn reports_are_taken_once_and_bring_tokens_back() {
     }
     let unknown = report.to_string().replace("\"v\":1", "\"v\":2");
     assert_eq!(code(&ask(&dialer, Method::POST, routes::REPORT, &[], unknown).await), "console.unreadable");
+}
+
+#[tokio::test]
+async fn targets_are_served_in_ranges_and_nothing_else_is() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
+    let get = async |path: &str, range: Option<&str>| {
+        let headers: Vec<(&str, &str)> = range.map(|range| ("range", range)).into_iter().collect();
+        ask(&dialer, Method::GET, path, &headers, "").await
+    };
+    let target = format!("{}systems/freehold/1.0.0/manifest.json", routes::REPOSITORY_TARGETS);
+    let whole = get(&target, None).await;
+    assert_eq!(whole.body, paper.manifests[0].to_json());
+    let part = get(&target, Some("bytes=3-7")).await;
+    assert_eq!((part.status, &part.body[..]), (StatusCode::PARTIAL_CONTENT, &whole.body[3..8]));
+    assert_eq!(code(&get(&target, Some("bytes=99999999-")).await), "console.bad_range");
+    for path in ["timestamp.json", "1.root.json"] {
+        assert_eq!(code(&get(&format!("{}{path}", routes::REPOSITORY_METADATA), None).await), "200", "{path}");
+    }
+    for path in ["../../keys/director.pem", "%2e%2e/%2e%2e/keys/director.pem", "none"] {
+        for root in [routes::REPOSITORY_METADATA, routes::REPOSITORY_TARGETS] {
+            assert_eq!(code(&get(&format!("{root}{path}"), None).await), "console.not_found", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_boxs_record_is_cosigned_as_it_grows_and_not_when_it_shrinks() {
+    use freehold_protocol::report::RecordCheckpoint;
+    use freehold_record::{Checkpoint, NoteSigner, empty_root, leaf_hash, node_hash};
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
+    let signer = NoteSigner::new("freehold/amber-fox-9d1e", SigningKey::generate(KeyKind::Ed25519).unwrap()).unwrap();
+    let (one, two) = (leaf_hash(b"one"), leaf_hash(b"two"));
+    let both = node_hash(&one, &two);
+    let show = async |size: u64, root, old_size: u64, proof: Vec<freehold_trust::Sha256Digest>| {
+        let note = Checkpoint::new("freehold/amber-fox-9d1e", size, root).sign(&signer).unwrap();
+        let message = RecordCheckpoint {
+            v: freehold_protocol::V1,
+            checkpoint: note.to_string(),
+            old_size,
+            proof: proof.into_iter().map(|hash| hash.as_bytes().to_vec().into()).collect(),
+        };
+        ask(&dialer, Method::POST, routes::RECORD, &[], serde_json::to_string(&message).unwrap()).await
+    };
+    assert_eq!(code(&show(0, empty_root(), 0, Vec::new()).await), "200");
+    let answer = show(1, one, 0, Vec::new()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let origin = format!("freehold/console/{}", world.console().file().fleet);
+    assert!(json(&answer)["cosignature"].as_str().is_some_and(|line| line.starts_with(&format!("\u{2014} {origin} "))));
+    assert_eq!(code(&show(2, both, 0, Vec::new()).await), "record.old_size");
+    assert_eq!(code(&show(2, both, 1, vec![two]).await), "200");
+    assert_eq!(code(&show(1, one, 2, Vec::new()).await), "record.rollback");
+}
+
+#[tokio::test]
+async fn b05_what_another_process_wrote_is_a_conflict_and_not_two_rows() {
+    use freehold_fleet::Effect;
+    use freehold_store::{Change, Store};
+    let world = World::new().await;
+    let (here, there) = (PaperBox::new("amber-fox-9d1e"), PaperBox::new("amber-fox-9d1e"));
+    world.member(&here).await;
+    let row = world.console().fleet().member("amber-fox-9d1e").cloned().unwrap();
+    let other = World::new().await;
+    let store = Store::open(&other.folder.path().join("state/console.db"), "ward-7").await.unwrap();
+    let effect = Effect::BoxSaved(Box::new(row));
+    store.commit(&[Change::Fleet(&effect)], async { Ok::<(), std::io::Error>(()) }).await.unwrap();
+    // Another EK under the same name: this process's memory knows nothing of the row.
+    let refused = other.enrol(&there, &freehold_trust::sha256(b"another ek").to_hex()).await.unwrap_err();
+    assert_eq!(refused.report.code, "console.conflict");
+    assert!(other.console().fleet().member("amber-fox-9d1e").is_none());
 }

@@ -246,3 +246,86 @@ async fn signing_in_and_refusals_are_entries_of_the_record() {
     assert!(String::from_utf8_lossy(&checkpoint.body).starts_with(&origin));
     assert_eq!(code(&call(&world, &viewer, Method::GET, "/api/v1/record/entries", None).await), "policy.no_permit");
 }
+
+#[tokio::test]
+async fn accounts_are_made_with_a_one_time_password_and_one_administrator_stays() {
+    let world = World::new().await;
+    let (admin, row) = world.session("administrator", "api").await;
+    let make = async |name: &str, role: &str| {
+        call(&world, &admin, Method::POST, "/api/v1/accounts", Some(json!({"name": name, "role": role}))).await
+    };
+    assert_eq!(code(&make("bad name", "viewer").await), "console.bad_account");
+    assert_eq!(code(&make("grace", "owner").await), "console.bad_role");
+    let made = make("grace", "viewer").await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    assert!(body_of(&made)["password"].as_str().is_some_and(|password| password.len() > 20));
+    assert_eq!(code(&make("grace", "viewer").await), "console.conflict");
+    assert_eq!(code(&call(&world, &admin, Method::DELETE, "/api/v1/accounts/admin", None).await), "204");
+    let path = format!("/api/v1/accounts/{}", row.account);
+    assert_eq!(code(&call(&world, &admin, Method::DELETE, &path, None).await), "console.last_administrator");
+    assert_eq!(code(&call(&world, &admin, Method::POST, &format!("{path}/role"), Some(json!({"role": "viewer"}))).await), "console.last_administrator");
+}
+
+/// A page's form, as a browser sends it.
+async fn send(world: &World, session: (&str, &str), path: &str, fields: &str) -> (StatusCode, String, String) {
+    let cookie = format!("__Host-freehold={}", session.0);
+    let headers = [("cookie", cookie.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+    let body = format!("csrf={}&{fields}", session.1);
+    let answer = ask(&world.person(), Method::POST, path, &headers, body).await;
+    let to = answer.headers.get("location").and_then(|to| to.to_str().ok()).unwrap_or_default().to_owned();
+    (answer.status, to, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+#[tokio::test]
+async fn a_change_is_proposed_shown_and_confirmed_by_its_digest_once() {
+    let world = World::new().await;
+    let paper = support::paper_tpm::PaperBox::new("amber-fox-9d1e");
+    world.enrol(&paper, &freehold_trust::sha256(b"ek").to_hex()).await.unwrap();
+    let (token, session) = world.session("operator", "page").await;
+    let who = (token.as_str(), session.csrf.as_str());
+    let (status, plan, _) = send(&world, who, "/boxes/amber-fox-9d1e/propose", "action=approve").await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let cookie = format!("__Host-freehold={token}");
+    let page = ask(&world.person(), Method::GET, &plan, &[("cookie", &cookie)], "").await;
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    let digest = text.split("name=\"digest\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let (status, _, page) = send(&world, who, &format!("{plan}/confirm"), &format!("digest={}", "0".repeat(64))).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(page.contains("console.plan_changed"));
+    let (viewer, looking) = world.session("viewer", "page").await;
+    let (status, ..) = send(&world, (&viewer, &looking.csrf), &format!("{plan}/confirm"), &format!("digest={digest}")).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let (status, to, page) = send(&world, who, &format!("{plan}/confirm"), &format!("digest={digest}")).await;
+    assert_eq!((status, to), (StatusCode::SEE_OTHER, plan.clone()), "{page}");
+    assert!(world.console().fleet().member("amber-fox-9d1e").unwrap().is_approved());
+    let (status, _, page) = send(&world, who, &format!("{plan}/confirm"), &format!("digest={digest}")).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(page.contains("console.plan_decided"));
+    for path in ["/boxes/amber-fox-9d1e", "/boxes/amber-fox-9d1e/boot", "/boxes/amber-fox-9d1e/models", "/boxes/amber-fox-9d1e/record"] {
+        let page = ask(&world.person(), Method::GET, path, &[("cookie", &cookie)], "").await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_plan_whose_ground_has_changed_is_outdated() {
+    let world = World::new().await;
+    let paper = support::paper_tpm::PaperBox::new("amber-fox-9d1e");
+    world.enrol(&paper, &freehold_trust::sha256(b"ek").to_hex()).await.unwrap();
+    let (token, session) = world.session("operator", "page").await;
+    let who = (token.as_str(), session.csrf.as_str());
+    let (_, plan, _) = send(&world, who, "/boxes/amber-fox-9d1e/propose", "action=approve").await;
+    let digest = {
+        let cookie = format!("__Host-freehold={token}");
+        let page = ask(&world.person(), Method::GET, &plan, &[("cookie", &cookie)], "").await;
+        let text = String::from_utf8_lossy(&page.body).into_owned();
+        text.split("name=\"digest\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned()
+    };
+    // The box starts again with other keys while the person is looking.
+    let again = support::paper_tpm::PaperBox::new("amber-fox-9d1e");
+    world.enrol(&again, &freehold_trust::sha256(b"ek").to_hex()).await.unwrap();
+    let (status, _, page) = send(&world, who, &format!("{plan}/confirm"), &format!("digest={digest}")).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(page.contains("console.plan_changed"));
+    assert!(!world.console().fleet().member("amber-fox-9d1e").unwrap().is_approved());
+}

@@ -170,6 +170,9 @@ pub async fn confirm(
     console.allow(&visitor, plan.proposal.action()).await?;
     let by = visitor.account.name.clone();
     let now = console.now();
+    if plan.stand != Stand::Waiting {
+        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_decided", "the plan was decided already"));
+    }
     let outdated = match renew(&console, &plan.proposal).await {
         Ok(renewed) => renewed.digest() != plan.digest,
         Err(_) => true,

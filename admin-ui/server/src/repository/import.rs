@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use freehold_trust::Sha256Hasher;
 use freehold_trust::digest::{Sha256Digest, sha256};
@@ -33,7 +33,7 @@ static ONE: Mutex<()> = Mutex::new(());
 /// # Errors
 /// [`ShelfFault`]; what was there before stays then.
 pub(crate) fn import(dir: &StateDir, from: &Path, root: Option<&str>, stamp: &Stamp<'_>) -> Result<Shelf, ShelfFault> {
-    let _one = ONE.try_lock().map_err(|_| ShelfFault::Busy)?;
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let metadata = from.join("metadata");
     let pinned = match fs::read(dir.path(PINNED_ROOT)) {
         Ok(pinned) => pinned,

@@ -16,6 +16,7 @@ use freehold_channel::{
 };
 use freehold_console::console::Console;
 use freehold_console::init::{Wish, init};
+use freehold_console::refused::Refused;
 use freehold_console::run::{Doors, Running, open, start};
 use freehold_console::state::StateDir;
 use freehold_dial::{Answer, Dialer};
@@ -138,15 +139,23 @@ impl World {
 
     /// Makes an approved member out of a box on paper.
     pub async fn member(&self, paper: &PaperBox) {
+        self.enrol(paper, &sha256(paper.id.as_bytes()).to_hex()).await.unwrap();
+        let fingerprint = paper.tls.public().fingerprint().to_hex();
+        let approval = Event::Approved { box_id: paper.id.clone(), fingerprint, ek: None, by: "test".to_owned() };
+        self.console().happen(approval).await.unwrap();
+    }
+
+    /// Enrols a box on paper under this EK; a person has not looked yet.
+    pub async fn enrol(&self, paper: &PaperBox, ek: &str) -> Result<(), Refused> {
         let tls = ec_public(&paper.tls, paper_tpm::TLS).to_bytes();
         let fingerprint = paper.tls.public().fingerprint().to_hex();
         let session = Session {
-            session: format!("s-{}", paper.id),
+            session: format!("s-{fingerprint}"),
             fleet: self.console().file().fleet.clone(),
             site: "ward-7".to_owned(),
             box_id: paper.id.clone(),
             label: "on paper".to_owned(),
-            ek: sha256(paper.id.as_bytes()).to_hex(),
+            ek: ek.to_owned(),
             ek_public: paper.id.as_bytes().to_vec(),
             ek_trust: EkTrust::Chain { root: "paper".to_owned(), kind: TpmKind::Software },
             keys: Keys {
@@ -159,11 +168,9 @@ impl World {
             opened: now().unix_timestamp(),
         };
         let name = session.session.clone();
-        self.console().happen(Event::EnrolBegun(Box::new(session))).await.unwrap();
-        let proof = Event::ProofChecked { session: name, tls_spki: fingerprint.clone(), fault: None };
-        self.console().happen(proof).await.unwrap();
-        let approval = Event::Approved { box_id: paper.id.clone(), fingerprint, ek: None, by: "test".to_owned() };
-        self.console().happen(approval).await.unwrap();
+        self.console().happen(Event::EnrolBegun(Box::new(session))).await?;
+        self.console().happen(Event::ProofChecked { session: name, tls_spki: fingerprint, fault: None }).await?;
+        Ok(())
     }
 }
 
