@@ -3,7 +3,7 @@
 //! Refuses nothing itself. Invariant: the gateway's memory stays below a bound, whatever is sent.
 
 use crate::world::{Body, Gateway, Supervisor, TOKEN, code, config};
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyExt, StreamBody};
 use hyper::Method;
 use hyper::body::{Bytes, Frame};
 use std::path::Path;

@@ -4,7 +4,9 @@
 
 use crate::world::{Disk, EXPIRED, Gateway, LISTER, MODEL, NARROW, Supervisor, TOKEN, World, code, config};
 use freehold_protocol::local::{EngineDoor, Outcome, Serving};
-use hyper::Method;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Bytes, Frame};
+use hyper::{Method, Request};
 use std::path::Path;
 
 const ASK: &str = r#"{"model":"guide","messages":[{"role":"user","content":"hello"}],"max_tokens":4}"#;
@@ -36,7 +38,7 @@ async fn requests_without_a_token_are_refused() {
     let (status, _) = world.gateway.json(Method::GET, "/v1/models", Some(LISTER), "").await;
     assert_eq!(status, 200);
     for (body, wanted) in [
-        (ASK.replace('}', r#","tools":[]}"#), "gateway.malformed"),
+        (ASK.replace('}', r#","tools":[]}"#), "gateway.unknown_field"),
         (ASK.replace(r#""max_tokens":4"#, r#""tools":[]"#), "gateway.unknown_field"),
         (ASK.replace(r#""max_tokens":4"#, r#""n":2"#), "gateway.field"),
         (ASK.replace("guide", "gone"), "model.unknown"),
@@ -136,18 +138,29 @@ async fn without_a_supervisor_nothing_is_answered_and_with_it_all_is_again() {
 #[tokio::test]
 async fn a_tokens_quota_holds_and_other_tokens_are_served() {
     let Some(world) = World::start(false).await else { return };
-    let long = r#"{"model":"guide","messages":[{"role":"user","content":"Tell me."}],"max_tokens":400,"stream":true}"#;
-    let body = http_body_util::BodyExt::boxed(http_body_util::BodyExt::map_err(
-        http_body_util::Full::new(hyper::body::Bytes::from(long)),
-        |never| match never {},
-    ));
-    let held = world.gateway.send(Method::POST, "/v1/chat/completions", Some(NARROW), body, None).await;
-    let (response, text) = world.gateway.ask(Method::POST, "/v1/chat/completions", Some(NARROW), ASK).await;
-    assert_eq!(response.status().as_u16(), 429, "{text}");
-    assert!(text.contains("gateway.quota") && response.headers().contains_key("retry-after"));
+    // A request whose body is still on its way has its place already.
+    let (rest, pieces) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, std::io::Error>>();
+    let mut connection = world.gateway.connect().await;
+    let request = Request::post("/v1/chat/completions")
+        .header("host", "box")
+        .header("authorization", format!("Bearer {NARROW}"))
+        .body(BodyExt::boxed(StreamBody::new(pieces)))
+        .unwrap();
+    let held = tokio::spawn(async move { connection.send_request(request).await });
+    let refused = async {
+        loop {
+            let (response, text) = world.gateway.ask(Method::POST, "/v1/chat/completions", Some(NARROW), ASK).await;
+            if response.status().as_u16() == 429 {
+                return (response, text);
+            }
+        }
+    };
+    let (response, text) = tokio::time::timeout(crate::world::LIMIT, refused).await.unwrap();
+    assert!(text.contains("gateway.quota") && response.headers().contains_key("retry-after"), "{text}");
     let (status, _) = world.gateway.json(Method::POST, "/v1/chat/completions", Some(TOKEN), ASK).await;
     assert_eq!(status, 200);
-    drop(held);
+    drop(rest);
+    assert_eq!(held.await.unwrap().unwrap().status().as_u16(), 400, "its body ended early");
     let served_again = async {
         while world.gateway.json(Method::POST, "/v1/chat/completions", Some(NARROW), ASK).await.0 != 200 {}
     };

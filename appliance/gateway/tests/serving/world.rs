@@ -144,7 +144,8 @@ pub struct World {
     pub folder: tempfile::TempDir,
     pub supervisor: Supervisor,
     pub engine: EngineProcess,
-    pub embedder: Option<EngineProcess>,
+    /// Lives as long as the world does.
+    _embedder: Option<EngineProcess>,
     pub gateway: Gateway,
 }
 
@@ -246,7 +247,7 @@ impl World {
         let config = config(engine.socket(), embedder.as_ref().map(EngineProcess::socket));
         let supervisor = Supervisor::start(&folder.path().join("supervisor.sock"), config);
         let gateway = Gateway::start(folder.path()).await;
-        Some(Self { folder, supervisor, engine, embedder, gateway })
+        Some(Self { folder, supervisor, engine, _embedder: embedder, gateway })
     }
 
     /// Changes what is served and waits until the gateway serves it.
