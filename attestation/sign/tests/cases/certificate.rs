@@ -271,7 +271,10 @@ fn d13_a_root_that_only_the_bundle_carries_gives_no_trust() {
     let stranger = ca_params("stranger", BasicConstraints::Unconstrained, NOW - DAY, NOW + DAY);
     let (ours, impostor, theirs) = (Authority::root(), Authority::root(), Authority::root_with(stranger));
     let (key, leaf) = impostor.leaf(leaf_params(NOW - DAY, NOW + DAY));
-    assert_eq!(code(&key, &[leaf, impostor.certificate()], &trusting(&ours)), "model.certificate");
+    assert_eq!(
+        code(&key, &[leaf, impostor.certificate()], &trusting(&ours)),
+        "model.certificate"
+    );
     let (key, leaf) = theirs.leaf(leaf_params(NOW - DAY, NOW + DAY));
     let chain = [leaf, theirs.certificate()];
     assert_eq!(code(&key, &chain, &trusting(&ours)), "model.signer_unknown");

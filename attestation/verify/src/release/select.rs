@@ -86,6 +86,9 @@ pub fn select_release(
     installed: &InstalledReleases,
     now: i64,
 ) -> Result<Verified<Release>, ReleaseRejection> {
+    if installed.v != 1 {
+        return Err(ReleaseRejection::State { detail: format!("version {} of what is installed", installed.v) });
+    }
     let targets = targets.get();
     let info = targets.check(name, descriptor)?;
     if targets.valid_until < now {
