@@ -79,7 +79,9 @@ impl Answer {
                 AnswerPart::End { finish, usage } => return Ok(Self { text, finish, usage }),
             }
         }
-        Err(EngineError::BrokenOff { reason: "the answer has no end".to_owned() })
+        Err(EngineError::BrokenOff {
+            reason: "the answer has no end".to_owned(),
+        })
     }
 }
 

@@ -37,7 +37,9 @@ pub struct Door {
 
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").field("socket", &self.inner.socket).finish_non_exhaustive()
+        f.debug_struct("Door")
+            .field("socket", &self.inner.socket)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,19 +86,30 @@ impl Door {
     pub async fn send(&self, method: Method, path: &'static str, body: Bytes) -> Result<Reply, EngineError> {
         let busy = |_| EngineError::Busy { limit: MAX_REQUESTS };
         let permit = Arc::clone(&self.inner.permits).try_acquire_owned().map_err(busy)?;
-        if let Some(mut sender) = self.kept() {
-            if let Ok(response) = sender.send_request(request(&method, path, body.clone())?).await {
-                return Ok(self.reply(response, sender, permit));
-            }
+        if let Some(mut sender) = self.kept()
+            && let Ok(response) = sender.send_request(request(&method, path, body.clone())?).await
+        {
+            return Ok(self.reply(response, sender, permit));
         }
         let mut sender = self.connect().await?;
-        let response = sender.send_request(request(&method, path, body)?).await.map_err(broken)?;
+        let response = sender
+            .send_request(request(&method, path, body)?)
+            .await
+            .map_err(broken)?;
         Ok(self.reply(response, sender, permit))
     }
 
     fn reply(&self, response: Response<Incoming>, sender: Sender, permit: OwnedSemaphorePermit) -> Reply {
-        let lease = Lease { sender, door: Arc::clone(&self.inner), _permit: permit };
-        Reply { status: response.status(), body: response.into_body(), lease: Some(lease) }
+        let lease = Lease {
+            sender,
+            door: Arc::clone(&self.inner),
+            _permit: permit,
+        };
+        Reply {
+            status: response.status(),
+            body: response.into_body(),
+            lease: Some(lease),
+        }
     }
 
     fn kept(&self) -> Option<Sender> {
@@ -110,7 +123,11 @@ impl Door {
     }
 
     async fn connect(&self) -> Result<Sender, EngineError> {
-        let stream = connect_unix(&self.inner.socket).await.map_err(|error| EngineError::Missing { reason: error.kind().to_string() })?;
+        let stream = connect_unix(&self.inner.socket)
+            .await
+            .map_err(|error| EngineError::Missing {
+                reason: error.kind().to_string(),
+            })?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -130,7 +147,12 @@ pub async fn connect_unix(socket: &Path) -> std::io::Result<UnixStream> {
         return Err(std::io::ErrorKind::InvalidInput.into());
     };
     let folder = std::fs::File::open(folder)?;
-    UnixStream::connect(Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name)).await
+    UnixStream::connect(
+        Path::new("/proc/self/fd")
+            .join(folder.as_raw_fd().to_string())
+            .join(name),
+    )
+    .await
 }
 
 fn request(method: &Method, path: &'static str, body: Bytes) -> Result<Request<Full<Bytes>>, EngineError> {
@@ -144,7 +166,9 @@ fn request(method: &Method, path: &'static str, body: Bytes) -> Result<Request<F
 }
 
 fn broken(error: hyper::Error) -> EngineError {
-    EngineError::BrokenOff { reason: error.to_string() }
+    EngineError::BrokenOff {
+        reason: error.to_string(),
+    }
 }
 
 impl Reply {

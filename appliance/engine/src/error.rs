@@ -100,12 +100,21 @@ mod tests {
             (EngineError::Busy { limit: 1 }, "engine.busy"),
             (EngineError::ContextExceeded, "engine.context_exceeded"),
             (EngineError::Refused { status: 400 }, "engine.refused"),
-            (EngineError::AnswerMalformed { what: "event" }, "engine.answer_malformed"),
+            (
+                EngineError::AnswerMalformed { what: "event" },
+                "engine.answer_malformed",
+            ),
             (EngineError::AnswerTooLarge { limit: 1 }, "engine.answer_too_large"),
             (EngineError::BrokenOff { reason: text() }, "engine.broken_off"),
             (EngineError::Unsupported { what: "x" }, "engine.unsupported"),
         ];
-        let codes: Vec<&str> = all.iter().map(|(error, code)| { assert_eq!(error.code(), *code); *code }).collect();
+        let codes: Vec<&str> = all
+            .iter()
+            .map(|(error, code)| {
+                assert_eq!(error.code(), *code);
+                *code
+            })
+            .collect();
         assert_eq!(codes, EngineError::CODES);
     }
 }

@@ -25,7 +25,12 @@ pub struct LastWords(Arc<Mutex<VecDeque<String>>>);
 impl LastWords {
     /// The last lines, oldest first.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 
     fn push(&self, line: String) {
@@ -73,13 +78,22 @@ struct Part {
 impl Part {
     fn open(path: &Path) -> Self {
         let file = File::options().create(true).append(true).open(path).ok();
-        let bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.len());
-        Self { path: path.to_owned(), file, bytes }
+        let bytes = file
+            .as_ref()
+            .and_then(|file| file.metadata().ok())
+            .map_or(0, |meta| meta.len());
+        Self {
+            path: path.to_owned(),
+            file,
+            bytes,
+        }
     }
 
     fn write(&mut self, line: &[u8], last: &LastWords) {
-        let mut text: String =
-            String::from_utf8_lossy(line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let mut text: String = String::from_utf8_lossy(line)
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         last.push(text.clone());
         text.push('\n');
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);

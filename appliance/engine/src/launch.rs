@@ -121,9 +121,15 @@ impl LaunchSpec {
             }
         }
         if !self.files.iter().any(|file| file.name == self.open) {
-            return Err(SpecError::NotListed { name: self.open.clone() });
+            return Err(SpecError::NotListed {
+                name: self.open.clone(),
+            });
         }
-        for (what, number) in [("slots", self.slots), ("threads", self.threads), ("context", self.context)] {
+        for (what, number) in [
+            ("slots", self.slots),
+            ("threads", self.threads),
+            ("context", self.context),
+        ] {
             if number == 0 || number > 1 << 24 {
                 return Err(SpecError::Number { what });
             }
@@ -135,10 +141,16 @@ impl LaunchSpec {
     /// that control groups are set before the engine's first instruction.
     pub fn command(&self, namespace: UserNamespace) -> Command {
         let mut command = Command::new("prlimit");
-        command.arg(format!("--fsize={MAX_FILE_BYTES}")).arg("--core=0").arg(format!("--nofile={MAX_OPEN_FILES}"));
+        command
+            .arg(format!("--fsize={MAX_FILE_BYTES}"))
+            .arg("--core=0")
+            .arg(format!("--nofile={MAX_OPEN_FILES}"));
         command.args(["--", "nice", "-n", "5", "bwrap"]);
         command.args(self.sandbox(namespace));
-        command.arg("--").arg("/usr/bin/llama-server").args(self.engine_arguments());
+        command
+            .arg("--")
+            .arg("/usr/bin/llama-server")
+            .args(self.engine_arguments());
         command
     }
 
@@ -148,12 +160,36 @@ impl LaunchSpec {
         let mut add = |parts: &[&dyn AsRef<std::ffi::OsStr>]| {
             arguments.extend(parts.iter().map(|part| part.as_ref().to_owned()));
         };
-        add(&[&"--unshare-all", &"--die-with-parent", &"--new-session", &"--clearenv", &"--cap-drop", &"ALL"]);
+        add(&[
+            &"--unshare-all",
+            &"--die-with-parent",
+            &"--new-session",
+            &"--clearenv",
+            &"--cap-drop",
+            &"ALL",
+        ]);
         if namespace == UserNamespace::Own {
-            add(&[&"--unshare-user", &"--uid", &NOBODY, &"--gid", &NOBODY, &"--disable-userns"]);
+            add(&[
+                &"--unshare-user",
+                &"--uid",
+                &NOBODY,
+                &"--gid",
+                &NOBODY,
+                &"--disable-userns",
+            ]);
         }
         add(&[&"--hostname", &"engine", &"--block-fd", &"0"]);
-        add(&[&"--ro-bind", &self.root, &"/", &"--proc", &"/proc", &"--dev", &"/dev", &"--tmpfs", &"/tmp"]);
+        add(&[
+            &"--ro-bind",
+            &self.root,
+            &"/",
+            &"--proc",
+            &"/proc",
+            &"--dev",
+            &"/dev",
+            &"--tmpfs",
+            &"/tmp",
+        ]);
         for device in &self.devices {
             add(&[&"--dev-bind", device, device]);
         }
@@ -161,7 +197,15 @@ impl LaunchSpec {
         for file in &self.files {
             add(&[&"--ro-bind", &file.source, &format!("/models/{}", file.name)]);
         }
-        add(&[&"--remount-ro", &"/models", &"--bind", &self.socket_folder, &"/sockets", &"--chdir", &"/"]);
+        add(&[
+            &"--remount-ro",
+            &"/models",
+            &"--bind",
+            &self.socket_folder,
+            &"/sockets",
+            &"--chdir",
+            &"/",
+        ]);
         arguments
     }
 
@@ -170,14 +214,30 @@ impl LaunchSpec {
     pub fn engine_arguments(&self) -> Vec<String> {
         let door = format!("/sockets/{SOCKET_NAME}");
         let model = format!("/models/{}", self.open);
-        let context = u64::from(self.context).saturating_mul(u64::from(self.slots)).to_string();
+        let context = u64::from(self.context)
+            .saturating_mul(u64::from(self.slots))
+            .to_string();
         let http = crate::door::MAX_REQUESTS.saturating_add(SPARE_THREADS).to_string();
         let (slots, threads) = (self.slots.to_string(), self.threads.to_string());
         let mut arguments: Vec<&str> = vec!["--host", &door, "--model", &model, "--offline", "--no-ui", "--no-slots"];
         arguments.extend(["--parallel", &slots, "--ctx-size", &context, "--no-kv-unified"]);
-        arguments.extend(["--threads", &threads, "--threads-batch", &threads, "--threads-http", &http]);
+        arguments.extend([
+            "--threads",
+            &threads,
+            "--threads-batch",
+            &threads,
+            "--threads-http",
+            &http,
+        ]);
         arguments.extend(["--no-cache-prompt", "--cache-ram", "0", "--no-cache-idle-slots"]);
-        arguments.extend(["--slot-prompt-similarity", "0", "--reasoning-format", "none", "--log-verbosity", "2"]);
+        arguments.extend([
+            "--slot-prompt-similarity",
+            "0",
+            "--reasoning-format",
+            "none",
+            "--log-verbosity",
+            "2",
+        ]);
         if self.purpose == Purpose::Embeddings {
             arguments.extend(["--embeddings", "--pooling", "mean"]);
         }
@@ -187,7 +247,15 @@ impl LaunchSpec {
 
 /// Tries a user namespace once, with a program that does nothing.
 pub fn probe_user_namespace() -> UserNamespace {
-    let arguments = ["--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--disable-userns"];
+    let arguments = [
+        "--unshare-all",
+        "--unshare-user",
+        "--uid",
+        NOBODY,
+        "--gid",
+        NOBODY,
+        "--disable-userns",
+    ];
     let tried = Command::new("bwrap")
         .args(arguments)
         .args(["--ro-bind", "/", "/", "--", "true"])
@@ -195,7 +263,11 @@ pub fn probe_user_namespace() -> UserNamespace {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    if tried.is_ok_and(|status| status.success()) { UserNamespace::Own } else { UserNamespace::Shared }
+    if tried.is_ok_and(|status| status.success()) {
+        UserNamespace::Own
+    } else {
+        UserNamespace::Shared
+    }
 }
 
 /// Makes the socket's folder, closed to others, and empties it: a stale socket would keep the engine from starting.
@@ -221,7 +293,10 @@ mod tests {
         LaunchSpec {
             name: "guide-chat".to_owned(),
             root: "/engines/llama-cpu".into(),
-            files: vec![ModelFile { source: "/store/ab/guide".into(), name: "guide.gguf".to_owned() }],
+            files: vec![ModelFile {
+                source: "/store/ab/guide".into(),
+                name: "guide.gguf".to_owned(),
+            }],
             open: "guide.gguf".to_owned(),
             purpose: Purpose::Chat,
             socket_folder: "/run/freehold/engine-guide".into(),

@@ -32,7 +32,9 @@ pub struct LlamaServer {
 impl LlamaServer {
     /// The server that listens, or will listen, at `socket`.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { door: Door::new(socket) }
+        Self {
+            door: Door::new(socket),
+        }
     }
 
     /// The path of its socket.
@@ -53,7 +55,13 @@ impl LlamaServer {
 
     async fn stream<B: Serialize>(&self, path: &'static str, body: &B) -> Result<AnswerStream, EngineError> {
         let reply = self.post(path, body).await?;
-        let reading = Reading { reply, lines: Lines::default(), finish: None, usage: None, state: State::Parts };
+        let reading = Reading {
+            reply,
+            lines: Lines::default(),
+            finish: None,
+            usage: None,
+            state: State::Parts,
+        };
         let parts = futures::stream::try_unfold(reading, |mut reading| async move {
             Ok(reading.next().await?.map(|part| (part, reading)))
         });
@@ -152,8 +160,12 @@ impl Reading {
         self.state = State::Ended;
         match (done, self.finish, self.usage) {
             (true, Some(finish), Some(usage)) => Ok(AnswerPart::End { finish, usage }),
-            (true, ..) => Err(EngineError::AnswerMalformed { what: "end without a count" }),
-            (false, ..) => Err(EngineError::BrokenOff { reason: "the stream ended early".to_owned() }),
+            (true, ..) => Err(EngineError::AnswerMalformed {
+                what: "end without a count",
+            }),
+            (false, ..) => Err(EngineError::BrokenOff {
+                reason: "the stream ended early".to_owned(),
+            }),
         }
     }
 }

@@ -30,17 +30,24 @@ impl OllamaServer {
     /// The server at a loopback address; `token` is sent as a bearer token where there is one.
     pub fn new(address: SocketAddr, model: &str, token: Option<&str>) -> Result<Self, EngineError> {
         if !address.ip().is_loopback() {
-            return Err(EngineError::Unsupported { what: "an Ollama server that is not on this machine" });
+            return Err(EngineError::Unsupported {
+                what: "an Ollama server that is not on this machine",
+            });
         }
         let mut client = Ollama::try_new(format!("http://{address}"))
             .map_err(|_| EngineError::Unsupported { what: "this address" })?;
         if let Some(token) = token {
-            let value = format!("Bearer {token}").parse().map_err(|_| EngineError::Unsupported { what: "this token" })?;
+            let value = format!("Bearer {token}")
+                .parse()
+                .map_err(|_| EngineError::Unsupported { what: "this token" })?;
             let mut headers = hyper::HeaderMap::new();
             headers.insert(hyper::header::AUTHORIZATION, value);
             client.set_headers(Some(headers));
         }
-        Ok(Self { client, model: model.to_owned() })
+        Ok(Self {
+            client,
+            model: model.to_owned(),
+        })
     }
 
     async fn stream(&self, ask: Chat) -> Result<AnswerStream, EngineError> {
@@ -52,29 +59,42 @@ impl OllamaServer {
             };
             ChatMessage::new(role, one.content)
         };
-        let mut request =
-            ChatMessageRequest::new(self.model.clone(), ask.messages.into_iter().map(message).collect());
+        let mut request = ChatMessageRequest::new(self.model.clone(), ask.messages.into_iter().map(message).collect());
         if ask.sampling.format == Format::Json {
             request = request.format(FormatType::Json);
         }
         request = request.options(options(&ask.sampling)?);
-        let responses = self.client.send_chat_messages_stream(request).await.map_err(|error| failed(&error))?;
-        let parts = responses.map(|response| response.map_err(|()| broken("the connection ended"))).flat_map(|response| {
-            stream::iter(match response {
-                Ok(response) => parts(response),
-                Err(error) => vec![Err(error)],
-            })
-        });
+        let responses = self
+            .client
+            .send_chat_messages_stream(request)
+            .await
+            .map_err(|error| failed(&error))?;
+        let parts = responses
+            .map(|response| response.map_err(|()| broken("the connection ended")))
+            .flat_map(|response| {
+                stream::iter(match response {
+                    Ok(response) => parts(response),
+                    Err(error) => vec![Err(error)],
+                })
+            });
         Ok(Box::pin(until_end(parts)))
     }
 
     async fn continue_text(&self, ask: Completion) -> Result<AnswerStream, EngineError> {
         // Not the library's stream: it drops lines that the network cut in two.
-        let request = GenerationRequest::new(self.model.clone(), ask.prompt).raw(true).options(options(&ask.sampling)?);
+        let request = GenerationRequest::new(self.model.clone(), ask.prompt)
+            .raw(true)
+            .options(options(&ask.sampling)?);
         let response = self.client.generate(request).await.map_err(|error| failed(&error))?;
         let count = |number: Option<u64>| u32::try_from(number.unwrap_or(0)).unwrap_or(u32::MAX);
-        let usage = Usage { prompt_tokens: count(response.prompt_eval_count), answer_tokens: count(response.eval_count) };
-        let end = AnswerPart::End { finish: finish(&ask.sampling, usage), usage };
+        let usage = Usage {
+            prompt_tokens: count(response.prompt_eval_count),
+            answer_tokens: count(response.eval_count),
+        };
+        let end = AnswerPart::End {
+            finish: finish(&ask.sampling, usage),
+            usage,
+        };
         let text = (!response.response.is_empty()).then_some(Ok(AnswerPart::Text(response.response)));
         Ok(Box::pin(stream::iter(text.into_iter().chain([Ok(end)]))))
     }
@@ -92,7 +112,9 @@ impl Engine for OllamaServer {
             if models.iter().any(|model| same(&model.name)) {
                 Ok(Health::Ready)
             } else {
-                Err(EngineError::Missing { reason: "it does not have the model".to_owned() })
+                Err(EngineError::Missing {
+                    reason: "it does not have the model".to_owned(),
+                })
             }
         })
     }
@@ -109,12 +131,19 @@ impl Engine for OllamaServer {
         Box::pin(async move {
             let wanted = ask.texts.len();
             let request = GenerateEmbeddingsRequest::new(self.model.clone(), ask.texts.into());
-            let made = self.client.generate_embeddings(request).await.map_err(|error| failed(&error))?;
+            let made = self
+                .client
+                .generate_embeddings(request)
+                .await
+                .map_err(|error| failed(&error))?;
             if made.embeddings.len() != wanted {
                 return Err(EngineError::AnswerMalformed { what: "embeddings" });
             }
             // The library does not pass on the count of tokens.
-            Ok(Embeddings { vectors: made.embeddings, usage: Usage::default() })
+            Ok(Embeddings {
+                vectors: made.embeddings,
+                usage: Usage::default(),
+            })
         })
     }
 }
@@ -131,9 +160,14 @@ fn parts(response: ChatMessageResponse) -> Vec<Result<AnswerPart, EngineError>> 
             Some(data) => Ok(AnswerPart::End {
                 // The library does not pass on the reason.
                 finish: Finish::Stop,
-                usage: Usage { prompt_tokens: count(data.prompt_eval_count), answer_tokens: count(data.eval_count) },
+                usage: Usage {
+                    prompt_tokens: count(data.prompt_eval_count),
+                    answer_tokens: count(data.eval_count),
+                },
             }),
-            None => Err(EngineError::AnswerMalformed { what: "end without a count" }),
+            None => Err(EngineError::AnswerMalformed {
+                what: "end without a count",
+            }),
         });
     }
     parts
@@ -147,7 +181,10 @@ fn until_end(
         if ended {
             return None;
         }
-        let part = parts.next().await.unwrap_or_else(|| Err(broken("the answer has no end")));
+        let part = parts
+            .next()
+            .await
+            .unwrap_or_else(|| Err(broken("the answer has no end")));
         let ended = !matches!(part, Ok(AnswerPart::Text(_)));
         Some((part, (parts, ended)))
     })
@@ -155,7 +192,9 @@ fn until_end(
 
 fn options(sampling: &Sampling) -> Result<ModelOptions, EngineError> {
     if sampling.presence_penalty.is_some() || sampling.frequency_penalty.is_some() {
-        return Err(EngineError::Unsupported { what: "presence or frequency penalty" });
+        return Err(EngineError::Unsupported {
+            what: "presence or frequency penalty",
+        });
     }
     let mut options = ModelOptions::default();
     if let Some(tokens) = sampling.max_tokens {
@@ -187,17 +226,25 @@ fn options(sampling: &Sampling) -> Result<ModelOptions, EngineError> {
 }
 
 fn finish(sampling: &Sampling, usage: Usage) -> Finish {
-    if sampling.max_tokens == Some(usage.answer_tokens) { Finish::Length } else { Finish::Stop }
+    if sampling.max_tokens == Some(usage.answer_tokens) {
+        Finish::Length
+    } else {
+        Finish::Stop
+    }
 }
 
 fn broken(reason: &str) -> EngineError {
-    EngineError::BrokenOff { reason: reason.to_owned() }
+    EngineError::BrokenOff {
+        reason: reason.to_owned(),
+    }
 }
 
 /// Only the class: the server's words may quote the prompt.
 fn failed(error: &OllamaError) -> EngineError {
     match error {
-        OllamaError::ReqwestError(error) if error.is_connect() => EngineError::Missing { reason: "connection refused".to_owned() },
+        OllamaError::ReqwestError(error) if error.is_connect() => EngineError::Missing {
+            reason: "connection refused".to_owned(),
+        },
         OllamaError::ReqwestError(_) => broken("the connection failed"),
         OllamaError::JsonError(_) => EngineError::AnswerMalformed { what: "answer" },
         // The library keeps the body of a refusal and drops its status.

@@ -107,8 +107,14 @@ pub enum LaunchError {
 
 impl LaunchError {
     /// Every code of this enum.
-    pub const CODES: &[&str] =
-        &["engine.specification", "engine.missing", "engine.model_file", "engine.start", "engine.ended", "engine.not_ready"];
+    pub const CODES: &[&str] = &[
+        "engine.specification",
+        "engine.missing",
+        "engine.model_file",
+        "engine.start",
+        "engine.ended",
+        "engine.not_ready",
+    ];
 
     /// The stable code.
     pub fn code(&self) -> &'static str {
@@ -127,7 +133,10 @@ impl LaunchError {
         match self {
             Self::NoEngine { .. } => Some("`make engine` brings it"),
             Self::Io { .. } => Some("bubblewrap and util-linux must be installed"),
-            Self::Ended { exit: Exit::MemoryBound { .. }, .. } => Some("give the engine more memory, or choose a smaller model"),
+            Self::Ended {
+                exit: Exit::MemoryBound { .. },
+                ..
+            } => Some("give the engine more memory, or choose a smaller model"),
             _ => None,
         }
     }
@@ -152,14 +161,21 @@ impl EngineProcess {
     pub fn start(spec: &LaunchSpec) -> Result<Self, LaunchError> {
         spec.check()?;
         if !spec.root.join("usr/bin/llama-server").exists() {
-            return Err(LaunchError::NoEngine { root: spec.root.clone() });
+            return Err(LaunchError::NoEngine {
+                root: spec.root.clone(),
+            });
         }
         for file in &spec.files {
             let opened = std::fs::File::open(&file.source);
-            opened.map_err(|source| LaunchError::NoModelFile { path: file.source.clone(), source })?;
+            opened.map_err(|source| LaunchError::NoModelFile {
+                path: file.source.clone(),
+                source,
+            })?;
         }
-        prepare_socket_folder(&spec.socket_folder)
-            .map_err(|source| LaunchError::Io { what: "prepare the socket's folder", source })?;
+        prepare_socket_folder(&spec.socket_folder).map_err(|source| LaunchError::Io {
+            what: "prepare the socket's folder",
+            source,
+        })?;
         let namespace = probe_user_namespace();
         let last = LastWords::default();
         let (stop, stopped) = mpsc::channel();
@@ -170,12 +186,18 @@ impl EngineProcess {
         let thread = std::thread::Builder::new()
             .name(format!("engine-{}", spec.name))
             .spawn(move || watch::run(&watched, namespace, &words, &started, &stopped, &state))
-            .map_err(|source| LaunchError::Io { what: "start the engine's thread", source })?;
+            .map_err(|source| LaunchError::Io {
+                what: "start the engine's thread",
+                source,
+            })?;
         let gone = || std::io::Error::other("the engine's thread ended");
         let (pid, bounds) = starting
             .recv()
             .unwrap_or_else(|_| Err(gone()))
-            .map_err(|source| LaunchError::Io { what: "start bubblewrap", source })?;
+            .map_err(|source| LaunchError::Io {
+                what: "start bubblewrap",
+                source,
+            })?;
         Ok(Self {
             stop: Some(stop),
             state: states,
@@ -194,7 +216,10 @@ impl EngineProcess {
         let begun = Instant::now();
         loop {
             if let ProcessState::Ended(exit) = self.state() {
-                return Err(LaunchError::Ended { exit, last: self.last.lines() });
+                return Err(LaunchError::Ended {
+                    exit,
+                    last: self.last.lines(),
+                });
             }
             match server.health().await {
                 Ok(Health::Ready) => return Ok(server),
@@ -276,14 +301,46 @@ mod tests {
     fn every_launch_error_has_its_code() {
         let io = || std::io::Error::other("x");
         let all = [
-            (LaunchError::Spec(SpecError::Number { what: "slots" }), "engine.specification"),
+            (
+                LaunchError::Spec(SpecError::Number { what: "slots" }),
+                "engine.specification",
+            ),
             (LaunchError::NoEngine { root: PathBuf::new() }, "engine.missing"),
-            (LaunchError::NoModelFile { path: PathBuf::new(), source: io() }, "engine.model_file"),
-            (LaunchError::Io { what: "start bubblewrap", source: io() }, "engine.start"),
-            (LaunchError::Ended { exit: Exit::Code(1), last: vec![] }, "engine.ended"),
-            (LaunchError::NotReady { limit: Duration::from_secs(1) }, "engine.not_ready"),
+            (
+                LaunchError::NoModelFile {
+                    path: PathBuf::new(),
+                    source: io(),
+                },
+                "engine.model_file",
+            ),
+            (
+                LaunchError::Io {
+                    what: "start bubblewrap",
+                    source: io(),
+                },
+                "engine.start",
+            ),
+            (
+                LaunchError::Ended {
+                    exit: Exit::Code(1),
+                    last: vec![],
+                },
+                "engine.ended",
+            ),
+            (
+                LaunchError::NotReady {
+                    limit: Duration::from_secs(1),
+                },
+                "engine.not_ready",
+            ),
         ];
-        let codes: Vec<&str> = all.iter().map(|(error, code)| { assert_eq!(error.code(), *code); *code }).collect();
+        let codes: Vec<&str> = all
+            .iter()
+            .map(|(error, code)| {
+                assert_eq!(error.code(), *code);
+                *code
+            })
+            .collect();
         assert_eq!(codes, LaunchError::CODES);
     }
 }

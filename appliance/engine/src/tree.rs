@@ -10,11 +10,17 @@ const MAX_PROCESSES: usize = 256;
 
 /// Children, by way of `/proc/PID/task/*/children` (proc(5)).
 pub fn children(pid: u32) -> Vec<u32> {
-    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
     tasks
         .filter_map(Result::ok)
         .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|line| line.split_whitespace().filter_map(|one| one.parse().ok()).collect::<Vec<u32>>())
+        .flat_map(|line| {
+            line.split_whitespace()
+                .filter_map(|one| one.parse().ok())
+                .collect::<Vec<u32>>()
+        })
         .collect()
 }
 
@@ -52,6 +58,12 @@ pub fn signal(pids: &[u32], signal: Signal) {
 
 /// Whether a process is there and not merely waiting to be collected.
 pub fn alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or_default().trim_start().starts_with('Z'))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .trim_start()
+            .starts_with('Z')
+    })
 }

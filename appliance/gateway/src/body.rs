@@ -39,22 +39,37 @@ pub async fn read(body: Body) -> Result<Vec<u8>, GatewayRejection> {
         }
         Ok(bytes)
     };
-    tokio::time::timeout(MAX_BODY_TIME, reading).await.unwrap_or(Err(GatewayRejection::BodyIncomplete))
+    tokio::time::timeout(MAX_BODY_TIME, reading)
+        .await
+        .unwrap_or(Err(GatewayRejection::BodyIncomplete))
 }
 
 /// Parses a body into the fields of a route.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, GatewayRejection> {
     serde_json::from_slice(bytes).map_err(|error| match unknown_field(&error) {
         Some(field) => GatewayRejection::UnknownField { field },
-        None => GatewayRejection::Malformed { line: error.line(), column: error.column() },
+        None => GatewayRejection::Malformed {
+            line: error.line(),
+            column: error.column(),
+        },
     })
 }
 
 /// serde says "unknown field `NAME`, expected …" (serde, `de::Error::unknown_field`).
 fn unknown_field(error: &serde_json::Error) -> Option<String> {
     let text = error.to_string();
-    let name = text.strip_prefix("unknown field `")?.split("`, expected").next()?.split("`, there are no fields").next()?;
-    Some(name.chars().map(|c| if c.is_control() { '?' } else { c }).take(MAX_FIELD_NAME).collect())
+    let name = text
+        .strip_prefix("unknown field `")?
+        .split("`, expected")
+        .next()?
+        .split("`, there are no fields")
+        .next()?;
+    Some(
+        name.chars()
+            .map(|c| if c.is_control() { '?' } else { c })
+            .take(MAX_FIELD_NAME)
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -71,10 +86,17 @@ mod tests {
     #[test]
     fn an_unknown_field_is_named_and_cut() {
         let refused = parse::<Fields>(br#"{"model":"m","tool\u0007s":[]}"#).unwrap_err();
-        assert_eq!(refused, GatewayRejection::UnknownField { field: "tool?s".to_owned() });
+        assert_eq!(
+            refused,
+            GatewayRejection::UnknownField {
+                field: "tool?s".to_owned()
+            }
+        );
         assert_eq!(refused.code(), "gateway.unknown_field");
         let long = format!(r#"{{"{}":1}}"#, "x".repeat(500));
-        assert!(matches!(parse::<Fields>(long.as_bytes()), Err(GatewayRejection::UnknownField { field }) if field.len() == 64));
+        assert!(
+            matches!(parse::<Fields>(long.as_bytes()), Err(GatewayRejection::UnknownField { field }) if field.len() == 64)
+        );
     }
 
     #[test]

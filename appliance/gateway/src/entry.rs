@@ -34,7 +34,11 @@ impl Entry {
             answer_tokens: 0,
             outcome: Outcome::Abandoned,
         };
-        Self { link, began: Instant::now(), entry: Some(entry) }
+        Self {
+            link,
+            began: Instant::now(),
+            entry: Some(entry),
+        }
     }
 
     /// The model was found.
@@ -60,7 +64,9 @@ impl Entry {
 
     /// Records an answer; `Ok` only when the entry is durable.
     pub async fn answered(mut self, usage: Usage) -> Result<(), GatewayRejection> {
-        let Some(mut entry) = self.entry.take() else { return Ok(()) };
+        let Some(mut entry) = self.entry.take() else {
+            return Ok(());
+        };
         entry.prompt_tokens = usage.prompt_tokens;
         entry.answer_tokens = usage.answer_tokens;
         entry.outcome = Outcome::Answered;
@@ -71,7 +77,9 @@ impl Entry {
     /// Records a refusal, without waiting for it: nothing was given away that would need it.
     pub fn refused(mut self, rejection: &GatewayRejection) {
         if let Some(mut entry) = self.entry.take() {
-            entry.outcome = Outcome::Refused { code: rejection.code().to_owned() };
+            entry.outcome = Outcome::Refused {
+                code: rejection.code().to_owned(),
+            };
             entry.total_ms = self.elapsed();
             self.link.send(entry);
         }

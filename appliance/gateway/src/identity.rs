@@ -3,7 +3,9 @@
 //! Refuses to use a key file that others may read. Invariant: the key is made here, never leaves its folder, and is not the
 //! TPM's: that one speaks to the console only.
 
-use freehold_channel::{ChannelFault, Clock, Protocols, ServerCertificate, TlsIdentity, people_server_config, self_signed_server};
+use freehold_channel::{
+    ChannelFault, Clock, Protocols, ServerCertificate, TlsIdentity, people_server_config, self_signed_server,
+};
 use freehold_trust::Sha256Digest;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -85,7 +87,10 @@ impl Identity {
             write(&chain, made.chain_pem().as_bytes(), 0o644).map_err(wrap(&chain))?;
             made
         };
-        Ok(Self { folder: folder.to_owned(), certificate })
+        Ok(Self {
+            folder: folder.to_owned(),
+            certificate,
+        })
     }
 
     /// SHA-256 of the key's SPKI: what clients compare.
@@ -96,7 +101,11 @@ impl Identity {
     /// TLS 1.3 with this key, HTTP/1.1.
     pub fn tls(&self) -> Result<Arc<rustls::ServerConfig>, IdentityError> {
         let clock = Clock::new(|| OffsetDateTime::now_utc().unix_timestamp());
-        Ok(people_server_config(TlsIdentity::of_server(&self.certificate)?, Protocols::Http1, &clock)?)
+        Ok(people_server_config(
+            TlsIdentity::of_server(&self.certificate)?,
+            Protocols::Http1,
+            &clock,
+        )?)
     }
 
     /// Writes `address.json`: where the gateway listens and as whom.
@@ -120,7 +129,11 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     name.push(".new");
     let beside = path.with_file_name(name);
     let _ = std::fs::remove_file(&beside);
-    let mut file: File = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    let mut file: File = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)
@@ -142,6 +155,9 @@ mod tests {
         assert_eq!(made.fingerprint(), read.fingerprint());
         assert!(read.tls().is_ok());
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(Identity::load_or_make(world.path(), &names), Err(IdentityError::KeyOpen { mode: 0o644, .. })));
+        assert!(matches!(
+            Identity::load_or_make(world.path(), &names),
+            Err(IdentityError::KeyOpen { mode: 0o644, .. })
+        ));
     }
 }

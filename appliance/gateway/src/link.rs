@@ -43,7 +43,9 @@ pub struct Link {
 
 impl std::fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Outgoing").field("request", &self.entry.request).finish_non_exhaustive()
+        f.debug_struct("Outgoing")
+            .field("request", &self.entry.request)
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,7 +58,12 @@ impl Link {
         let (stopped_in, stopped) = watch::channel(None);
         let talk = talk::Talk::new(socket, quotas, served_in, connected_in, stopped_in);
         tokio::spawn(talk.run(entries));
-        Self { outgoing, served, connected, stopped }
+        Self {
+            outgoing,
+            served,
+            connected,
+            stopped,
+        }
     }
 
     /// What is served, after waiting for a supervisor that was never or is not now there, at most [`GRACE`].
@@ -76,9 +83,16 @@ impl Link {
 
     /// Sends an entry and waits until it is durable.
     pub async fn record(&self, entry: RequestEntry) -> Result<(), GatewayRejection> {
-        let not_durable = || GatewayRejection::NotDurable { code: "record.not_durable".to_owned() };
+        let not_durable = || GatewayRejection::NotDurable {
+            code: "record.not_durable".to_owned(),
+        };
         let (done, acknowledged) = oneshot::channel();
-        self.outgoing.try_send(Outgoing { entry, done: Some(done) }).map_err(|_| not_durable())?;
+        self.outgoing
+            .try_send(Outgoing {
+                entry,
+                done: Some(done),
+            })
+            .map_err(|_| not_durable())?;
         match tokio::time::timeout(RECORD_LIMIT, acknowledged).await {
             Ok(Ok(Ok(_index))) => Ok(()),
             Ok(Ok(Err(code))) => Err(GatewayRejection::NotDurable { code }),

@@ -45,7 +45,11 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Opens the port.
 pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -54,7 +58,15 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Allows as many descriptors as the system lets this process have.
 pub fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    if setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).is_err() {
+    if setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .is_err()
+    {
         tracing::warn!("the limit of open files could not be raised");
     }
 }
@@ -85,7 +97,9 @@ pub async fn serve(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, seat: Seat) {
     // An answer is many small writes, each wanted at once.
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await else { return };
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await else {
+        return;
+    };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(seat.clone());
         router.clone().oneshot(request.map(Body::new))

@@ -44,9 +44,18 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Command::Run { state, supervisor, listen, names } = Arguments::parse().command;
+    let Command::Run {
+        state,
+        supervisor,
+        listen,
+        names,
+    } = Arguments::parse().command;
     let filter = EnvFilter::try_from_env("FREEHOLD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     freehold_channel::install_provider();
     match run(&state, supervisor, listen, names) {
         Ok(reason) => {
@@ -60,11 +69,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(state: &std::path::Path, supervisor: PathBuf, listen: SocketAddr, mut names: Vec<String>) -> anyhow::Result<String> {
+fn run(
+    state: &std::path::Path,
+    supervisor: PathBuf,
+    listen: SocketAddr,
+    mut names: Vec<String>,
+) -> anyhow::Result<String> {
     names.extend(["localhost".to_owned(), listen.ip().to_string()]);
     let identity = Identity::load_or_make(state, &names).context("no identity")?;
     listen::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no runtime")?;
     let reason = runtime.block_on(async {
         let listener = listen::bind(listen).with_context(|| format!("cannot listen on `{listen}`"))?;
         let address = listener.local_addr().context("no address")?;

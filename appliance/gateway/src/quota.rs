@@ -32,23 +32,36 @@ impl Quotas {
     /// Takes a place, or says what is used up.
     pub fn take(&self, token: &ApiToken, now: Instant) -> Result<Place, GatewayRejection> {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = uses.entry(token.id.clone()).or_insert(Use { running: 0, window: now, in_window: 0 });
+        let used = uses.entry(token.id.clone()).or_insert(Use {
+            running: 0,
+            window: now,
+            in_window: 0,
+        });
         let since = now.saturating_duration_since(used.window);
         if since >= MINUTE {
             used.window = now;
             used.in_window = 0;
         }
         if used.running >= token.quota.concurrent {
-            return Err(GatewayRejection::Quota { what: "requests at the same time", retry_after: 1 });
+            return Err(GatewayRejection::Quota {
+                what: "requests at the same time",
+                retry_after: 1,
+            });
         }
         if used.in_window >= token.quota.per_minute {
             let left = MINUTE.saturating_sub(since).as_secs().saturating_add(1);
             let retry_after = u32::try_from(left).unwrap_or(60);
-            return Err(GatewayRejection::Quota { what: "requests in a minute", retry_after });
+            return Err(GatewayRejection::Quota {
+                what: "requests in a minute",
+                retry_after,
+            });
         }
         used.running = used.running.saturating_add(1);
         used.in_window = used.in_window.saturating_add(1);
-        Ok(Place { quotas: self.clone(), token: token.id.clone() })
+        Ok(Place {
+            quotas: self.clone(),
+            token: token.id.clone(),
+        })
     }
 
     /// Forgets tokens that the box no longer has and that run nothing.
@@ -80,7 +93,10 @@ mod tests {
             sha256: freehold_trust::sha256(b""),
             scopes: vec![],
             models: vec![],
-            quota: Quota { concurrent: 1, per_minute: 2 },
+            quota: Quota {
+                concurrent: 1,
+                per_minute: 2,
+            },
             not_after: None,
         };
         let quotas = Quotas::default();

@@ -177,7 +177,9 @@ impl GatewayRejection {
             Self::SupervisorAway | Self::Closed { .. } | Self::NotDurable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::Engine(error) => match error {
-                EngineError::Missing { .. } | EngineError::Starting | EngineError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                EngineError::Missing { .. } | EngineError::Starting | EngineError::Busy { .. } => {
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
                 EngineError::ContextExceeded | EngineError::Unsupported { .. } => StatusCode::BAD_REQUEST,
                 EngineError::Refused { status } if (400..500).contains(status) => StatusCode::BAD_REQUEST,
                 _ => StatusCode::BAD_GATEWAY,
@@ -202,9 +204,15 @@ impl GatewayRejection {
             Self::Token => Some("send `Authorization: Bearer …` with a token of this box"),
             Self::UnknownField { .. } => Some("leave the field out; docs/gateway.md lists the fields that are taken"),
             Self::ModelUnknown => Some("GET /v1/models lists the models of this box"),
-            Self::SupervisorAway | Self::Closed { .. } | Self::NotDurable { .. } => Some("ask again later, or ask the box's operator"),
-            Self::Engine(EngineError::Missing { .. } | EngineError::Starting | EngineError::Busy { .. }) => Some("ask again in a few seconds"),
-            Self::Engine(EngineError::ContextExceeded) => Some("send a shorter conversation, or a smaller `max_tokens`"),
+            Self::SupervisorAway | Self::Closed { .. } | Self::NotDurable { .. } => {
+                Some("ask again later, or ask the box's operator")
+            }
+            Self::Engine(EngineError::Missing { .. } | EngineError::Starting | EngineError::Busy { .. }) => {
+                Some("ask again in a few seconds")
+            }
+            Self::Engine(EngineError::ContextExceeded) => {
+                Some("send a shorter conversation, or a smaller `max_tokens`")
+            }
             _ => None,
         }
     }
@@ -228,9 +236,17 @@ impl GatewayRejection {
         };
         let json = match style {
             Style::OpenAi => serde_json::to_vec(&OpenAiError {
-                error: OpenAiDetail { message: &message, r#type: self.kind(), param: self.field(), code: self.code() },
+                error: OpenAiDetail {
+                    message: &message,
+                    r#type: self.kind(),
+                    param: self.field(),
+                    code: self.code(),
+                },
             }),
-            Style::Ollama => serde_json::to_vec(&OllamaError { error: &message, code: self.code() }),
+            Style::Ollama => serde_json::to_vec(&OllamaError {
+                error: &message,
+                code: self.code(),
+            }),
         };
         json.unwrap_or_default()
     }
@@ -248,7 +264,10 @@ impl GatewayRejection {
         let mut response = Response::new(Body::from(self.to_json(style)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+        headers.insert(
+            CONTENT_TYPE,
+            hyper::header::HeaderValue::from_static("application/json"),
+        );
         headers.insert(CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, seconds.into());
@@ -286,19 +305,51 @@ mod tests {
             (GatewayRejection::Token, "gateway.token", 401),
             (GatewayRejection::TokenExpired, "gateway.token_expired", 401),
             (GatewayRejection::Scope { scope: "chat" }, "gateway.scope", 403),
-            (GatewayRejection::Quota { what: "x", retry_after: 1 }, "gateway.quota", 429),
+            (
+                GatewayRejection::Quota {
+                    what: "x",
+                    retry_after: 1,
+                },
+                "gateway.quota",
+                429,
+            ),
             (GatewayRejection::Route, "gateway.route", 404),
             (GatewayRejection::Method, "gateway.method", 405),
-            (GatewayRejection::BodyTooLarge { limit: 1 }, "gateway.body_too_large", 413),
+            (
+                GatewayRejection::BodyTooLarge { limit: 1 },
+                "gateway.body_too_large",
+                413,
+            ),
             (GatewayRejection::BodyIncomplete, "gateway.body_incomplete", 408),
-            (GatewayRejection::Malformed { line: 1, column: 1 }, "gateway.malformed", 400),
-            (GatewayRejection::UnknownField { field: text() }, "gateway.unknown_field", 400),
-            (GatewayRejection::Field { field: "n", expected: "1" }, "gateway.field", 400),
+            (
+                GatewayRejection::Malformed { line: 1, column: 1 },
+                "gateway.malformed",
+                400,
+            ),
+            (
+                GatewayRejection::UnknownField { field: text() },
+                "gateway.unknown_field",
+                400,
+            ),
+            (
+                GatewayRejection::Field {
+                    field: "n",
+                    expected: "1",
+                },
+                "gateway.field",
+                400,
+            ),
             (GatewayRejection::ModelUnknown, "model.unknown", 404),
             (GatewayRejection::NoEmbeddings, "model.no_embeddings", 404),
             (GatewayRejection::SupervisorAway, "gateway.supervisor_away", 503),
             (GatewayRejection::Timeout { seconds: 1 }, "gateway.timeout", 504),
-            (GatewayRejection::NotDurable { code: "record.not_durable".to_owned() }, "record.not_durable", 503),
+            (
+                GatewayRejection::NotDurable {
+                    code: "record.not_durable".to_owned(),
+                },
+                "record.not_durable",
+                503,
+            ),
         ]
     }
 

@@ -44,7 +44,14 @@ impl Gateway {
     pub fn new(link: Link, quotas: Quotas) -> Self {
         // Distinguishes runs of the gateway in the record; seeded by the system, needs not to be secret.
         let run = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        Self { link, quotas, ids: Arc::new(RequestIds { run, next: AtomicU64::new(1) }) }
+        Self {
+            link,
+            quotas,
+            ids: Arc::new(RequestIds {
+                run,
+                next: AtomicU64::new(1),
+            }),
+        }
     }
 
     fn next_request_id(&self) -> RequestId {
@@ -72,7 +79,11 @@ pub fn router(gateway: Gateway) -> Router {
 }
 
 fn style_of(path: &str) -> Style {
-    if path.starts_with("/api/") { Style::Ollama } else { Style::OpenAi }
+    if path.starts_with("/api/") {
+        Style::Ollama
+    } else {
+        Style::OpenAi
+    }
 }
 
 async fn no_route(State(_): State<Gateway>, request: Request<Body>) -> Response<Body> {
@@ -94,7 +105,10 @@ async fn before_all(State(gateway): State<Gateway>, mut request: Request<Body>, 
 }
 
 async fn unless_too_large(request: Request<Body>, next: Next) -> Response<Body> {
-    let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
         return GatewayRejection::BodyTooLarge { limit: MAX_BODY_BYTES }.response(style_of(request.uri().path()));
     }

@@ -41,7 +41,11 @@ impl Seats {
     pub fn take(&self) -> Seat {
         let lost = Arc::new(Notify::new());
         let place = self.sit(Arc::clone(&lost));
-        Seat(Arc::new(Held { seats: self.clone(), lost, place: Mutex::new((Some(place), 0)) }))
+        Seat(Arc::new(Held {
+            seats: self.clone(),
+            lost,
+            place: Mutex::new((Some(place), 0)),
+        }))
     }
 
     /// Connections without a running request.

@@ -31,10 +31,17 @@ impl Served {
             return None;
         }
         let mut engines = HashMap::new();
-        let doors = config.models.iter().flat_map(|model| [Some(&model.engine), model.embeddings.as_ref()]);
+        let doors = config
+            .models
+            .iter()
+            .flat_map(|model| [Some(&model.engine), model.embeddings.as_ref()]);
         for door in doors.flatten() {
             if let EngineDoor::Ready { socket } = door {
-                let engine = self.engines.get(socket).cloned().unwrap_or_else(|| LlamaServer::new(socket));
+                let engine = self
+                    .engines
+                    .get(socket)
+                    .cloned()
+                    .unwrap_or_else(|| LlamaServer::new(socket));
                 engines.insert(socket.clone(), engine);
             }
         }
@@ -51,7 +58,10 @@ impl Served {
     pub fn open(&self) -> Result<(), GatewayRejection> {
         match &self.serving {
             Some(Serving::Open) => Ok(()),
-            Some(Serving::Closed { code }) => Err(GatewayRejection::Closed { code: code.clone(), retry_after: 30 }),
+            Some(Serving::Closed { code }) => Err(GatewayRejection::Closed {
+                code: code.clone(),
+                retry_after: 30,
+            }),
             None => Err(GatewayRejection::SupervisorAway),
         }
     }
@@ -68,18 +78,24 @@ impl Served {
 
     /// The models that the token may use.
     pub fn models_for<'a>(&'a self, token: &'a ApiToken) -> impl Iterator<Item = &'a ServedModel> {
-        self.models.iter().map(AsRef::as_ref).filter(|model| may_use(token, &model.name))
+        self.models
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|model| may_use(token, &model.name))
     }
 
     /// The engine behind a door.
     pub fn engine(&self, door: &EngineDoor) -> Result<LlamaServer, GatewayRejection> {
         match door {
-            EngineDoor::Ready { socket } => {
-                Ok(self.engines.get(socket).cloned().unwrap_or_else(|| LlamaServer::new(socket)))
-            }
-            EngineDoor::Away { code, retry_after } => {
-                Err(GatewayRejection::Closed { code: code.clone(), retry_after: *retry_after })
-            }
+            EngineDoor::Ready { socket } => Ok(self
+                .engines
+                .get(socket)
+                .cloned()
+                .unwrap_or_else(|| LlamaServer::new(socket))),
+            EngineDoor::Away { code, retry_after } => Err(GatewayRejection::Closed {
+                code: code.clone(),
+                retry_after: *retry_after,
+            }),
         }
     }
 }

@@ -42,7 +42,9 @@ pub fn deadline() -> Instant {
 }
 
 fn timeout() -> GatewayRejection {
-    GatewayRejection::Timeout { seconds: MAX_ANSWER_TIME.as_secs() }
+    GatewayRejection::Timeout {
+        seconds: MAX_ANSWER_TIME.as_secs(),
+    }
 }
 
 /// Waits for an engine within the deadline.
@@ -65,8 +67,20 @@ struct Flow<V> {
 }
 
 /// The answer as a stream of pieces.
-pub fn piece_by_piece<V: Voice>(voice: V, answer: AnswerStream, entry: Entry, deadline: Instant, hold: Hold) -> Response<Body> {
-    let flow = Flow { voice, answer, entry: Some(entry), deadline, _hold: hold };
+pub fn piece_by_piece<V: Voice>(
+    voice: V,
+    answer: AnswerStream,
+    entry: Entry,
+    deadline: Instant,
+    hold: Hold,
+) -> Response<Body> {
+    let flow = Flow {
+        voice,
+        answer,
+        entry: Some(entry),
+        deadline,
+        _hold: hold,
+    };
     let pieces = futures::stream::unfold(flow, |mut flow| async move {
         let piece = flow.piece().await?;
         Some((Ok::<_, Infallible>(Frame::data(piece)), flow))
@@ -85,7 +99,9 @@ impl<V: Voice> Flow<V> {
         let mut out = Vec::with_capacity(256);
         let part = match tokio::time::timeout_at(self.deadline, self.answer.next()).await {
             Ok(Some(part)) => part.map_err(GatewayRejection::from),
-            Ok(None) => Err(GatewayRejection::Engine(EngineError::BrokenOff { reason: "no end".to_owned() })),
+            Ok(None) => Err(GatewayRejection::Engine(EngineError::BrokenOff {
+                reason: "no end".to_owned(),
+            })),
             Err(_) => Err(timeout()),
         };
         match part {

@@ -77,7 +77,13 @@ mod tests {
     fn only_one_bearer_token_is_read() {
         assert_eq!(bearer(&headers(&["Bearer abc"])), Some(&b"abc"[..]));
         assert_eq!(bearer(&headers(&["bearer abc"])), Some(&b"abc"[..]));
-        for refused in [&[][..], &["Basic abc"], &["Bearer "], &["Bearer a", "Bearer b"], &["Bear"]] {
+        for refused in [
+            &[][..],
+            &["Basic abc"],
+            &["Bearer "],
+            &["Bearer a", "Bearer b"],
+            &["Bear"],
+        ] {
             assert_eq!(bearer(&headers(refused)), None, "{refused:?}");
         }
         assert_eq!(bearer(&headers(&[&format!("Bearer {}", "x".repeat(600))])), None);

@@ -72,11 +72,24 @@ pub async fn admit<T: DeserializeOwned>(
     served.open()?;
     let place = gateway.quotas.take(&token, Instant::now())?;
     let busy = parts.extensions.get::<Seat>().map(Seat::busy);
-    let id = parts.extensions.get::<RequestId>().map_or_else(|| "".into(), |id| Arc::clone(&id.0));
+    let id = parts
+        .extensions
+        .get::<RequestId>()
+        .map_or_else(|| "".into(), |id| Arc::clone(&id.0));
     let entry = Entry::begin(gateway.link.clone(), id.to_string(), &token.id, route);
     let bytes = body::read(body).await;
     match bytes.and_then(|bytes| body::parse(&bytes)) {
-        Ok(fields) => Ok(Admitted { fields, id, token, served, entry, hold: Hold { _place: place, _busy: busy } }),
+        Ok(fields) => Ok(Admitted {
+            fields,
+            id,
+            token,
+            served,
+            entry,
+            hold: Hold {
+                _place: place,
+                _busy: busy,
+            },
+        }),
         Err(rejection) => {
             entry.refused(&rejection);
             Err(rejection)

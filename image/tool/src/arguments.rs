@@ -80,7 +80,11 @@ pub struct Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { error, hint: None, code: 2 }
+        Self {
+            error,
+            hint: None,
+            code: 2,
+        }
     }
 }
 
@@ -96,7 +100,11 @@ impl Arguments {
                 let manifest = Manifest::parse(&text).with_context(|| format!("in `{}`", path.display()))?;
                 let bases = mirror::configured_bases().context("cannot read this machine's apt configuration")?;
                 let resolved = solver::resolve(&manifest, &set, &bases).context("apt could not resolve the set")?;
-                let mut lock = if lock_path.exists() { read_lock(&lock_path)? } else { Lock::empty() };
+                let mut lock = if lock_path.exists() {
+                    read_lock(&lock_path)?
+                } else {
+                    Lock::empty()
+                };
                 let count = resolved.packages.len();
                 lock.replace_set(&set, resolved);
                 write_atomically(&lock_path, lock.to_text().as_bytes()).context("cannot write the lock")?;
@@ -133,13 +141,15 @@ fn fetch_set(lock_path: &Path, source: &Source) -> Result<String, Failure> {
     let cache = Cache::open(&source.cache).context("cannot use the package cache")?;
     let total: u64 = wanted.iter().map(|package| package.size).sum();
     let bar = ProgressBar::new(total);
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} [{bar:32}] {bytes}/{total_bytes}, {eta} left").map(|s| s.progress_chars("=> "))
+    if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:32}] {bytes}/{total_bytes}, {eta} left")
+        .map(|s| s.progress_chars("=> "))
     {
         bar.set_style(style);
     }
     bar.set_message(source.set.clone());
-    let outcome = fetch::fetch(&lock, &wanted, &cache, source.snapshot.as_deref(), &|bytes| bar.set_position(bytes));
+    let outcome = fetch::fetch(&lock, &wanted, &cache, source.snapshot.as_deref(), &|bytes| {
+        bar.set_position(bytes)
+    });
     bar.finish_and_clear();
     match outcome {
         Ok(brought) => Ok(format!(
@@ -153,7 +163,11 @@ fn fetch_set(lock_path: &Path, source: &Source) -> Result<String, Failure> {
         Err(error) => {
             let hint = error.hint(&source.set);
             let code = error.exit_code();
-            Err(Failure { error: error.into(), hint, code })
+            Err(Failure {
+                error: error.into(),
+                hint,
+                code,
+            })
         }
     }
 }
@@ -168,7 +182,11 @@ fn unpack_set(lock_path: &Path, set: &str, cache: &Path, root: &Path) -> Result<
         Ok(digest) => Ok(format!("{set}: unpacked into {} (set digest {digest})", root.display())),
         Err(error) => {
             let code = error.exit_code();
-            Err(Failure { error: error.into(), hint: Some("run `freehold-image fetch` first".to_owned()), code })
+            Err(Failure {
+                error: error.into(),
+                hint: Some("run `freehold-image fetch` first".to_owned()),
+                code,
+            })
         }
     }
 }

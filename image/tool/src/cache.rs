@@ -1,6 +1,6 @@
 //! The package cache: a folder of .deb files under their own names, each checked whenever it is used.
 //!
-//! Refuses a file whose size or digest is not the locked one. Invariant: a path that [`Cache::checked`] answers held the
+//! Refuses a file whose size or digest is not the locked one. Invariant: what [`Cache::look`] calls locked held the
 //! locked bytes a moment ago; a file gets its final name only after it was checked.
 
 use crate::lock::Package;
@@ -46,9 +46,14 @@ pub struct CacheError {
 impl Cache {
     /// Opens the folder, making it where it is not there.
     pub fn open(folder: &Path) -> Result<Self, CacheError> {
-        std::fs::create_dir_all(folder).map_err(|source| CacheError { path: folder.to_owned(), source })?;
-        let folder =
-            folder.canonicalize().map_err(|source| CacheError { path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| CacheError {
+            path: folder.to_owned(),
+            source,
+        })?;
+        let folder = folder.canonicalize().map_err(|source| CacheError {
+            path: folder.to_owned(),
+            source,
+        })?;
         Ok(Self { folder })
     }
 
@@ -70,7 +75,10 @@ impl Cache {
 
 /// Compares a file with what the lock says of a package.
 pub fn look_at(path: &Path, package: &Package) -> Result<Found, CacheError> {
-    let wrap = |source| CacheError { path: path.to_owned(), source };
+    let wrap = |source| CacheError {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Missing),
@@ -81,10 +89,16 @@ pub fn look_at(path: &Path, package: &Package) -> Result<Found, CacheError> {
     let mut buffer = vec![0u8; 1 << 16];
     loop {
         let read = file.read(&mut buffer).map_err(wrap)?;
-        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { break };
+        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else {
+            break;
+        };
         hasher.update(part);
         size = size.saturating_add(read as u64);
     }
     let sha256 = hasher.finish();
-    Ok(if size == package.size && sha256 == package.sha256 { Found::Locked } else { Found::Other { size, sha256 } })
+    Ok(if size == package.size && sha256 == package.sha256 {
+        Found::Locked
+    } else {
+        Found::Other { size, sha256 }
+    })
 }

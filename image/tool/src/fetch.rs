@@ -77,7 +77,9 @@ impl FetchError {
             Self::Mirror(_) | Self::Io(_) => {
                 Some("without apt, put the locked .deb files into the cache folder yourself".to_owned())
             }
-            Self::Differs { .. } => Some("the lock, the mirror, or something between is wrong; nothing was kept".to_owned()),
+            Self::Differs { .. } => {
+                Some("the lock, the mirror, or something between is wrong; nothing was kept".to_owned())
+            }
             Self::Cache(_) => None,
         }
     }
@@ -100,7 +102,10 @@ pub fn fetch(
         }
         progress(there);
     }
-    let brought = Brought { already: wanted.len().saturating_sub(missing.len()), fetched: missing.len() };
+    let brought = Brought {
+        already: wanted.len().saturating_sub(missing.len()),
+        fetched: missing.len(),
+    };
     if missing.is_empty() {
         return Ok(brought);
     }
@@ -111,14 +116,19 @@ pub fn fetch(
         if missing.is_empty() {
             break;
         }
-        let arriving = tempfile::Builder::new().prefix(".arriving-").tempdir_in(cache.folder())?;
+        let arriving = tempfile::Builder::new()
+            .prefix(".arriving-")
+            .tempdir_in(cache.folder())?;
         message = download(lock, &base, &missing, arriving.path(), there, progress)?.unwrap_or(message);
         missing = keep_what_came(missing, arriving.path(), cache, &mut there)?;
     }
     if missing.is_empty() {
         return Ok(brought);
     }
-    let names = missing.iter().map(|one| format!("{} {} ({})", one.name, one.version, one.file_name())).collect();
+    let names = missing
+        .iter()
+        .map(|one| format!("{} {} ({})", one.name, one.version, one.file_name()))
+        .collect();
     Err(FetchError::Gone { names, message })
 }
 
@@ -172,12 +182,21 @@ fn download(
         return Ok(None);
     }
     let text = std::fs::read_to_string(complaints.path())?;
-    Ok(text.lines().rfind(|line| line.starts_with("E:")).map(|line| line.trim_start_matches("E:").trim().to_owned()))
+    Ok(text
+        .lines()
+        .rfind(|line| line.starts_with("E:"))
+        .map(|line| line.trim_start_matches("E:").trim().to_owned()))
 }
 
 fn bytes_below(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries.filter_map(Result::ok).filter_map(|entry| entry.metadata().ok()).map(|meta| meta.len()).sum()
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|meta| meta.len())
+        .sum()
 }
 
 /// Moves checked files to their final names and answers what is still missing.

@@ -107,7 +107,11 @@ pub enum LockError {
 impl Lock {
     /// A lock with nothing in it.
     pub fn empty() -> Self {
-        Self { v: VERSION, suites: Vec::new(), packages: Vec::new() }
+        Self {
+            v: VERSION,
+            suites: Vec::new(),
+            packages: Vec::new(),
+        }
     }
 
     /// Parses and checks a lock file.
@@ -122,8 +126,14 @@ impl Lock {
         for package in &lock.packages {
             let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
             let fits = |c: char| c.is_ascii_alphanumeric() || "+-._~/".contains(c);
-            if !(package.path.starts_with("pool/") && package.path.split('/').all(plain) && package.path.chars().all(fits)) {
-                return Err(LockError::Path { name: package.name.clone(), path: package.path.clone() });
+            if !(package.path.starts_with("pool/")
+                && package.path.split('/').all(plain)
+                && package.path.chars().all(fits))
+            {
+                return Err(LockError::Path {
+                    name: package.name.clone(),
+                    path: package.path.clone(),
+                });
             }
         }
         Ok(lock)
@@ -133,15 +143,25 @@ impl Lock {
     pub fn to_text(&self) -> String {
         let suites = self.suites.iter().map(line).collect::<Vec<_>>().join(",\n");
         let packages = self.packages.iter().map(line).collect::<Vec<_>>().join(",\n");
-        format!("{{\"v\": {},\n\"suites\": [\n{suites}\n],\n\"packages\": [\n{packages}\n]}}\n", self.v)
+        format!(
+            "{{\"v\": {},\n\"suites\": [\n{suites}\n],\n\"packages\": [\n{packages}\n]}}\n",
+            self.v
+        )
     }
 
     /// The packages of a set, sorted by name.
     pub fn packages_of(&self, set: &str) -> Result<Vec<&Package>, LockError> {
-        let mut found: Vec<&Package> =
-            self.packages.iter().filter(|package| package.sets.iter().any(|one| one == set)).collect();
+        let mut found: Vec<&Package> = self
+            .packages
+            .iter()
+            .filter(|package| package.sets.iter().any(|one| one == set))
+            .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
-        if found.is_empty() { Err(LockError::NoSuchSet { set: set.to_owned() }) } else { Ok(found) }
+        if found.is_empty() {
+            Err(LockError::NoSuchSet { set: set.to_owned() })
+        } else {
+            Ok(found)
+        }
     }
 
     /// One digest for a set: SHA-256 over its packages' sorted `sha256 name version` lines. Names an unpacked root.
@@ -156,7 +176,10 @@ impl Lock {
 
     /// The date of a suite, `YYYYMMDDTHHMMSSZ`.
     pub fn suite_date(&self, suite: &str) -> Option<&str> {
-        self.suites.iter().find(|one| one.name == suite).map(|one| one.date.as_str())
+        self.suites
+            .iter()
+            .find(|one| one.name == suite)
+            .map(|one| one.date.as_str())
     }
 
     /// Puts a newly resolved set in place of the old one; other sets keep theirs.
@@ -165,16 +188,22 @@ impl Lock {
             package.sets.retain(|one| one != set);
         }
         for new in resolved.packages {
-            match self.packages.iter_mut().find(|old| old.sha256 == new.sha256 && old.path == new.path) {
+            match self
+                .packages
+                .iter_mut()
+                .find(|old| old.sha256 == new.sha256 && old.path == new.path)
+            {
                 Some(old) => old.sets.extend(new.sets),
                 None => self.packages.push(new),
             }
         }
         self.packages.retain(|package| !package.sets.is_empty());
-        self.packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+        self.packages
+            .sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
         self.suites.retain(|suite| suite.name != resolved.suite.name);
         self.suites.push(resolved.suite);
-        self.suites.retain(|suite| self.packages.iter().any(|package| package.suite == suite.name));
+        self.suites
+            .retain(|suite| self.packages.iter().any(|package| package.suite == suite.name));
         self.suites.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
@@ -202,7 +231,13 @@ mod tests {
     }
 
     fn resolved(packages: Vec<Package>) -> Resolved {
-        Resolved { suite: Suite { name: "forky".to_owned(), date: "20261030T080801Z".to_owned() }, packages }
+        Resolved {
+            suite: Suite {
+                name: "forky".to_owned(),
+                date: "20261030T080801Z".to_owned(),
+            },
+            packages,
+        }
     }
 
     #[test]
@@ -214,7 +249,10 @@ mod tests {
         assert_eq!(read, lock);
         assert_eq!(read.packages_of("b").unwrap().len(), 1);
         lock.replace_set("a", resolved(vec![package("z", &["a"])]));
-        assert_eq!(lock.packages.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["x", "z"]);
+        assert_eq!(
+            lock.packages.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(),
+            ["x", "z"]
+        );
     }
 
     #[test]
@@ -224,14 +262,23 @@ mod tests {
             let mut bad = package("x", &["a"]);
             bad.path = path.to_owned();
             lock.replace_set("a", resolved(vec![bad]));
-            assert!(matches!(Lock::parse(lock.to_text().as_bytes()), Err(LockError::Path { .. })), "{path}");
+            assert!(
+                matches!(Lock::parse(lock.to_text().as_bytes()), Err(LockError::Path { .. })),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn an_unknown_set_and_an_unknown_version_are_refused() {
-        assert!(matches!(Lock::empty().packages_of("a"), Err(LockError::NoSuchSet { .. })));
+        assert!(matches!(
+            Lock::empty().packages_of("a"),
+            Err(LockError::NoSuchSet { .. })
+        ));
         let text = Lock::empty().to_text().replace("\"v\": 1", "\"v\": 2");
-        assert!(matches!(Lock::parse(text.as_bytes()), Err(LockError::Version { found: 2 })));
+        assert!(matches!(
+            Lock::parse(text.as_bytes()),
+            Err(LockError::Version { found: 2 })
+        ));
     }
 }

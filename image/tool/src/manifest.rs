@@ -43,7 +43,10 @@ impl Manifest {
         let mut left_out = Vec::new();
         for (index, raw) in text.lines().enumerate() {
             let line = raw.split('#').next().unwrap_or_default().trim();
-            let refused = || ManifestError::Line { line: index.saturating_add(1), text: raw.to_owned() };
+            let refused = || ManifestError::Line {
+                line: index.saturating_add(1),
+                text: raw.to_owned(),
+            };
             if line.is_empty() {
                 continue;
             }
@@ -58,7 +61,11 @@ impl Manifest {
         if wanted.is_empty() {
             return Err(ManifestError::Nothing);
         }
-        Ok(Self { suite: suite.ok_or(ManifestError::NoSuite)?, wanted, left_out })
+        Ok(Self {
+            suite: suite.ok_or(ManifestError::NoSuite)?,
+            wanted,
+            left_out,
+        })
     }
 }
 
@@ -85,8 +92,16 @@ mod tests {
 
     #[test]
     fn an_option_is_not_a_package_name() {
-        for line in ["suite forky\n--download", "suite forky\na b", "suite forky\n../x", "suite forky\n-o"] {
-            assert!(matches!(Manifest::parse(line), Err(ManifestError::Line { line: 2, .. })), "{line}");
+        for line in [
+            "suite forky\n--download",
+            "suite forky\na b",
+            "suite forky\n../x",
+            "suite forky\n-o",
+        ] {
+            assert!(
+                matches!(Manifest::parse(line), Err(ManifestError::Line { line: 2, .. })),
+                "{line}"
+            );
         }
         assert_eq!(Manifest::parse("libc6"), Err(ManifestError::NoSuite));
         assert_eq!(Manifest::parse("suite forky"), Err(ManifestError::Nothing));

@@ -33,11 +33,19 @@ pub fn configured_bases() -> Result<Vec<String>, MirrorError> {
         .output()
         .map_err(MirrorError::NoApt)?;
     if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        let message = String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_owned();
         return Err(MirrorError::Failed { message });
     }
     let bases = bases_in(&String::from_utf8_lossy(&output.stdout));
-    if bases.is_empty() { Err(MirrorError::None) } else { Ok(bases) }
+    if bases.is_empty() {
+        Err(MirrorError::None)
+    } else {
+        Ok(bases)
+    }
 }
 
 /// Reads `'BASE/dists/SUITE/InRelease' name size hash` lines.
@@ -45,7 +53,9 @@ fn bases_in(listing: &str) -> Vec<String> {
     let mut bases: Vec<String> = Vec::new();
     for line in listing.lines() {
         let Some(uri) = line.split('\'').nth(1) else { continue };
-        let Some((base, rest)) = uri.split_once("/dists/") else { continue };
+        let Some((base, rest)) = uri.split_once("/dists/") else {
+            continue;
+        };
         if rest.ends_with("/InRelease") && !bases.iter().any(|known| known == base) {
             bases.push(base.to_owned());
         }
@@ -64,7 +74,10 @@ mod tests {
                        'http://a.invalid/debian/dists/x/InRelease' n 0 \n\
                        'http://a.invalid/debian/dists/y/InRelease' n 0 \n\
                        'http://a.invalid/debian/dists/x/main/binary-amd64/Packages.xz' n 0 \n";
-        assert_eq!(bases_in(listing), ["http://a.invalid/debian", "http://a.invalid/debian-security"]);
+        assert_eq!(
+            bases_in(listing),
+            ["http://a.invalid/debian", "http://a.invalid/debian-security"]
+        );
         assert!(bases_in("E: nothing").is_empty());
     }
 }

@@ -100,10 +100,16 @@ impl PrivateApt {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<String, String> {
-        let output = self.command(program).args(arguments).output().map_err(|error| error.to_string())?;
+        let output = self
+            .command(program)
+            .args(arguments)
+            .output()
+            .map_err(|error| error.to_string())?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         // `apt-get update` ends with 0 although an index failed; its messages then begin with E: or W: Failed.
-        let complaint = stderr.lines().rfind(|line| line.starts_with("E:") || line.contains("Failed to fetch"));
+        let complaint = stderr
+            .lines()
+            .rfind(|line| line.starts_with("E:") || line.contains("Failed to fetch"));
         match complaint {
             None if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
             Some(line) => Err(line.to_owned()),
@@ -122,13 +128,18 @@ pub fn resolve(manifest: &Manifest, set: &str, bases: &[String]) -> Result<Resol
             Err(message) => last = message,
         }
     }
-    Err(SolveError::NoSuite { suite: manifest.suite.clone(), message: last })
+    Err(SolveError::NoSuite {
+        suite: manifest.suite.clone(),
+        message: last,
+    })
 }
 
 fn solve(apt: &PrivateApt, manifest: &Manifest, set: &str) -> Result<Resolved, SolveError> {
     let mut arguments = vec!["install", "--print-uris", "-y", "-qq"];
     arguments.extend(manifest.wanted.iter().map(String::as_str));
-    let listing = apt.run("apt-get", &arguments).map_err(|message| SolveError::NoSolution { message })?;
+    let listing = apt
+        .run("apt-get", &arguments)
+        .map_err(|message| SolveError::NoSolution { message })?;
     let chosen: Vec<(String, String)> = listing.lines().filter_map(chosen_package).collect();
     let mut packages = Vec::new();
     for (name, version) in chosen {
@@ -140,7 +151,10 @@ fn solve(apt: &PrivateApt, manifest: &Manifest, set: &str) -> Result<Resolved, S
             .map_err(|message| SolveError::NoSolution { message })?;
         packages.push(package_of(&record, &name, &manifest.suite, set)?);
     }
-    let suite = Suite { name: manifest.suite.clone(), date: release_date(&apt.path().join("lists"), &manifest.suite)? };
+    let suite = Suite {
+        name: manifest.suite.clone(),
+        date: release_date(&apt.path().join("lists"), &manifest.suite)?,
+    };
     Ok(Resolved { suite, packages })
 }
 
@@ -160,7 +174,10 @@ fn package_of(record: &str, name: &str, suite: &str, set: &str) -> Result<Packag
         .filter(|line| !line.starts_with(' '))
         .filter_map(|line| line.split_once(": "))
         .collect();
-    let missing = |field| SolveError::Incomplete { name: name.to_owned(), field };
+    let missing = |field| SolveError::Incomplete {
+        name: name.to_owned(),
+        field,
+    };
     let field = |field: &'static str| fields.get(field).copied().ok_or(missing(field));
     Ok(Package {
         name: name.to_owned(),
@@ -181,11 +198,17 @@ fn release_date(lists: &Path, suite: &str) -> Result<String, SolveError> {
             continue;
         }
         let text = std::fs::read_to_string(&path)?;
-        if let Some(date) = text.lines().find_map(|line| line.strip_prefix("Date: ")).and_then(compact_date) {
+        if let Some(date) = text
+            .lines()
+            .find_map(|line| line.strip_prefix("Date: "))
+            .and_then(compact_date)
+        {
             return Ok(date);
         }
     }
-    Err(SolveError::NoDate { suite: suite.to_owned() })
+    Err(SolveError::NoDate {
+        suite: suite.to_owned(),
+    })
 }
 
 /// `Fri, 30 Oct 2026 08:08:01 UTC` → `20261030T080801Z`.
@@ -194,7 +217,8 @@ fn compact_date(text: &str) -> Option<String> {
         "[weekday repr:short], [day padding:none] [month repr:short] [year] [hour]:[minute]:[second] UTC"
     );
     let date = time::PrimitiveDateTime::parse(text.trim(), read).ok()?;
-    date.format(format_description!("[year][month][day]T[hour][minute][second]Z")).ok()
+    date.format(format_description!("[year][month][day]T[hour][minute][second]Z"))
+        .ok()
 }
 
 #[cfg(test)]
@@ -206,8 +230,14 @@ mod tests {
         let line = "'http://a.invalid/debian/pool/main/l/x_0.7%2bd-2_amd64.deb' x_1%3a0.7+d-2_amd64.deb 12 MD5Sum:00";
         assert_eq!(chosen_package(line), Some(("x".to_owned(), "1:0.7+d-2".to_owned())));
         assert_eq!(chosen_package("NOTICE: something"), None);
-        assert_eq!(compact_date("Fri, 30 Oct 2026 08:08:01 UTC").as_deref(), Some("20261030T080801Z"));
-        assert_eq!(compact_date("Fri, 06 Nov 2026 08:08:01 UTC").as_deref(), Some("20261106T080801Z"));
+        assert_eq!(
+            compact_date("Fri, 30 Oct 2026 08:08:01 UTC").as_deref(),
+            Some("20261030T080801Z")
+        );
+        assert_eq!(
+            compact_date("Fri, 06 Nov 2026 08:08:01 UTC").as_deref(),
+            Some("20261106T080801Z")
+        );
     }
 
     #[test]
@@ -218,6 +248,9 @@ mod tests {
         );
         assert_eq!(package_of(&record, "x", "forky", "s").unwrap().size, 7);
         let without = record.replace("SHA256", "SHA1");
-        assert!(matches!(package_of(&without, "x", "forky", "s"), Err(SolveError::Incomplete { field: "SHA256", .. })));
+        assert!(matches!(
+            package_of(&without, "x", "forky", "s"),
+            Err(SolveError::Incomplete { field: "SHA256", .. })
+        ));
     }
 }

@@ -87,32 +87,49 @@ impl UnpackError {
 
 /// Which set a root says it is; `None` where it says nothing readable.
 pub fn unpacked_digest(root: &Path) -> Option<Sha256Digest> {
-    std::fs::read_to_string(root.join(STATEMENT)).ok()?.split_whitespace().next()?.parse().ok()
+    std::fs::read_to_string(root.join(STATEMENT))
+        .ok()?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// Makes `root` from the set and answers the set's digest.
 pub fn unpack(lock: &Lock, set: &str, cache: &Cache, root: &Path) -> Result<Sha256Digest, UnpackError> {
     let packages = lock.packages_of(set)?;
     let digest = lock.set_digest(set)?;
-    let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = root
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     make(parent)?;
     let new = tempfile::Builder::new()
         .prefix(".unpacking-")
         .tempdir_in(parent)
-        .map_err(|source| UnpackError::Io { path: parent.to_owned(), source })?;
+        .map_err(|source| UnpackError::Io {
+            path: parent.to_owned(),
+            source,
+        })?;
     prepare(new.path())?;
     for package in packages {
         unpack_package(package, cache, new.path())?;
     }
     let statement = new.path().join(STATEMENT);
     make(statement.parent().unwrap_or(new.path()))?;
-    std::fs::write(&statement, format!("{digest} {set}\n")).map_err(|source| UnpackError::Io { path: statement, source })?;
+    std::fs::write(&statement, format!("{digest} {set}\n")).map_err(|source| UnpackError::Io {
+        path: statement,
+        source,
+    })?;
     put_in_place(new, root)?;
     Ok(digest)
 }
 
 fn make(path: &Path) -> Result<(), UnpackError> {
-    std::fs::create_dir_all(path).map_err(|source| UnpackError::Io { path: path.to_owned(), source })
+    std::fs::create_dir_all(path).map_err(|source| UnpackError::Io {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn prepare(root: &Path) -> Result<(), UnpackError> {
@@ -137,13 +154,23 @@ fn unpack_package(package: &Package, cache: &Cache, root: &Path) -> Result<(), U
     match cache.look(package)? {
         Found::Locked => {}
         Found::Missing => {
-            return Err(UnpackError::Missing { name: package.name.clone(), file: package.file_name().to_owned() });
+            return Err(UnpackError::Missing {
+                name: package.name.clone(),
+                file: package.file_name().to_owned(),
+            });
         }
         Found::Other { sha256, .. } => {
-            return Err(UnpackError::Differs { name: package.name.clone(), expected: package.sha256, found: sha256 });
+            return Err(UnpackError::Differs {
+                name: package.name.clone(),
+                expected: package.sha256,
+                found: sha256,
+            });
         }
     }
-    let failed = |message: String| UnpackError::Archive { name: package.name.clone(), message };
+    let failed = |message: String| UnpackError::Archive {
+        name: package.name.clone(),
+        message,
+    };
     let mut reader = Command::new("dpkg-deb")
         .arg("--fsys-tarfile")
         .arg(cache.path_of(package))
@@ -152,16 +179,29 @@ fn unpack_package(package: &Package, cache: &Cache, root: &Path) -> Result<(), U
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|error| failed(format!("dpkg-deb: {error}")))?;
-    let archive = reader.stdout.take().ok_or_else(|| failed("dpkg-deb gave nothing".to_owned()))?;
+    let archive = reader
+        .stdout
+        .take()
+        .ok_or_else(|| failed("dpkg-deb gave nothing".to_owned()))?;
     let tar = Command::new("tar")
-        .args(["--extract", "--keep-directory-symlink", "--no-same-owner", "--directory"])
+        .args([
+            "--extract",
+            "--keep-directory-symlink",
+            "--no-same-owner",
+            "--directory",
+        ])
         .arg(root)
         .args(LEFT_OUT.map(|pattern| format!("--exclude={pattern}")))
         .stdin(archive)
         .output()
         .map_err(|error| failed(format!("tar: {error}")))?;
-    let read = reader.wait_with_output().map_err(|error| failed(format!("dpkg-deb: {error}")))?;
-    for (program, status, stderr) in [("dpkg-deb", read.status, &read.stderr), ("tar", tar.status, &tar.stderr)] {
+    let read = reader
+        .wait_with_output()
+        .map_err(|error| failed(format!("dpkg-deb: {error}")))?;
+    for (program, status, stderr) in [
+        ("dpkg-deb", read.status, &read.stderr),
+        ("tar", tar.status, &tar.stderr),
+    ] {
         if !status.success() {
             return Err(failed(format!("{program}: {}", String::from_utf8_lossy(stderr).trim())));
         }
@@ -171,7 +211,10 @@ fn unpack_package(package: &Package, cache: &Cache, root: &Path) -> Result<(), U
 
 /// Two renames where a root was there before: for a moment there is none, never half of one.
 fn put_in_place(new: tempfile::TempDir, root: &Path) -> Result<(), UnpackError> {
-    let wrap = |source| UnpackError::Io { path: root.to_owned(), source };
+    let wrap = |source| UnpackError::Io {
+        path: root.to_owned(),
+        source,
+    };
     let new = new.keep();
     if root.exists() {
         let mut name = root.file_name().unwrap_or_default().to_owned();

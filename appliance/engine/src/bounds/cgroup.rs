@@ -38,10 +38,18 @@ impl ControlGroups {
         let quota = u64::from(threads).saturating_mul(PERIOD_US);
         if let Some(parent) = find(&own, &mounts, "memory") {
             let folder = parent.1.join(name);
-            let file = if parent.0 == Hierarchy::V1 { "memory.limit_in_bytes" } else { "memory.max" };
+            let file = if parent.0 == Hierarchy::V1 {
+                "memory.limit_in_bytes"
+            } else {
+                "memory.max"
+            };
             if groups.folder(&folder) && set(&folder.join(file), memory_bytes) {
                 // Swap would let it grow on disk instead; absent where the kernel does not count swap.
-                let swap = if parent.0 == Hierarchy::V1 { ("memory.memsw.limit_in_bytes", memory_bytes) } else { ("memory.swap.max", 0) };
+                let swap = if parent.0 == Hierarchy::V1 {
+                    ("memory.memsw.limit_in_bytes", memory_bytes)
+                } else {
+                    ("memory.swap.max", 0)
+                };
                 let _ = write(&folder.join(swap.0), &swap.1.to_string());
                 groups.memory = Some((parent.0, folder));
             }
@@ -72,8 +80,16 @@ impl ControlGroups {
     /// Who bounds what.
     pub fn bounds(&self) -> Bounds {
         Bounds {
-            memory: if self.memory.is_some() { MemoryBound::Cgroup } else { MemoryBound::Watched },
-            cpu: if self.cpu.is_some() { CpuBound::Cgroup } else { CpuBound::Threads },
+            memory: if self.memory.is_some() {
+                MemoryBound::Cgroup
+            } else {
+                MemoryBound::Watched
+            },
+            cpu: if self.cpu.is_some() {
+                CpuBound::Cgroup
+            } else {
+                CpuBound::Threads
+            },
         }
     }
 
@@ -91,10 +107,18 @@ impl ControlGroups {
 
     /// Whether the kernel killed something in the memory group for want of memory.
     pub fn out_of_memory(&self) -> bool {
-        let Some((hierarchy, folder)) = &self.memory else { return false };
-        let file = if *hierarchy == Hierarchy::V1 { "memory.oom_control" } else { "memory.events" };
+        let Some((hierarchy, folder)) = &self.memory else {
+            return false;
+        };
+        let file = if *hierarchy == Hierarchy::V1 {
+            "memory.oom_control"
+        } else {
+            "memory.events"
+        };
         let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
-        text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
+        text.lines()
+            .filter_map(|line| line.strip_prefix("oom_kill "))
+            .any(|count| count.trim() != "0")
     }
 
     fn folder(&mut self, folder: &Path) -> bool {
@@ -125,7 +149,10 @@ fn write(path: &Path, value: &str) -> bool {
 fn set(path: &Path, value: u64) -> bool {
     let read = |text: String| text.trim().parse::<u64>().ok();
     write(path, &value.to_string())
-        && std::fs::read_to_string(path).ok().and_then(read).is_some_and(|found| value.abs_diff(found) < 1 << 16)
+        && std::fs::read_to_string(path)
+            .ok()
+            .and_then(read)
+            .is_some_and(|found| value.abs_diff(found) < 1 << 16)
 }
 
 /// The folder of a controller in which this process may make groups, by `/proc/self/cgroup` and `/proc/self/mountinfo`.
@@ -134,7 +161,10 @@ fn find(own: &str, mounts: &str, controller: &str) -> Option<(Hierarchy, PathBuf
         own.lines().find_map(|line| {
             let (_, rest) = line.split_once(':')?;
             let (controllers, path) = rest.split_once(':')?;
-            controllers.split(',').any(|one| one == wanted).then(|| path.trim_start_matches('/').to_owned())
+            controllers
+                .split(',')
+                .any(|one| one == wanted)
+                .then(|| path.trim_start_matches('/').to_owned())
         })
     };
     let mount_of = |kind: &str, option: Option<&str>| {
@@ -142,17 +172,27 @@ fn find(own: &str, mounts: &str, controller: &str) -> Option<(Hierarchy, PathBuf
             let (left, right) = line.split_once(" - ")?;
             let mut right = right.split(' ');
             let has = right.next()? == kind
-                && option.is_none_or(|wanted| right.next_back().is_some_and(|all| all.split(',').any(|one| one == wanted)));
+                && option.is_none_or(|wanted| {
+                    right
+                        .next_back()
+                        .is_some_and(|all| all.split(',').any(|one| one == wanted))
+                });
             has.then(|| left.split(' ').nth(4).map(PathBuf::from))?
         })
     };
     if let (Some(path), Some(mount)) = (path_of(controller), mount_of("cgroup", Some(controller))) {
         // In a container the own path may be one of the host, and the mount itself the own group.
-        return [mount.join(path), mount].into_iter().find(|folder| folder.is_dir()).map(|folder| (Hierarchy::V1, folder));
+        return [mount.join(path), mount]
+            .into_iter()
+            .find(|folder| folder.is_dir())
+            .map(|folder| (Hierarchy::V1, folder));
     }
     let folder = mount_of("cgroup2", None)?.join(path_of("")?);
     let given = std::fs::read_to_string(folder.join("cgroup.subtree_control")).ok()?;
-    given.split_whitespace().any(|one| one == controller).then_some((Hierarchy::V2, folder))
+    given
+        .split_whitespace()
+        .any(|one| one == controller)
+        .then_some((Hierarchy::V2, folder))
 }
 
 #[cfg(test)]
@@ -164,7 +204,10 @@ mod tests {
         let own = "4:memory:/none-such\n1:cpu,cpuacct:/\n0::/\n";
         let mounts = "30 25 0:26 / /proc rw,relatime shared:9 - cgroup cgroup rw,memory\n\
                       31 25 0:27 / /sys rw,relatime - cgroup cgroup rw,cpu,cpuacct\n";
-        assert_eq!(find(own, mounts, "memory"), Some((Hierarchy::V1, PathBuf::from("/proc"))));
+        assert_eq!(
+            find(own, mounts, "memory"),
+            Some((Hierarchy::V1, PathBuf::from("/proc")))
+        );
         assert_eq!(find(own, mounts, "cpu"), Some((Hierarchy::V1, PathBuf::from("/sys"))));
         assert_eq!(find(own, mounts, "pids"), None);
     }

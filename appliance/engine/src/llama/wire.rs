@@ -86,8 +86,14 @@ struct WireMessage<'a> {
 
 impl<'a> ChatBody<'a> {
     pub(super) fn new(ask: &'a Chat) -> Self {
-        let message = |one: &'a Message| WireMessage { role: one.role.word(), content: &one.content };
-        Self { messages: ask.messages.iter().map(message).collect(), drawing: Drawing::new(&ask.sampling) }
+        let message = |one: &'a Message| WireMessage {
+            role: one.role.word(),
+            content: &one.content,
+        };
+        Self {
+            messages: ask.messages.iter().map(message).collect(),
+            drawing: Drawing::new(&ask.sampling),
+        }
     }
 }
 
@@ -101,7 +107,10 @@ pub(super) struct CompletionBody<'a> {
 
 impl<'a> CompletionBody<'a> {
     pub(super) fn new(ask: &'a Completion) -> Self {
-        Self { prompt: &ask.prompt, drawing: Drawing::new(&ask.sampling) }
+        Self {
+            prompt: &ask.prompt,
+            drawing: Drawing::new(&ask.sampling),
+        }
     }
 }
 
@@ -114,7 +123,10 @@ pub(super) struct EmbedBody<'a> {
 
 impl<'a> EmbedBody<'a> {
     pub(super) fn new(ask: &'a Embed) -> Self {
-        Self { input: &ask.texts, encoding_format: "float" }
+        Self {
+            input: &ask.texts,
+            encoding_format: "float",
+        }
     }
 }
 
@@ -154,7 +166,10 @@ struct WireUsage {
 
 impl From<WireUsage> for Usage {
     fn from(wire: WireUsage) -> Self {
-        Self { prompt_tokens: wire.prompt_tokens, answer_tokens: wire.completion_tokens }
+        Self {
+            prompt_tokens: wire.prompt_tokens,
+            answer_tokens: wire.completion_tokens,
+        }
     }
 }
 
@@ -180,10 +195,24 @@ impl Event {
         let mut text = None;
         let mut finish = None;
         if let Some(choice) = event.choices.into_iter().next() {
-            text = choice.delta.and_then(|delta| delta.content).or(choice.text).filter(|text| !text.is_empty());
-            finish = choice.finish_reason.map(|reason| if reason == "length" { Finish::Length } else { Finish::Stop });
+            text = choice
+                .delta
+                .and_then(|delta| delta.content)
+                .or(choice.text)
+                .filter(|text| !text.is_empty());
+            finish = choice.finish_reason.map(|reason| {
+                if reason == "length" {
+                    Finish::Length
+                } else {
+                    Finish::Stop
+                }
+            });
         }
-        Ok(Self { text, finish, usage: event.usage.map(Usage::from) })
+        Ok(Self {
+            text,
+            finish,
+            usage: event.usage.map(Usage::from),
+        })
     }
 }
 
@@ -219,11 +248,17 @@ pub(super) fn embeddings(bytes: &[u8], wanted: usize) -> Result<Embeddings, Engi
     let mut data = answer.data;
     data.sort_by_key(|vector| vector.index);
     let width = data.first().map_or(0, |vector| vector.embedding.len());
-    let in_place = data.iter().enumerate().all(|(place, vector)| vector.index == place && vector.embedding.len() == width);
+    let in_place = data
+        .iter()
+        .enumerate()
+        .all(|(place, vector)| vector.index == place && vector.embedding.len() == width);
     if data.len() != wanted || !in_place || width == 0 {
         return Err(malformed);
     }
-    Ok(Embeddings { vectors: data.into_iter().map(|vector| vector.embedding).collect(), usage: answer.usage.into() })
+    Ok(Embeddings {
+        vectors: data.into_iter().map(|vector| vector.embedding).collect(),
+        usage: answer.usage.into(),
+    })
 }
 
 #[cfg(test)]
@@ -232,19 +267,27 @@ mod tests {
 
     #[test]
     fn an_event_gives_text_end_and_counts_and_nothing_else() {
-        let text = Event::parse(br#"{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"hi"}}],"id":"x"}"#).unwrap();
+        let text = Event::parse(br#"{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"hi"}}],"id":"x"}"#)
+            .unwrap();
         assert_eq!(text.text.as_deref(), Some("hi"));
         let end = Event::parse(br#"{"choices":[{"finish_reason":"length","index":0,"delta":{}}]}"#).unwrap();
         assert!(end.finish == Some(Finish::Length) && end.text.is_none());
         let usage = Event::parse(br#"{"choices":[],"usage":{"completion_tokens":6,"prompt_tokens":24}}"#).unwrap();
-        assert_eq!(usage.usage, Some(Usage { prompt_tokens: 24, answer_tokens: 6 }));
+        assert_eq!(
+            usage.usage,
+            Some(Usage {
+                prompt_tokens: 24,
+                answer_tokens: 6
+            })
+        );
         let error = br#"{"error":{"code":400,"message":"secret","type":"exceed_context_size_error"}}"#;
         assert_eq!(Event::parse(error).err().unwrap().code(), "engine.context_exceeded");
     }
 
     #[test]
     fn vectors_are_put_in_order_and_counted() {
-        let bytes = br#"{"data":[{"index":1,"embedding":[2.0]},{"index":0,"embedding":[1.0]}],"usage":{"prompt_tokens":3}}"#;
+        let bytes =
+            br#"{"data":[{"index":1,"embedding":[2.0]},{"index":0,"embedding":[1.0]}],"usage":{"prompt_tokens":3}}"#;
         assert_eq!(embeddings(bytes, 2).unwrap().vectors, [[1.0], [2.0]]);
         assert_eq!(embeddings(bytes, 3).unwrap_err().code(), "engine.answer_malformed");
     }

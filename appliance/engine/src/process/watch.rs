@@ -71,7 +71,11 @@ fn release(
 ) -> std::io::Result<Child> {
     let (reader, writer) = std::io::pipe()?;
     let mut command = spec.command(namespace);
-    command.stdin(Stdio::piped()).stdout(writer.try_clone()?).stderr(writer).env_clear();
+    command
+        .stdin(Stdio::piped())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .env_clear();
     command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     let mut child = command.spawn()?;
     drop(command); // holds the writing end, whose close ends the log
@@ -104,15 +108,24 @@ fn watch(spec: &LaunchSpec, bounds: Bounds, groups: &ControlGroups, child: &mut 
         }
         match child.try_wait() {
             Ok(None) => {}
-            Ok(Some(_)) if groups.out_of_memory() => return Exit::MemoryBound { bound: spec.memory_bytes },
+            Ok(Some(_)) if groups.out_of_memory() => {
+                return Exit::MemoryBound {
+                    bound: spec.memory_bytes,
+                };
+            }
             Ok(Some(status)) => return exit_of(status),
             Err(_) => return Exit::Unknown,
         }
         if bounds.memory == MemoryBound::Watched {
-            let resident = tree::descendants(child.id()).into_iter().map(tree::resident_bytes).fold(0, u64::saturating_add);
+            let resident = tree::descendants(child.id())
+                .into_iter()
+                .map(tree::resident_bytes)
+                .fold(0, u64::saturating_add);
             if resident > spec.memory_bytes {
                 kill(child);
-                return Exit::MemoryBound { bound: spec.memory_bytes };
+                return Exit::MemoryBound {
+                    bound: spec.memory_bytes,
+                };
             }
         }
     }

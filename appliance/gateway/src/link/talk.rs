@@ -55,7 +55,15 @@ impl Talk {
         connected: watch::Sender<bool>,
         stopped: watch::Sender<Option<String>>,
     ) -> Self {
-        Self { socket, quotas, served, connected, stopped, waiting: BTreeMap::new(), next: 1 }
+        Self {
+            socket,
+            quotas,
+            served,
+            connected,
+            stopped,
+            waiting: BTreeMap::new(),
+            next: 1,
+        }
     }
 
     pub(super) async fn run(mut self, mut entries: mpsc::Receiver<Outgoing>) {
@@ -66,7 +74,9 @@ impl Talk {
             match ended {
                 Err(Break::End) => return,
                 Err(error) if was_connected || !quiet => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    let cause = std::error::Error::source(&error)
+                        .map(ToString::to_string)
+                        .unwrap_or_default();
                     tracing::warn!(%error, cause, "supervisor away");
                     quiet = true;
                 }
@@ -110,7 +120,11 @@ impl Talk {
                 let next = self.served.borrow().next(config);
                 if let Some(next) = next {
                     self.quotas.keep_only(&next.tokens);
-                    tracing::info!(generation = next.generation, models = next.models.len(), "configuration");
+                    tracing::info!(
+                        generation = next.generation,
+                        models = next.models.len(),
+                        "configuration"
+                    );
                     self.served.send_replace(Arc::new(next));
                 }
                 if !self.connected.send_replace(true) {
@@ -128,7 +142,14 @@ impl Talk {
 
     async fn send_again(&mut self, writer: &mut OwnedWriteHalf) -> Result<(), Break> {
         for (id, outgoing) in &self.waiting {
-            send(writer, &ToSupervisor::Record { id: *id, entry: outgoing.entry.clone() }).await?;
+            send(
+                writer,
+                &ToSupervisor::Record {
+                    id: *id,
+                    entry: outgoing.entry.clone(),
+                },
+            )
+            .await?;
         }
         Ok(())
     }

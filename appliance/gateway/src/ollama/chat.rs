@@ -60,13 +60,22 @@ enum Empty {
 impl ChatRequest {
     fn into_chat(self) -> Result<Chat, GatewayRejection> {
         if self.messages.is_empty() || self.messages.len() > MAX_MESSAGES {
-            return Err(GatewayRejection::Field { field: "messages", expected: "1 to 1024 messages" });
+            return Err(GatewayRejection::Field {
+                field: "messages",
+                expected: "1 to 1024 messages",
+            });
         }
         let _: Option<Nothing> = self.tools;
         unset("think", self.think)?;
         unset("logprobs", self.logprobs)?;
-        let message = |one: WireMessage| Message { role: one.role.into(), content: one.content };
-        Ok(Chat { messages: self.messages.into_iter().map(message).collect(), sampling: sampling(self.options, self.format)? })
+        let message = |one: WireMessage| Message {
+            role: one.role.into(),
+            content: one.content,
+        };
+        Ok(Chat {
+            messages: self.messages.into_iter().map(message).collect(),
+            sampling: sampling(self.options, self.format)?,
+        })
     }
 }
 
@@ -77,7 +86,14 @@ pub async fn chat(State(gateway): State<Gateway>, request: Request<Body>) -> Res
 
 async fn chat_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<ChatRequest> = work::admit(gateway, request, Scope::Chat, Route::OllamaChat).await?;
-    let Admitted { fields, token, served, mut entry, hold, .. } = admitted;
+    let Admitted {
+        fields,
+        token,
+        served,
+        mut entry,
+        hold,
+        ..
+    } = admitted;
     let streamed = fields.stream != Some(false);
     let name = fields.model.clone();
     let deadline = stream::deadline();
@@ -97,12 +113,28 @@ async fn chat_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Res
         }
     };
     if streamed {
-        return Ok(stream::piece_by_piece(LineVoice::new(Shape::Chat, name, began), parts, entry, deadline, hold));
+        return Ok(stream::piece_by_piece(
+            LineVoice::new(Shape::Chat, name, began),
+            parts,
+            entry,
+            deadline,
+            hold,
+        ));
     }
     let answer = stream::whole(parts, entry, deadline).await?;
     let tail = Tail::new(answer.finish, answer.usage, began, None);
-    let said = Said { role: "assistant", content: &answer.text };
-    Ok(stream::json(&Line { model: &name, created_at: &created_at(), message: Some(said), response: None, done: true, tail: Some(tail) }))
+    let said = Said {
+        role: "assistant",
+        content: &answer.text,
+    };
+    Ok(stream::json(&Line {
+        model: &name,
+        created_at: &created_at(),
+        message: Some(said),
+        response: None,
+        done: true,
+        tail: Some(tail),
+    }))
 }
 
 /// Which field holds the text.
@@ -145,7 +177,12 @@ pub(super) struct LineVoice {
 
 impl LineVoice {
     pub(super) fn new(shape: Shape, model: String, began: Instant) -> Self {
-        Self { shape, model, began, first: None }
+        Self {
+            shape,
+            model,
+            began,
+            first: None,
+        }
     }
 
     fn line<'a>(&'a self, text: &'a str, created_at: &'a str, tail: Option<Tail>) -> Line<'a> {
@@ -153,7 +190,10 @@ impl LineVoice {
         Line {
             model: &self.model,
             created_at,
-            message: chat.then_some(Said { role: "assistant", content: text }),
+            message: chat.then_some(Said {
+                role: "assistant",
+                content: text,
+            }),
             response: (!chat).then_some(text),
             done: tail.is_some(),
             tail,
@@ -202,7 +242,14 @@ mod tests {
             let mut voice = LineVoice::new(shape, "m\"".to_owned(), Instant::now());
             let mut out = Vec::new();
             voice.text("a\n\"", &mut out);
-            voice.end(Finish::Stop, Usage { prompt_tokens: 3, answer_tokens: 4 }, &mut out);
+            voice.end(
+                Finish::Stop,
+                Usage {
+                    prompt_tokens: 3,
+                    answer_tokens: 4,
+                },
+                &mut out,
+            );
             let text = String::from_utf8(out).unwrap();
             let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
             assert_eq!(lines[0].pointer(pointer).unwrap(), "a\n\"");

@@ -61,7 +61,12 @@ pub fn sampling(options: Option<Options>, format: Option<WireFormat>) -> Result<
         None | Some(-2..=-1) => None,
         Some(tokens) => match u32::try_from(tokens) {
             Ok(tokens) if tokens > 0 => Some(tokens),
-            _ => return Err(GatewayRejection::Field { field: "num_predict", expected: "-1, or at least 1" }),
+            _ => {
+                return Err(GatewayRejection::Field {
+                    field: "num_predict",
+                    expected: "-1, or at least 1",
+                });
+            }
         },
     };
     Ok(Sampling {
@@ -99,7 +104,8 @@ pub struct Tail {
 impl Tail {
     /// Durations in nanoseconds, measured here: until the first token, and from there to the end.
     pub fn new(finish: Finish, usage: Usage, began: Instant, first: Option<Instant>) -> Self {
-        let nanos = |from: Instant, to: Instant| u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(0);
+        let nanos =
+            |from: Instant, to: Instant| u64::try_from(to.saturating_duration_since(from).as_nanos()).unwrap_or(0);
         let now = Instant::now();
         let first = first.unwrap_or(now);
         Self {

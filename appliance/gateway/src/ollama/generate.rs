@@ -41,14 +41,30 @@ impl GenerateRequest {
         unset("think", self.think)?;
         unset("logprobs", self.logprobs)?;
         if self.prompt.is_empty() {
-            return Err(GatewayRejection::Field { field: "prompt", expected: "a text that is not empty" });
+            return Err(GatewayRejection::Field {
+                field: "prompt",
+                expected: "a text that is not empty",
+            });
         }
         let sampling = sampling(self.options, self.format)?;
         if self.raw == Some(true) {
-            return stream::within(deadline, engine.complete(Completion { prompt: self.prompt, sampling })).await;
+            return stream::within(
+                deadline,
+                engine.complete(Completion {
+                    prompt: self.prompt,
+                    sampling,
+                }),
+            )
+            .await;
         }
-        let system = self.system.map(|content| Message { role: Role::System, content });
-        let prompt = Message { role: Role::User, content: self.prompt };
+        let system = self.system.map(|content| Message {
+            role: Role::System,
+            content,
+        });
+        let prompt = Message {
+            role: Role::User,
+            content: self.prompt,
+        };
         let messages = system.into_iter().chain([prompt]).collect();
         stream::within(deadline, engine.chat(Chat { messages, sampling })).await
     }
@@ -61,7 +77,14 @@ pub async fn generate(State(gateway): State<Gateway>, request: Request<Body>) ->
 
 async fn generate_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<GenerateRequest> = work::admit(gateway, request, Scope::Chat, Route::OllamaGenerate).await?;
-    let Admitted { fields, token, served, mut entry, hold, .. } = admitted;
+    let Admitted {
+        fields,
+        token,
+        served,
+        mut entry,
+        hold,
+        ..
+    } = admitted;
     let streamed = fields.stream != Some(false);
     let name = fields.model.clone();
     let deadline = stream::deadline();
@@ -80,7 +103,13 @@ async fn generate_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result
         }
     };
     if streamed {
-        return Ok(stream::piece_by_piece(LineVoice::new(Shape::Generate, name, began), parts, entry, deadline, hold));
+        return Ok(stream::piece_by_piece(
+            LineVoice::new(Shape::Generate, name, began),
+            parts,
+            entry,
+            deadline,
+            hold,
+        ));
     }
     let answer = stream::whole(parts, entry, deadline).await?;
     let tail = Tail::new(answer.finish, answer.usage, began, None);

@@ -22,13 +22,24 @@ pub async fn version(State(gateway): State<Gateway>, headers: HeaderMap) -> Resp
         version: &'static str,
     }
     let known = work::known(&gateway, &headers, Scope::Models).await;
-    work::answer(known.map(|_| stream::json(&Version { version: env!("CARGO_PKG_VERSION") })), Style::Ollama)
+    work::answer(
+        known.map(|_| {
+            stream::json(&Version {
+                version: env!("CARGO_PKG_VERSION"),
+            })
+        }),
+        Style::Ollama,
+    )
 }
 
 /// `GET /api/tags`: the models.
 pub async fn tags(State(gateway): State<Gateway>, headers: HeaderMap) -> Response<Body> {
     let known = work::known(&gateway, &headers, Scope::Models).await;
-    let answer = known.map(|(served, token)| stream::json(&Tags { models: served.models_for(&token).map(Tag::new).collect() }));
+    let answer = known.map(|(served, token)| {
+        stream::json(&Tags {
+            models: served.models_for(&token).map(Tag::new).collect(),
+        })
+    });
     work::answer(answer, Style::Ollama)
 }
 
@@ -66,7 +77,10 @@ async fn show_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Res
 }
 
 fn modified_at(model: &ServedModel) -> String {
-    OffsetDateTime::from_unix_timestamp(model.admitted).ok().and_then(|at| at.format(&Rfc3339).ok()).unwrap_or_default()
+    OffsetDateTime::from_unix_timestamp(model.admitted)
+        .ok()
+        .and_then(|at| at.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -109,7 +123,14 @@ struct Details {
 
 impl Default for Details {
     fn default() -> Self {
-        Self { parent_model: "", format: "gguf", family: "", families: [], parameter_size: "", quantization_level: "" }
+        Self {
+            parent_model: "",
+            format: "gguf",
+            family: "",
+            families: [],
+            parameter_size: "",
+            quantization_level: "",
+        }
     }
 }
 

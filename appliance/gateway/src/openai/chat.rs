@@ -82,7 +82,10 @@ impl ChatRequest {
         if max_tokens == Some(0) {
             return field("max_tokens", "at least 1");
         }
-        let message = |one: WireMessage| Message { role: one.role.into(), content: one.content.0 };
+        let message = |one: WireMessage| Message {
+            role: one.role.into(),
+            content: one.content.0,
+        };
         Ok(Chat {
             messages: self.messages.into_iter().map(message).collect(),
             sampling: Sampling {
@@ -97,7 +100,9 @@ impl ChatRequest {
                 frequency_penalty: number("frequency_penalty", self.frequency_penalty, -2.0, 2.0, "-2 to 2")?,
                 repeat_penalty: number("repeat_penalty", self.repeat_penalty, 0.0, 5.0, "0 to 5")?,
                 format: match self.response_format {
-                    Some(ResponseFormat { r#type: FormatKind::JsonObject }) => Format::Json,
+                    Some(ResponseFormat {
+                        r#type: FormatKind::JsonObject,
+                    }) => Format::Json,
                     _ => Format::Text,
                 },
             },
@@ -112,7 +117,14 @@ pub async fn complete(State(gateway): State<Gateway>, request: Request<Body>) ->
 
 async fn complete_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<ChatRequest> = work::admit(gateway, request, Scope::Chat, Route::OpenAiChat).await?;
-    let Admitted { fields, id, token, served, mut entry, hold } = admitted;
+    let Admitted {
+        fields,
+        id,
+        token,
+        served,
+        mut entry,
+        hold,
+    } = admitted;
     let id = format!("chatcmpl-{id}");
     let streamed = fields.stream == Some(true);
     let include_usage = fields.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true);
@@ -144,7 +156,10 @@ async fn complete_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result
         model: &model.name,
         choices: [Choice {
             index: 0,
-            message: Said { role: "assistant", content: &answer.text },
+            message: Said {
+                role: "assistant",
+                content: &answer.text,
+            },
             logprobs: None,
             finish_reason: answer.finish.word(),
         }],
@@ -207,11 +222,19 @@ impl ChunkVoice {
         head.extend_from_slice(format!(r#","object":"chat.completion.chunk","created":{created},"model":"#).as_bytes());
         push_json_text(model, &mut head);
         head.extend_from_slice(br#","choices":["#);
-        Self { head, begun: false, include_usage }
+        Self {
+            head,
+            begun: false,
+            include_usage,
+        }
     }
 
     fn role(&mut self) -> &'static [u8] {
-        if std::mem::replace(&mut self.begun, true) { b"" } else { br#""role":"assistant","# }
+        if std::mem::replace(&mut self.begun, true) {
+            b""
+        } else {
+            br#""role":"assistant","#
+        }
     }
 }
 
@@ -229,9 +252,17 @@ impl Voice for ChunkVoice {
 
     fn end(&mut self, finish: Finish, usage: Usage, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
-        let role = if self.begun { "" } else { r#""role":"assistant","content":"""# };
+        let role = if self.begun {
+            ""
+        } else {
+            r#""role":"assistant","content":"""#
+        };
         out.extend_from_slice(
-            format!("{{\"index\":0,\"delta\":{{{role}}},\"finish_reason\":\"{}\"}}]}}\n\n", finish.word()).as_bytes(),
+            format!(
+                "{{\"index\":0,\"delta\":{{{role}}},\"finish_reason\":\"{}\"}}]}}\n\n",
+                finish.word()
+            )
+            .as_bytes(),
         );
         if self.include_usage {
             let usage = serde_json::to_string(&WireUsage::from(usage)).unwrap_or_default();
@@ -257,7 +288,10 @@ mod tests {
         say(voice, &mut out);
         let text = String::from_utf8(out).unwrap();
         let events = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
-        events.filter(|event| *event != "[DONE]").map(|event| serde_json::from_str(event).unwrap()).collect()
+        events
+            .filter(|event| *event != "[DONE]")
+            .map(|event| serde_json::from_str(event).unwrap())
+            .collect()
     }
 
     #[test]
@@ -266,12 +300,20 @@ mod tests {
         let first = said(&mut voice, |voice, out| voice.text("a\n\"\u{1}é", out));
         assert_eq!(first[0]["choices"][0]["delta"]["role"], "assistant");
         assert_eq!(first[0]["choices"][0]["delta"]["content"], "a\n\"\u{1}é");
-        assert_eq!((&first[0]["id"], &first[0]["model"]), (&"id\"".into(), &"mo\\del".into()));
-        let usage = Usage { prompt_tokens: 3, answer_tokens: 4 };
+        assert_eq!(
+            (&first[0]["id"], &first[0]["model"]),
+            (&"id\"".into(), &"mo\\del".into())
+        );
+        let usage = Usage {
+            prompt_tokens: 3,
+            answer_tokens: 4,
+        };
         let end = said(&mut voice, |voice, out| voice.end(Finish::Length, usage, out));
         assert_eq!(end[0]["choices"][0]["finish_reason"], "length");
         assert_eq!(end[1]["usage"]["total_tokens"], 7);
-        let failed = said(&mut voice, |voice, out| voice.failed(&GatewayRejection::SupervisorAway, out));
+        let failed = said(&mut voice, |voice, out| {
+            voice.failed(&GatewayRejection::SupervisorAway, out)
+        });
         assert_eq!(failed[0]["error"]["code"], "gateway.supervisor_away");
     }
 
@@ -279,7 +321,10 @@ mod tests {
     fn fields_outside_their_limits_are_refused_by_name() {
         let refused = |more: &str| {
             let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
-            crate::body::parse::<ChatRequest>(json.as_bytes()).and_then(ChatRequest::into_chat).err().map(|r| r.to_string())
+            crate::body::parse::<ChatRequest>(json.as_bytes())
+                .and_then(ChatRequest::into_chat)
+                .err()
+                .map(|r| r.to_string())
         };
         assert_eq!(refused(""), None);
         for (more, field) in [

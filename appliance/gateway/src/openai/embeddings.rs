@@ -47,14 +47,21 @@ async fn embed_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Re
     let data = made.vectors.iter().enumerate().map(|(index, vector)| Datum {
         object: "embedding",
         index,
-        embedding: if encoding == Some(Encoding::Base64) { Vector::Base64(base64(vector)) } else { Vector::Float(vector) },
+        embedding: if encoding == Some(Encoding::Base64) {
+            Vector::Base64(base64(vector))
+        } else {
+            Vector::Float(vector)
+        },
     });
     let Usage { prompt_tokens, .. } = made.usage;
     Ok(stream::json(&List {
         object: "list",
         data: data.collect(),
         model: &name,
-        usage: EmbeddingsUsage { prompt_tokens, total_tokens: prompt_tokens },
+        usage: EmbeddingsUsage {
+            prompt_tokens,
+            total_tokens: prompt_tokens,
+        },
     }))
 }
 
@@ -63,7 +70,14 @@ pub(crate) async fn vectors<T>(
     admitted: Admitted<T>,
     asked: impl FnOnce(T) -> (String, OneOrMany),
 ) -> Result<(String, Embeddings), GatewayRejection> {
-    let Admitted { fields, token, served, mut entry, hold: _hold, .. } = admitted;
+    let Admitted {
+        fields,
+        token,
+        served,
+        mut entry,
+        hold: _hold,
+        ..
+    } = admitted;
     let (name, input) = asked(fields);
     let work = async {
         let model = served.model(&token, &name)?;

@@ -50,7 +50,11 @@ impl<'de> Deserialize<'de> for Content {
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Content, A::Error> {
                 let mut all = String::new();
-                while let Some(TextPart { r#type: TextKind::Text, text }) = parts.next_element()? {
+                while let Some(TextPart {
+                    r#type: TextKind::Text,
+                    text,
+                }) = parts.next_element()?
+                {
                     all.push_str(&text);
                 }
                 Ok(Content(all))
@@ -127,7 +131,10 @@ pub fn seed(value: Option<i64>) -> Option<u32> {
 pub fn stops(value: Option<OneOrMany>) -> Result<Vec<String>, GatewayRejection> {
     let stops = value.map(OneOrMany::into_list).unwrap_or_default();
     if stops.len() > MAX_STOPS || stops.iter().any(String::is_empty) {
-        return Err(GatewayRejection::Field { field: "stop", expected: "at most 16 texts, none of them empty" });
+        return Err(GatewayRejection::Field {
+            field: "stop",
+            expected: "at most 16 texts, none of them empty",
+        });
     }
     Ok(stops)
 }
@@ -136,14 +143,24 @@ pub fn stops(value: Option<OneOrMany>) -> Result<Vec<String>, GatewayRejection> 
 pub fn texts(value: OneOrMany) -> Result<Vec<String>, GatewayRejection> {
     let texts = value.into_list();
     if texts.is_empty() || texts.len() > MAX_TEXTS || texts.iter().any(String::is_empty) {
-        return Err(GatewayRejection::Field { field: "input", expected: "1 to 2048 texts, none of them empty" });
+        return Err(GatewayRejection::Field {
+            field: "input",
+            expected: "1 to 2048 texts, none of them empty",
+        });
     }
     Ok(texts)
 }
 
 /// Refuses a flag that is set; `false`, `null` and absence are the same.
 pub fn unset(field: &'static str, value: Option<bool>) -> Result<(), GatewayRejection> {
-    if value == Some(true) { Err(GatewayRejection::Field { field, expected: "false" }) } else { Ok(()) }
+    if value == Some(true) {
+        Err(GatewayRejection::Field {
+            field,
+            expected: "false",
+        })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -154,8 +171,16 @@ mod tests {
     fn content_is_text_in_either_shape_and_nothing_else() {
         let read = |json: &str| serde_json::from_str::<Content>(json).ok().map(|content| content.0);
         assert_eq!(read(r#""a""#).as_deref(), Some("a"));
-        assert_eq!(read(r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#).as_deref(), Some("ab"));
-        for refused in [r#"[{"type":"image_url","image_url":{"url":"http://x.invalid"}}]"#, "7", "null", "{}"] {
+        assert_eq!(
+            read(r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#).as_deref(),
+            Some("ab")
+        );
+        for refused in [
+            r#"[{"type":"image_url","image_url":{"url":"http://x.invalid"}}]"#,
+            "7",
+            "null",
+            "{}",
+        ] {
             assert_eq!(read(refused), None, "{refused}");
         }
     }

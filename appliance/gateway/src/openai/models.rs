@@ -18,10 +18,16 @@ pub async fn list(State(gateway): State<Gateway>, headers: HeaderMap) -> Respons
 
 async fn list_or_refuse(gateway: &Gateway, headers: &HeaderMap) -> Result<Response<Body>, GatewayRejection> {
     let (served, token) = work::known(gateway, headers, Scope::Models).await?;
-    let data = served
-        .models_for(&token)
-        .map(|model| Model { id: &model.name, object: "model", created: model.admitted, owned_by: "freehold" });
-    Ok(stream::json(&List { object: "list", data: data.collect() }))
+    let data = served.models_for(&token).map(|model| Model {
+        id: &model.name,
+        object: "model",
+        created: model.admitted,
+        owned_by: "freehold",
+    });
+    Ok(stream::json(&List {
+        object: "list",
+        data: data.collect(),
+    }))
 }
 
 #[derive(Serialize)]

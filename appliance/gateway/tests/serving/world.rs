@@ -6,8 +6,8 @@
 use freehold_channel::{Clock, Dates, Protocols, ServerPin, client_config, server_name};
 use freehold_engine::{EngineProcess, LaunchSpec, ModelFile, Purpose};
 use freehold_protocol::local::{
-    ApiToken, Config, EngineDoor, HEADER_BYTES, Quota, RequestEntry, Scope, ServedModel, Serving, ToGateway, ToSupervisor,
-    VERSION, decode, encode, frame_length,
+    ApiToken, Config, EngineDoor, HEADER_BYTES, Quota, RequestEntry, Scope, ServedModel, Serving, ToGateway,
+    ToSupervisor, VERSION, decode, encode, frame_length,
 };
 use freehold_trust::sha256;
 use http_body_util::combinators::BoxBody;
@@ -72,14 +72,24 @@ impl Supervisor {
                 converse(stream, configs.clone(), disks.clone(), &kept, &changed_in).await;
             }
         });
-        Self { config, disk, entries, changed, task }
+        Self {
+            config,
+            disk,
+            entries,
+            changed,
+            task,
+        }
     }
 
     /// Waits until so many entries have come.
     pub async fn entries(&self, wanted: usize) -> Vec<RequestEntry> {
         let mut changed = self.changed.clone();
         let waited = tokio::time::timeout(LIMIT, changed.wait_for(|count| *count >= wanted)).await;
-        assert!(waited.is_ok(), "{wanted} entries wanted, there are {:?}", self.entries.lock().unwrap());
+        assert!(
+            waited.is_ok(),
+            "{wanted} entries wanted, there are {:?}",
+            self.entries.lock().unwrap()
+        );
         self.entries.lock().unwrap().clone()
     }
 }
@@ -91,7 +101,9 @@ async fn converse(
     kept: &Mutex<Vec<RequestEntry>>,
     changed: &watch::Sender<usize>,
 ) {
-    let Some(ToSupervisor::Hello { v: VERSION, .. }) = read(&mut stream).await else { panic!("no hello") };
+    let Some(ToSupervisor::Hello { v: VERSION, .. }) = read(&mut stream).await else {
+        panic!("no hello")
+    };
     let first = configs.borrow_and_update().clone();
     write(&mut stream, &ToGateway::Config(first)).await;
     let (mut reader, mut writer) = stream.into_split();
@@ -181,7 +193,10 @@ pub fn spec(world: &Path, purpose: Purpose) -> Option<LaunchSpec> {
     Some(LaunchSpec {
         name: name.to_owned(),
         root,
-        files: vec![ModelFile { source: model, name: "model.gguf".to_owned() }],
+        files: vec![ModelFile {
+            source: model,
+            name: "model.gguf".to_owned(),
+        }],
         open: "model.gguf".to_owned(),
         purpose,
         socket_folder: world.join(name),
@@ -201,19 +216,27 @@ pub fn token(id: &str, secret: &str, scopes: &[Scope]) -> ApiToken {
         sha256: sha256(secret.as_bytes()),
         scopes: scopes.to_vec(),
         models: vec![],
-        quota: Quota { concurrent: 64, per_minute: 100_000 },
+        quota: Quota {
+            concurrent: 64,
+            per_minute: 100_000,
+        },
         not_after: None,
     }
 }
 
 /// A configuration with the model at `socket` and all tokens of these tests.
 pub fn config(socket: &Path, embeddings: Option<&Path>) -> Config {
-    let door = |socket: &Path| EngineDoor::Ready { socket: socket.display().to_string() };
+    let door = |socket: &Path| EngineDoor::Ready {
+        socket: socket.display().to_string(),
+    };
     let all = [Scope::Models, Scope::Chat, Scope::Embeddings];
     let mut expired = token("expired", EXPIRED, &all);
     expired.not_after = Some(1);
     let mut narrow = token("narrow", NARROW, &all);
-    narrow.quota = Quota { concurrent: 1, per_minute: 100_000 };
+    narrow.quota = Quota {
+        concurrent: 1,
+        per_minute: 100_000,
+    };
     Config {
         v: VERSION,
         generation: 1,
@@ -228,7 +251,12 @@ pub fn config(socket: &Path, embeddings: Option<&Path>) -> Config {
             engine: door(socket),
             embeddings: embeddings.map(door),
         }],
-        tokens: vec![token("ward", TOKEN, &all), token("lister", LISTER, &[Scope::Models]), expired, narrow],
+        tokens: vec![
+            token("ward", TOKEN, &all),
+            token("lister", LISTER, &[Scope::Models]),
+            expired,
+            narrow,
+        ],
     }
 }
 
@@ -247,7 +275,13 @@ impl World {
         let config = config(engine.socket(), embedder.as_ref().map(EngineProcess::socket));
         let supervisor = Supervisor::start(&folder.path().join("supervisor.sock"), config);
         let gateway = Gateway::start(folder.path()).await;
-        Some(Self { folder, supervisor, engine, _embedder: embedder, gateway })
+        Some(Self {
+            folder,
+            supervisor,
+            engine,
+            _embedder: embedder,
+            gateway,
+        })
     }
 
     /// Changes what is served and waits until the gateway serves it.
@@ -256,11 +290,22 @@ impl World {
             change(config);
             config.generation += 1;
         });
-        let wanted: Vec<String> = self.supervisor.config.borrow().models.iter().map(|model| model.name.clone()).collect();
+        let wanted: Vec<String> = self
+            .supervisor
+            .config
+            .borrow()
+            .models
+            .iter()
+            .map(|model| model.name.clone())
+            .collect();
         let seen = async {
             loop {
                 let (_, list) = self.gateway.json(Method::GET, "/v1/models", Some(TOKEN), "").await;
-                let names = list["data"].as_array().map(|all| all.iter().map(|one| one["id"].as_str().unwrap_or_default().to_owned()).collect());
+                let names = list["data"].as_array().map(|all| {
+                    all.iter()
+                        .map(|one| one["id"].as_str().unwrap_or_default().to_owned())
+                        .collect()
+                });
                 if names == Some(wanted.clone()) {
                     return;
                 }
@@ -303,19 +348,35 @@ impl Gateway {
             }
         });
         tokio::time::timeout(LIMIT, listening).await.unwrap().unwrap();
-        let statement: serde_json::Value = serde_json::from_slice(&std::fs::read(state.join("address.json")).unwrap()).unwrap();
-        let address = statement["url"].as_str().unwrap().trim_start_matches("https://").parse().unwrap();
+        let statement: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(state.join("address.json")).unwrap()).unwrap();
+        let address = statement["url"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("https://")
+            .parse()
+            .unwrap();
         let spki = statement["spki"].as_str().unwrap().parse().unwrap();
         let clock = Clock::new(|| time::OffsetDateTime::now_utc().unix_timestamp());
         let tls = client_config(ServerPin::Key(spki), Dates::Enforced, None, Protocols::Http1, &clock).unwrap();
-        Self { child, address, tls: TlsConnector::from(tls) }
+        Self {
+            child,
+            address,
+            tls: TlsConnector::from(tls),
+        }
     }
 
     /// A new connection.
     pub async fn connect(&self) -> SendRequest<Body> {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        let stream = self.tls.connect(server_name("127.0.0.1").unwrap(), stream).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = self
+            .tls
+            .connect(server_name("127.0.0.1").unwrap(), stream)
+            .await
+            .unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -323,7 +384,14 @@ impl Gateway {
     }
 
     /// One request on a connection of its own, its answer still to be read.
-    pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Body, length: Option<u64>) -> Response<Incoming> {
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Body,
+        length: Option<u64>,
+    ) -> Response<Incoming> {
         let mut request = Request::builder().method(method).uri(path).header("host", "box");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
@@ -332,25 +400,43 @@ impl Gateway {
             request = request.header("content-length", length);
         }
         let request = request.body(body).unwrap();
-        tokio::time::timeout(LIMIT, self.connect().await.send_request(request)).await.unwrap().unwrap()
+        tokio::time::timeout(LIMIT, self.connect().await.send_request(request))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// One request, its answer whole.
     pub async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: &str) -> (Response<()>, String) {
-        let body = Full::new(Bytes::from(body.to_owned())).map_err(|never| match never {}).boxed();
+        let body = Full::new(Bytes::from(body.to_owned()))
+            .map_err(|never| match never {})
+            .boxed();
         let (parts, body) = self.send(method, path, token, body, None).await.into_parts();
-        let bytes = tokio::time::timeout(LIMIT, body.collect()).await.unwrap().unwrap().to_bytes();
-        (Response::from_parts(parts, ()), String::from_utf8(bytes.to_vec()).unwrap())
+        let bytes = tokio::time::timeout(LIMIT, body.collect())
+            .await
+            .unwrap()
+            .unwrap()
+            .to_bytes();
+        (
+            Response::from_parts(parts, ()),
+            String::from_utf8(bytes.to_vec()).unwrap(),
+        )
     }
 
     /// As [`Gateway::ask`], the answer as JSON.
     pub async fn json(&self, method: Method, path: &str, token: Option<&str>, body: &str) -> (u16, serde_json::Value) {
         let (response, text) = self.ask(method, path, token, body).await;
-        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}")))
+        (
+            response.status().as_u16(),
+            serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}")),
+        )
     }
 }
 
 /// The code of a refusal in either form.
 pub fn code(json: &serde_json::Value) -> &str {
-    json.pointer("/error/code").or_else(|| json.pointer("/code")).and_then(serde_json::Value::as_str).unwrap_or("none")
+    json.pointer("/error/code")
+        .or_else(|| json.pointer("/code"))
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or("none")
 }
