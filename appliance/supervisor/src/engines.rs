@@ -181,6 +181,18 @@ impl Engines {
     }
 }
 
+/// Lets the group of the runtime folder, the gateway's, through to the engine's socket, and nobody else.
+fn open_to_group(socket: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
+    let folder = socket.parent().unwrap_or(Path::new("."));
+    let group = std::fs::metadata(folder.parent().unwrap_or(folder))?.gid();
+    for (path, mode) in [(folder, 0o710), (socket, 0o660)] {
+        lchown(path, None, Some(group))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(())
+}
+
 /// Whether the stored files are the admitted ones.
 async fn unchanged(admitted: &Admitted, model: &Path) -> Result<(), String> {
     let folder = model.join("files");
@@ -222,6 +234,9 @@ impl Host for Engines {
         };
         if let Err(error) = process.ready(READY_LIMIT).await {
             return Err(self.failed(key, error.code(), said(&error)));
+        }
+        if let Err(error) = open_to_group(process.socket()) {
+            return Err(self.failed(key, "engine.start", format!("its socket: {error}")));
         }
         let memory_bound = match process.bounds().memory {
             MemoryBound::Cgroup => "cgroup",

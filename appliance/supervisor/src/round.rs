@@ -35,15 +35,29 @@ impl Supervisor {
             tracing::warn!(code = %report.code, message = %report.message, "the console conversation broke off");
         }
         if report.code.starts_with("tpm.") {
-            self.status.tpm.state.clone_from(&report.code);
-            self.status.tpm.message = Some(report.message.clone());
-            // A new connection begins with a new handshake, which the TPM has to sign.
-            self.console = None;
+            return self.tpm_fault(fault).await;
         }
         self.status.console.clone_from(&report.code);
         self.status.doing.clone_from(&report.message);
         if news && is_refusal(&report) {
             self.chronicle.entry("console.conversation").refused(&report).write().await?;
+            self.remember(report);
+        }
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    /// A TPM that does not do its part: said in the status, and in the record when it is news.
+    async fn tpm_fault(&mut self, fault: &Fault) -> Result<(), Fault> {
+        let report = fault.report();
+        let news = self.status.tpm.state != report.code;
+        self.status.tpm.state.clone_from(&report.code);
+        self.status.tpm.message = Some(report.message.clone());
+        self.status.doing.clone_from(&report.message);
+        if news {
+            tracing::warn!(code = %report.code, message = %report.message, "the TPM does not answer as it should");
+            self.chronicle.entry("tpm.fault").refused(&report).write().await?;
             self.remember(report);
         }
         Ok(())

@@ -38,7 +38,13 @@ impl Supervisor {
             return Ok(());
         }
         self.take_up_assignment()?;
-        self.prove().await?;
+        match self.prove().await {
+            // A TPM that is away says nothing about what was proven before: the report says that it is away.
+            Err(fault) if fault.code().starts_with("tpm.") && self.verdict.allows_change() => {
+                self.tpm_fault(&fault).await?;
+            }
+            other => other?,
+        }
         if !self.verdict.allows_change() {
             return Ok(());
         }
@@ -69,8 +75,6 @@ impl Supervisor {
             let opened = tokio::task::spawn_blocking(move || Identity::open(&state, &tpm, &box_id, &clock)).await;
             self.identity = Some(opened.map_err(|error| Fault::of("tpm.garbage", error.to_string()))??);
         }
-        self.status.tpm.state = "ok".to_owned();
-        self.status.tpm.message = None;
         Ok(())
     }
 
@@ -84,7 +88,7 @@ impl Supervisor {
             tpm: &self.tpm,
             identity,
             pairing: &self.pairing,
-            label: &self.settings.label,
+            label: if self.settings.label.is_empty() { &self.box_id } else { &self.settings.label },
             ek_chain: self.settings.ek_chain.as_deref(),
         };
         let standing = advance(&candidate, console, &self.state, &self.chronicle, &mut self.endorsement).await?;
@@ -163,6 +167,7 @@ impl Supervisor {
         if let Some(time) = &answer.time {
             self.clock.take(&self.state, &time.0, &fleet.director, &nonce)?;
         }
+        self.status.tpm = crate::status::TpmStatus { state: "ok".to_owned(), message: None };
         self.attested_at = Some(Instant::now());
         self.attested_models = models;
         self.attest_due = false;
@@ -393,7 +398,7 @@ impl Supervisor {
             }
             other => other?,
         };
-        self.state.put("record/cosigned", format!("{checkpoint}{}\n", answer.cosignature.trim_end()).as_bytes())?;
+        self.state.put("cosigned.note", format!("{checkpoint}{}\n", answer.cosignature.trim_end()).as_bytes())?;
         self.state.put_json("cosigned.json", &size)?;
         self.cosigned = size;
         Ok(())

@@ -65,8 +65,9 @@ impl Supervisor {
         {
             self.achieved().await?;
         }
-        if made.is_empty() && self.status.console == "ok" && self.enrolment == EnrolState::Approved {
-            self.status.doing = made.waiting.first().map_or_else(|| "at rest".to_owned(), |waiting| waiting.to_string());
+        let spoken = self.status.console == "ok" && self.status.tpm.state == "ok";
+        if made.is_empty() && spoken && self.enrolment == EnrolState::Approved && self.verdict.allows_change() {
+            self.status.doing = made.waiting.first().map_or_else(|| "at rest".to_owned(), ToString::to_string);
         }
         Ok(done)
     }
