@@ -126,6 +126,8 @@ struct Import {
 #[must_use]
 pub fn main() -> ExitCode {
     freehold_channel::install_provider();
+    // Whatever is written belongs to this user alone; what is public says so when it is written.
+    let _ = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let typed = Typed::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("FREEHOLD_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();

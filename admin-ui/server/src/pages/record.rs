@@ -90,10 +90,7 @@ pub async fn show(
             .collect(),
         checkpoint: checkpoint(&head.note, console.now()),
         key: Some(fingerprint("record key (SHA-256 of its SubjectPublicKeyInfo)", &console.0.keys.record.public().fingerprint().to_hex())),
-        verify_commands: vec![
-            "freehold record fetch --out record/".to_owned(),
-            format!("freehold-inspect record record/ --key '{}'", console.0.book.verifier()),
-        ],
+        verify_commands: vec![format!("freehold-inspect record record/ --key '{}'", console.0.book.verifier())],
         boxes: boxes(&console),
     };
     Ok(Html(match fragment(&headers) {
