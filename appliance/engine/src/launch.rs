@@ -21,6 +21,11 @@ const MAX_FILE_BYTES: u32 = 1;
 /// Open files: the model's parts, its libraries, one connection per request.
 const MAX_OPEN_FILES: u32 = 1024;
 
+/// Closes what a library of the starting program opened without close-on-exec, before anything else runs: bubblewrap hands
+/// open descriptors through, and a TPM's would be among them. Only standard input, output and error stay.
+const CLOSE_INHERITED: &str =
+    r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done 2>/dev/null; exec "$@""#;
+
 /// The user inside the sandbox ("nobody", Debian's base-passwd).
 const NOBODY: &str = "65534";
 
@@ -140,7 +145,8 @@ impl LaunchSpec {
     /// The whole command: limits, then the sandbox, then the engine. Standard input releases the sandbox (`--block-fd 0`), so
     /// that control groups are set before the engine's first instruction.
     pub fn command(&self, namespace: UserNamespace) -> Command {
-        let mut command = Command::new("prlimit");
+        let mut command = Command::new("bash");
+        command.args(["-c", CLOSE_INHERITED, "engine", "prlimit"]);
         command
             .arg(format!("--fsize={MAX_FILE_BYTES}"))
             .arg("--core=0")
@@ -288,6 +294,22 @@ pub fn prepare_socket_folder(folder: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn descriptors_of_the_starting_program_do_not_reach_the_engine() {
+        let open = std::fs::File::open("/dev/null").unwrap();
+        rustix::io::fcntl_setfd(&open, rustix::io::FdFlags::empty()).unwrap();
+        let list = |wrapped: bool| {
+            let mut command = Command::new("bash");
+            if wrapped {
+                command.args(["-c", CLOSE_INHERITED, "engine", "bash"]);
+            }
+            let said = command.args(["-c", "for f in /proc/self/fd/*; do readlink $f; done"]).output().unwrap();
+            String::from_utf8(said.stdout).unwrap().lines().filter(|line| *line == "/dev/null").count()
+        };
+        // Standard input is `/dev/null` in neither case: it is inherited; what counts is the difference.
+        assert!(list(false) > list(true), "the probe's descriptor was not closed");
+    }
 
     fn spec() -> LaunchSpec {
         LaunchSpec {

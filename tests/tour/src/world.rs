@@ -20,7 +20,7 @@ use crate::network::{Network, address};
 use crate::process::{CONSOLE, GATEWAY, ROOT, User, command};
 
 /// How long a box may take to do one thing; generous, because a loaded machine is no fault of the product.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything that runs.
 pub struct World {

@@ -20,6 +20,12 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     })?;
     stage.step("The auditor verifies each box's evidence", || {
         let mut lines = String::new();
+        for index in 0..world.boxes.len() {
+            let before = world.seen(index)?["verdict_at"].clone();
+            let id = world.boxes[index].id().unwrap_or_default();
+            world.operate(&["box", "attest", &id])?.yes()?;
+            world.wait_seen(index, "fresh evidence", |seen| seen["verdict_at"] != before)?;
+        }
         for one in &world.boxes {
             let id = one.id().unwrap_or_default();
             let file = world.path(&format!("auditor/{}.evidence", one.label));
@@ -50,15 +56,16 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         Ok((lines, ()))
     })?;
     stage.step("One changed byte in a copy of a record is found", || {
-        let copy = world.folder.join("auditor/box1-record");
+        let copy = world.folder.join("auditor/box1-record/tile");
         let bundle = first_file_with(&copy, b"\"what\"")?;
         let mut bytes = fs::read(&bundle)?;
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&bundle, bytes)?;
-        let said = world.inspect(&["--json", "record", &copy.display().to_string()])?;
+        let said = world.inspect(&["--json", "record", &world.path("auditor/box1-record")])?;
         ensure!(said.code == 1, "exit code {} for a changed record: {}{}", said.code, said.out, said.err);
-        let code = said.json()?["refused"]["code"].as_str().unwrap_or_default().to_owned();
+        let code = said.json()?["findings"][0]["code"].as_str().unwrap_or_default().to_owned();
+        ensure!(code.starts_with("record."), "no code: {}", said.out);
         Ok((code, ()))
     })?;
     stage.step("Frames that left the demonstration's networks", || {
