@@ -62,7 +62,7 @@ fn kill_once(folder: &Path, key: &Path, run: u32, life: Duration) -> Vec<(u64, S
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // Some die before they have opened the log, most later.
-    if run % 5 != 0 {
+    if !run.is_multiple_of(5) {
         assert!(
             lines.by_ref().any(|line| line.unwrap() == "open"),
             "the child opened the log"
