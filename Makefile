@@ -18,7 +18,7 @@ engine: build ## fetch, check and unpack the inference engine
 	@target/debug/freehold-image engine
 
 demo: engine ## a console and three boxes on this machine: prove, ask, attack, check (ONCE=1: leave after the acts)
-	@tests/as-root.sh target/debug/freehold-tour $(if $(ONCE),--once)
+	@TSS2_LOG=all+NONE tests/as-root.sh target/debug/freehold-tour $(if $(ONCE),--once)
 
 test: ## everything: format, lints, docs, laws, tests, tour, browser, licences
 	@tests/test.sh

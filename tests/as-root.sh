@@ -3,4 +3,4 @@
 set -eu
 if [ "$(id -u)" = 0 ]; then exec "$@"; fi
 echo "The demo makes network namespaces of its own; that needs root. sudo asks for your password now." >&2
-exec sudo --preserve-env=PATH,HOME,TERM "$@"
+exec sudo --preserve-env=PATH,HOME,TERM,TSS2_LOG "$@"

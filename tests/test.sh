@@ -47,7 +47,7 @@ step "engine" target/debug/freehold-image engine
 step "tests build" cargo nextest run --locked --workspace --no-run
 step "tests" cargo nextest run --locked --workspace --no-fail-fast --success-output final --failure-output final
 count tests
-step "tour" target/debug/freehold-tour --once && passed=$((passed+1)) || failed=$((failed+1))
+step "tour" env TSS2_LOG=all+NONE target/debug/freehold-tour --once && passed=$((passed+1)) || failed=$((failed+1))
 step "clippy" env RUSTFLAGS="" cargo clippy --locked --workspace --all-targets -- -D warnings
 step "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 step "licences and bans" cargo deny --offline check bans licenses sources

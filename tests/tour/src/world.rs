@@ -138,6 +138,15 @@ impl World {
         run(&self.operator, ROOT, &self.program("freehold"), &all)
     }
 
+    /// Runs `freehold` as an operator with its output straight on the screen.
+    pub fn operate_on_screen(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let profile = self.path("operator/profile.json");
+        let mut program = command(&self.operator, ROOT, &self.program("freehold"));
+        let status = program.args(["--profile", profile.as_str()]).args(arguments).status()?;
+        ensure!(status.success(), "freehold {} said {status}", arguments.join(" "));
+        Ok(())
+    }
+
     /// Runs `freehold-inspect` on the auditor's machine, which has no interface at all.
     pub fn inspect(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         run(&self.auditor, ROOT, &self.program("freehold-inspect"), arguments)

@@ -57,19 +57,22 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
 
     let began = stage.seconds();
     stage.say(&format!("freehold ask box1 \"{QUESTION}\""));
-    let chat = stage.step("A question over TLS; the engine has no network; the reply streams", || {
+    println!();
+    world.operate_on_screen(&["ask", "box1", QUESTION])?;
+    println!();
+    let chat = stage.step("The reply streamed over TLS; the engine has no network; once more, with a watch", || {
         let said = world.operate(&["--json", "ask", "box1", QUESTION])?.yes()?.json()?;
         let reply = said["reply"].as_str().unwrap_or_default().to_owned();
         ensure!(!reply.trim().is_empty(), "the reply is empty");
         let chat = ChatLine {
             prompt: QUESTION.to_owned(),
-            reply: reply.clone(),
+            reply,
             tokens: said["tokens"].as_u64().unwrap_or_default(),
             ttft_ms: said["ttft_ms"].as_f64().unwrap_or_default(),
             tokens_per_s: said["tokens_per_s"].as_f64().unwrap_or_default(),
         };
         let facts = format!("{} tokens, first after {:.0} ms, then {:.0} a second", chat.tokens, chat.ttft_ms, chat.tokens_per_s);
-        Ok((format!("“{}”\n{facts}", reply.trim()), chat))
+        Ok((facts, chat))
     })?;
     summary.seconds.first_token = stage.seconds() - began;
     summary.chat = chat;
