@@ -33,7 +33,12 @@ impl StepFailed {
     /// A fault that the next plan tries again.
     #[must_use]
     pub fn away(code: &str, message: impl Into<String>) -> Self {
-        Self::Away(RefusalReport { code: code.to_owned(), message: message.into(), expected: None, found: None })
+        Self::Away(RefusalReport {
+            code: code.to_owned(),
+            message: message.into(),
+            expected: None,
+            found: None,
+        })
     }
 }
 
@@ -76,7 +81,11 @@ impl StoreError {
             if source.kind() == std::io::ErrorKind::StorageFull {
                 Self::Full { path: path.to_owned() }
             } else {
-                Self::Io { what, path: path.to_owned(), source }
+                Self::Io {
+                    what,
+                    path: path.to_owned(),
+                    source,
+                }
             }
         }
     }

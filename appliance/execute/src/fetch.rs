@@ -66,7 +66,8 @@ impl Store {
                 break;
             }
             buffer.resize(size, 0);
-            file.read_exact_at(&mut buffer, start).map_err(StoreError::io("read", &path))?;
+            file.read_exact_at(&mut buffer, start)
+                .map_err(StoreError::io("read", &path))?;
             if freehold_trust::sha256(&buffer) == *digest {
                 there.insert(index);
             }
@@ -83,7 +84,18 @@ pub(crate) async fn fetch_file(
     judge: &impl Judge,
     progress: &mut dyn Progress,
 ) -> Result<(), StepFailed> {
-    let Step::FetchFile { release, target, place, path, length, chunk_size, chunks } = step else { return Ok(()) };
+    let Step::FetchFile {
+        release,
+        target,
+        place,
+        path,
+        length,
+        chunk_size,
+        chunks,
+    } = step
+    else {
+        return Ok(());
+    };
     let file_path = store.staged_file(release, *place, path);
     let file = open(&file_path)?;
     let all = usize::try_from(length.div_ceil((*chunk_size).max(1))).unwrap_or(usize::MAX);
@@ -92,8 +104,11 @@ pub(crate) async fn fetch_file(
         let start = u64::from(*index).saturating_mul(*chunk_size);
         let end = start.saturating_add(*chunk_size).min(*length);
         let bytes = source.read(target, path, start, end).await?;
-        judge.chunk(release, path, *index, &bytes).map_err(StepFailed::Refused)?;
-        file.write_all_at(&bytes, start).map_err(StoreError::io("write", &file_path))?;
+        judge
+            .chunk(release, path, *index, &bytes)
+            .map_err(StepFailed::Refused)?;
+        file.write_all_at(&bytes, start)
+            .map_err(StoreError::io("write", &file_path))?;
         progress.chunk(target, path, before.saturating_add(count).saturating_add(1), all);
     }
     // An earlier attempt at another release cannot have left a longer file here: the folder is the release's own. A torn one

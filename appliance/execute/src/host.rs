@@ -23,7 +23,11 @@ pub trait Host: Send {
     ) -> impl Future<Output = Result<(), StepFailed>> + Send;
 
     /// Ends an engine; answers when nothing is left of it. One that does not run is ended already.
-    fn stop_engine(&mut self, root: &Sha256Digest, purpose: Purpose) -> impl Future<Output = Result<(), StepFailed>> + Send;
+    fn stop_engine(
+        &mut self,
+        root: &Sha256Digest,
+        purpose: Purpose,
+    ) -> impl Future<Output = Result<(), StepFailed>> + Send;
 }
 
 /// Judges what was fetched. Every answer is final for that release.

@@ -70,7 +70,10 @@ pub async fn carry_out<H: Host, J: Judge, S: ChunkSource>(
         Step::StartEngine { root, purpose, .. } => {
             let stored = hands.store.stored()?;
             let admitted = stored.get(root).ok_or_else(|| earlier("store"))?;
-            hands.host.start_engine(admitted, &hands.store.model(root), *purpose).await
+            hands
+                .host
+                .start_engine(admitted, &hands.store.model(root), *purpose)
+                .await
         }
         Step::RemoveModel { root, .. } => Ok(hands.store.remove(root)?),
         Step::DiscardStaged { release } => Ok(hands.store.discard(release)?),

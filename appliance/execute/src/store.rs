@@ -83,7 +83,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn open(state: &Path) -> Result<Self, StoreError> {
-        let store = Self { models: state.join("models"), staging: state.join("staging") };
+        let store = Self {
+            models: state.join("models"),
+            staging: state.join("staging"),
+        };
         for folder in [&store.models, &store.staging] {
             fs::create_dir_all(folder).map_err(StoreError::io("make", folder))?;
         }
@@ -120,7 +123,9 @@ impl Store {
     pub fn stored(&self) -> Result<BTreeMap<Sha256Digest, Admitted>, StoreError> {
         let mut all = BTreeMap::new();
         for name in names(&self.models)? {
-            let Ok(root) = name.parse::<Sha256Digest>() else { continue };
+            let Ok(root) = name.parse::<Sha256Digest>() else {
+                continue;
+            };
             match self.admitted(&root) {
                 Ok(admitted) => {
                     all.insert(root, admitted);
@@ -136,7 +141,10 @@ impl Store {
 
     fn admitted(&self, root: &Sha256Digest) -> Result<Admitted, StoreError> {
         let path = self.model(root).join("admitted.json");
-        let malformed = |detail: String| StoreError::Malformed { path: path.clone(), detail };
+        let malformed = |detail: String| StoreError::Malformed {
+            path: path.clone(),
+            detail,
+        };
         let length = fs::metadata(&path).map_err(|error| malformed(error.to_string()))?.len();
         if length > MAX_ADMITTED {
             return Err(malformed(format!("{length} bytes")));
@@ -154,7 +162,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn unfinished(&self) -> Result<Vec<Sha256Digest>, StoreError> {
-        Ok(names(&self.staging)?.iter().filter_map(|name| name.parse().ok()).collect())
+        Ok(names(&self.staging)?
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect())
     }
 
     /// Bytes that models may still take.
@@ -183,8 +194,10 @@ impl Store {
             self.remove(&admitted.root)?;
         }
         close(&staged)?;
-        let text = serde_json::to_vec_pretty(admitted)
-            .map_err(|error| StoreError::Malformed { path: staged.clone(), detail: error.to_string() })?;
+        let text = serde_json::to_vec_pretty(admitted).map_err(|error| StoreError::Malformed {
+            path: staged.clone(),
+            detail: error.to_string(),
+        })?;
         write_atomic(&staged.join("admitted.json"), &text, 0o444)?;
         fs::rename(&staged, &model).map_err(StoreError::io("move", &staged))?;
         sync_folder(&self.models)?;
@@ -246,12 +259,16 @@ fn remove_all(folder: &Path) -> Result<(), StoreError> {
 fn close(folder: &Path) -> Result<(), StoreError> {
     for name in names(folder)? {
         let path = folder.join(name);
-        let kind = fs::symlink_metadata(&path).map_err(StoreError::io("look at", &path))?.file_type();
+        let kind = fs::symlink_metadata(&path)
+            .map_err(StoreError::io("look at", &path))?
+            .file_type();
         if kind.is_dir() {
             close(&path)?;
         } else {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).map_err(StoreError::io("close", &path))?;
-            File::open(&path).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", &path))?;
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(StoreError::io("sync", &path))?;
         }
     }
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(StoreError::io("open", folder))?;

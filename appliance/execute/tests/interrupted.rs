@@ -30,11 +30,17 @@ struct Breaking {
 
 impl ChunkSource for Breaking {
     async fn read(&self, _: &str, path: &str, start: u64, end: u64) -> Result<Bytes, StepFailed> {
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+        if self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_err()
+        {
             return Err(StepFailed::away("console.away", "the connection broke"));
         }
         self.served.fetch_add(1, Ordering::SeqCst);
-        Ok(Bytes::copy_from_slice(&self.content[path][start as usize..end as usize]))
+        Ok(Bytes::copy_from_slice(
+            &self.content[path][start as usize..end as usize],
+        ))
     }
 }
 
@@ -55,7 +61,10 @@ impl Judge for Checks {
     }
     async fn verify(&mut self, _: &Sha256Digest, _: &Sha256Digest, staged: &Path) -> Result<(), StepFailed> {
         for file in &self.admitted.files {
-            assert_eq!(sha256(&fs::read(staged.join("files").join(&file.path)).unwrap()), file.sha256);
+            assert_eq!(
+                sha256(&fs::read(staged.join("files").join(&file.path)).unwrap()),
+                file.sha256
+            );
         }
         Ok(())
     }
@@ -91,12 +100,17 @@ struct World {
 fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let content = BTreeMap::from([
-        ("weights.gguf".to_owned(), (0..5500_u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>()),
+        (
+            "weights.gguf".to_owned(),
+            (0..5500_u32).map(|n| (n % 251) as u8).collect::<Vec<u8>>(),
+        ),
         ("parts/tokenizer.json".to_owned(), vec![7; 1000]),
         ("model.sig".to_owned(), vec![1; 10]),
     ]);
-    let digests: BTreeMap<_, Vec<_>> =
-        content.iter().map(|(path, bytes)| (path.clone(), bytes.chunks(1000).map(sha256).collect())).collect();
+    let digests: BTreeMap<_, Vec<_>> = content
+        .iter()
+        .map(|(path, bytes)| (path.clone(), bytes.chunks(1000).map(sha256).collect()))
+        .collect();
     let (release, root) = (sha256(b"release"), sha256(b"root"));
     let wanted = WantedModel {
         target: "models/guide/1/release.json".to_owned(),
@@ -107,7 +121,11 @@ fn world() -> World {
         files: content
             .iter()
             .map(|(path, bytes)| WantedFile {
-                place: if path == "model.sig" { Place::About } else { Place::Files },
+                place: if path == "model.sig" {
+                    Place::About
+                } else {
+                    Place::Files
+                },
                 path: path.clone(),
                 length: bytes.len() as u64,
                 chunk_size: CHUNK,
@@ -120,7 +138,11 @@ fn world() -> World {
     let files = content
         .iter()
         .filter(|(path, _)| *path != "model.sig")
-        .map(|(path, bytes)| AdmittedFile { path: path.clone(), length: bytes.len() as u64, sha256: sha256(bytes) })
+        .map(|(path, bytes)| AdmittedFile {
+            path: path.clone(),
+            length: bytes.len() as u64,
+            sha256: sha256(bytes),
+        })
         .collect();
     let admitted = Admitted {
         v: 1,
@@ -139,10 +161,18 @@ fn world() -> World {
     World {
         store: Store::open(folder.path()).unwrap(),
         folder,
-        source: Breaking { content, left: AtomicUsize::new(usize::MAX), served: AtomicUsize::new(0) },
+        source: Breaking {
+            content,
+            left: AtomicUsize::new(usize::MAX),
+            served: AtomicUsize::new(0),
+        },
         judge: Checks { digests, admitted },
         host: Engines::default(),
-        desired: Desired { assignment: Some(1), models: BTreeMap::from([(release, wanted)]), refused: BTreeMap::new() },
+        desired: Desired {
+            assignment: Some(1),
+            models: BTreeMap::from([(release, wanted)]),
+            refused: BTreeMap::new(),
+        },
     }
 }
 
@@ -150,20 +180,34 @@ impl World {
     fn observe(&self) -> Observed {
         let mut observed = Observed::empty(u64::MAX);
         for (root, admitted) in self.store.stored().unwrap() {
-            let Admitted { release, name, version, .. } = admitted;
+            let Admitted {
+                release, name, version, ..
+            } = admitted;
             observed.stored.insert(root, StoredModel { release, name, version });
         }
         for model in self.desired.models.values() {
             for file in &model.files {
                 let digests = &self.judge.digests[&file.path];
-                if let Some(chunks) = self.store.chunks(&model.release, file.place, &file.path, CHUNK, digests).unwrap() {
-                    observed.staged.entry(model.release).or_default().insert(file.path.clone(), chunks);
+                if let Some(chunks) = self
+                    .store
+                    .chunks(&model.release, file.place, &file.path, CHUNK, digests)
+                    .unwrap()
+                {
+                    observed
+                        .staged
+                        .entry(model.release)
+                        .or_default()
+                        .insert(file.path.clone(), chunks);
                 }
             }
         }
         for (root, purpose) in &self.host.0 {
             let state = freehold_plan::EngineState::Running;
-            observed.engines.push(freehold_plan::RunningEngine { root: *root, purpose: *purpose, state });
+            observed.engines.push(freehold_plan::RunningEngine {
+                root: *root,
+                purpose: *purpose,
+                state,
+            });
         }
         observed
     }
@@ -201,13 +245,24 @@ async fn a_download_that_breaks_off_after_every_chunk_fetches_each_chunk_once() 
         }
     }
     assert_eq!(world.source.served.load(Ordering::SeqCst), 6 + 1 + 1);
-    assert_eq!(world.pursue().await.unwrap(), 0, "the plan of an achieved state is empty");
+    assert_eq!(
+        world.pursue().await.unwrap(),
+        0,
+        "the plan of an achieved state is empty"
+    );
     let stored = world.store.stored().unwrap();
     assert_eq!(stored.len(), 1);
     let file = world.store.model(&sha256(b"root")).join("files/weights.gguf");
     assert_eq!(fs::read(&file).unwrap(), world.source.content["weights.gguf"]);
     assert!(fs::metadata(&file).unwrap().permissions().readonly());
-    assert!(!world.folder.path().join("staging").join(sha256(b"release").to_hex()).exists());
+    assert!(
+        !world
+            .folder
+            .path()
+            .join("staging")
+            .join(sha256(b"release").to_hex())
+            .exists()
+    );
 }
 
 #[tokio::test]
@@ -215,7 +270,9 @@ async fn a_torn_write_is_found_and_fetched_again() {
     let mut world = world();
     world.source.left = AtomicUsize::new(6);
     assert!(world.pursue().await.is_err());
-    let path = world.store.staged_file(&sha256(b"release"), Place::Files, "weights.gguf");
+    let path = world
+        .store
+        .staged_file(&sha256(b"release"), Place::Files, "weights.gguf");
     let mut bytes = fs::read(&path).unwrap();
     bytes[1500] ^= 1;
     fs::write(&path, bytes).unwrap();
@@ -232,7 +289,9 @@ async fn a_chunk_that_is_not_the_signed_one_is_refused_and_not_written() {
         Err(StepFailed::Refused(report)) => assert_eq!(report.code, "release.hash"),
         other => panic!("{other:?}"),
     }
-    let path = world.store.staged_file(&sha256(b"release"), Place::Files, "weights.gguf");
+    let path = world
+        .store
+        .staged_file(&sha256(b"release"), Place::Files, "weights.gguf");
     assert_eq!(fs::metadata(path).unwrap().len(), 2000);
 }
 
@@ -248,7 +307,14 @@ async fn steps_out_of_order_are_no_way_into_the_store() {
         source: &world.source,
         so_far: SoFar::default(),
     };
-    for step in [Step::AdmitModel { release, root, name: name.clone() }, Step::StoreModel { release, root, name }] {
+    for step in [
+        Step::AdmitModel {
+            release,
+            root,
+            name: name.clone(),
+        },
+        Step::StoreModel { release, root, name },
+    ] {
         let failed = carry_out(&step, &mut hands, &mut Silent).await.unwrap_err();
         assert_eq!(failed.report().code, "store.order");
     }

@@ -82,7 +82,13 @@ impl WantedModel {
                 .files
                 .iter()
                 .map(|file| (Place::Files, file))
-                .chain(descriptor.bundle.iter().chain(&descriptor.bom).map(|file| (Place::About, file)))
+                .chain(
+                    descriptor
+                        .bundle
+                        .iter()
+                        .chain(&descriptor.bom)
+                        .map(|file| (Place::About, file)),
+                )
                 .map(|(place, file)| WantedFile {
                     place,
                     path: file.path.clone(),
@@ -99,6 +105,8 @@ impl WantedModel {
     /// Whether a box with the given hardware classes may run it.
     #[must_use]
     pub fn fits(&self, classes: &[String]) -> bool {
-        self.hardware.iter().all(|meant| meant.is_empty() || meant.iter().any(|class| classes.contains(class)))
+        self.hardware
+            .iter()
+            .all(|meant| meant.is_empty() || meant.iter().any(|class| classes.contains(class)))
     }
 }

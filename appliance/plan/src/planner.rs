@@ -19,13 +19,24 @@ const NOT_ASSIGNED: &str = "plan.not_assigned";
 /// Makes the plan that leads from `observed` towards `desired`.
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    let mut planner = Planner { desired, observed, steps: Vec::new(), waiting: Vec::new(), refuses: false };
+    let mut planner = Planner {
+        desired,
+        observed,
+        steps: Vec::new(),
+        waiting: Vec::new(),
+        refuses: false,
+    };
     let wanted = planner.refuse();
     let stored = planner.obtain(&wanted);
     planner.stop(&wanted);
     planner.start(&wanted, &stored);
     planner.remove(&wanted);
-    Plan { v: PLAN_VERSION, assignment: desired.assignment, steps: planner.steps, waiting: planner.waiting }
+    Plan {
+        v: PLAN_VERSION,
+        assignment: desired.assignment,
+        steps: planner.steps,
+        waiting: planner.waiting,
+    }
 }
 
 struct Planner<'a> {
@@ -40,8 +51,12 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// Says no to what cannot be had, once each, and answers what is left.
     fn refuse(&mut self) -> Vec<&'a WantedModel> {
-        let mut refusals: BTreeMap<&str, RefusalReport> =
-            self.desired.refused.iter().map(|(target, report)| (target.as_str(), report.clone())).collect();
+        let mut refusals: BTreeMap<&str, RefusalReport> = self
+            .desired
+            .refused
+            .iter()
+            .map(|(target, report)| (target.as_str(), report.clone()))
+            .collect();
         let mut names: BTreeMap<&str, u32> = BTreeMap::new();
         for model in self.desired.models.values() {
             *names.entry(&model.name).or_default() += 1;
@@ -53,10 +68,22 @@ impl<'a> Planner<'a> {
             } else if let Some(report) = self.observed.failed.get(&model.release) {
                 Some(report.clone())
             } else if names.get(model.name.as_str()).is_some_and(|count| *count > 1) {
-                Some(PlanRejection::Twice { name: model.name.clone() }.report())
+                Some(
+                    PlanRejection::Twice {
+                        name: model.name.clone(),
+                    }
+                    .report(),
+                )
             } else if !model.fits(&self.observed.hardware) {
                 let (target, meant) = (model.target.clone(), model.hardware.concat());
-                Some(PlanRejection::Hardware { target, meant, here: self.observed.hardware.clone() }.report())
+                Some(
+                    PlanRejection::Hardware {
+                        target,
+                        meant,
+                        here: self.observed.hardware.clone(),
+                    }
+                    .report(),
+                )
             } else {
                 None
             };
@@ -70,7 +97,10 @@ impl<'a> Planner<'a> {
         self.refuses = !refusals.is_empty();
         for (target, refusal) in refusals {
             if self.observed.told.get(target) != Some(&refusal.code) {
-                self.steps.push(Step::RefuseTarget { target: target.to_owned(), refusal });
+                self.steps.push(Step::RefuseTarget {
+                    target: target.to_owned(),
+                    refusal,
+                });
             }
         }
         wanted
@@ -85,7 +115,10 @@ impl<'a> Planner<'a> {
                 continue;
             }
             if let Permission::Keep(on) = &self.observed.permission {
-                self.waiting.push(Waiting { what: model.target.clone(), until: on.clone() });
+                self.waiting.push(Waiting {
+                    what: model.target.clone(),
+                    until: on.clone(),
+                });
                 continue;
             }
             let missing: Vec<_> = model
@@ -101,7 +134,10 @@ impl<'a> Planner<'a> {
                 sum.saturating_add(chunks.saturating_mul(file.chunk_size).min(file.length))
             });
             if needed > free {
-                self.waiting.push(Waiting { what: model.target.clone(), until: WaitingOn::DiskSpace { needed, free } });
+                self.waiting.push(Waiting {
+                    what: model.target.clone(),
+                    until: WaitingOn::DiskSpace { needed, free },
+                });
                 continue;
             }
             free = free.saturating_sub(needed);
@@ -117,9 +153,21 @@ impl<'a> Planner<'a> {
                 });
             }
             let (release, root) = (model.release, model.root);
-            self.steps.push(Step::VerifyModel { release, root, name: model.name.clone() });
-            self.steps.push(Step::AdmitModel { release, root, name: model.name.clone() });
-            self.steps.push(Step::StoreModel { release, root, name: model.name.clone() });
+            self.steps.push(Step::VerifyModel {
+                release,
+                root,
+                name: model.name.clone(),
+            });
+            self.steps.push(Step::AdmitModel {
+                release,
+                root,
+                name: model.name.clone(),
+            });
+            self.steps.push(Step::StoreModel {
+                release,
+                root,
+                name: model.name.clone(),
+            });
             stored.insert(root);
         }
         stored
@@ -137,7 +185,9 @@ impl<'a> Planner<'a> {
         // What the assignment still names keeps its place, and so does everything while a target of it is refused: a wrong
         // assignment takes nothing away. What a newer version of the same model replaces goes all the same.
         let name = self.observed.stored.get(root).map(|stored| &stored.name);
-        let superseded = wanted.iter().any(|model| Some(&model.name) == name && self.will_be_there(model));
+        let superseded = wanted
+            .iter()
+            .any(|model| Some(&model.name) == name && self.will_be_there(model));
         let named = self.desired.models.values().any(|model| model.root == *root);
         let waiting = wanted.iter().any(|model| Some(&model.name) == name);
         (superseded || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
@@ -146,18 +196,28 @@ impl<'a> Planner<'a> {
     /// Whether a wanted model is in the store or is fetched by this plan.
     fn will_be_there(&self, model: &WantedModel) -> bool {
         self.observed.stored.contains_key(&model.root)
-            || self.steps.iter().any(|step| matches!(step, Step::StoreModel { root, .. } if *root == model.root))
+            || self
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::StoreModel { root, .. } if *root == model.root))
     }
 
     fn stop(&mut self, wanted: &[&WantedModel]) {
         for engine in &self.observed.engines {
             let because = self.unwanted(&engine.root, wanted).or_else(|| {
                 let stored = self.observed.stored.contains_key(&engine.root);
-                let embeddings = wanted.iter().find(|model| model.root == engine.root).is_none_or(|model| model.embeddings);
+                let embeddings = wanted
+                    .iter()
+                    .find(|model| model.root == engine.root)
+                    .is_none_or(|model| model.embeddings);
                 (!stored || (engine.purpose == Purpose::Embeddings && !embeddings)).then(|| NOT_ASSIGNED.to_owned())
             });
             if let Some(because) = because {
-                self.steps.push(Step::StopEngine { root: engine.root, purpose: engine.purpose, because });
+                self.steps.push(Step::StopEngine {
+                    root: engine.root,
+                    purpose: engine.purpose,
+                    because,
+                });
             }
         }
     }
@@ -167,9 +227,19 @@ impl<'a> Planner<'a> {
             let purposes = [Some(Purpose::Chat), model.embeddings.then_some(Purpose::Embeddings)];
             for purpose in purposes.into_iter().flatten() {
                 match self.engine(model.root, purpose) {
-                    None => self.steps.push(Step::StartEngine { root: model.root, name: model.name.clone(), purpose }),
-                    Some(RunningEngine { state: EngineState::Resting, .. }) => {
-                        self.waiting.push(Waiting { what: model.name.clone(), until: WaitingOn::EngineRest });
+                    None => self.steps.push(Step::StartEngine {
+                        root: model.root,
+                        name: model.name.clone(),
+                        purpose,
+                    }),
+                    Some(RunningEngine {
+                        state: EngineState::Resting,
+                        ..
+                    }) => {
+                        self.waiting.push(Waiting {
+                            what: model.name.clone(),
+                            until: WaitingOn::EngineRest,
+                        });
                     }
                     Some(_) => {}
                 }
@@ -178,13 +248,20 @@ impl<'a> Planner<'a> {
     }
 
     fn engine(&self, root: Sha256Digest, purpose: Purpose) -> Option<&'a RunningEngine> {
-        self.observed.engines.iter().find(|engine| engine.root == root && engine.purpose == purpose)
+        self.observed
+            .engines
+            .iter()
+            .find(|engine| engine.root == root && engine.purpose == purpose)
     }
 
     fn remove(&mut self, wanted: &[&WantedModel]) {
         for (root, model) in &self.observed.stored {
             if let Some(because) = self.unwanted(root, wanted) {
-                self.steps.push(Step::RemoveModel { root: *root, name: model.name.clone(), because });
+                self.steps.push(Step::RemoveModel {
+                    root: *root,
+                    name: model.name.clone(),
+                    because,
+                });
             }
         }
         for release in self.observed.staged.keys() {

@@ -44,10 +44,22 @@ impl fmt::Display for Step {
             Self::RefuseTarget { target, refusal } => {
                 write!(f, "refuse    {target}: {} ({})", refusal.code, refusal.message)
             }
-            Self::FetchFile { target, path, length, chunk_size, chunks, .. } => {
+            Self::FetchFile {
+                target,
+                path,
+                length,
+                chunk_size,
+                chunks,
+                ..
+            } => {
                 let folder = target.rsplit_once('/').map_or("", |(folder, _)| folder);
                 let all = length.div_ceil((*chunk_size).max(1));
-                write!(f, "fetch     {folder}/{path}, {}, {} of {all} chunks", Size(*length), chunks.len())
+                write!(
+                    f,
+                    "fetch     {folder}/{path}, {}, {} of {all} chunks",
+                    Size(*length),
+                    chunks.len()
+                )
             }
             Self::VerifyModel { name, root, .. } => write!(f, "verify    {name} {}", short(root)),
             Self::AdmitModel { name, root, .. } => write!(f, "admit     {name} {}", short(root)),
@@ -71,7 +83,9 @@ impl fmt::Display for WaitingOn {
             Self::Verdict => f.write_str("a verdict that allows change"),
             Self::Metadata => f.write_str("release metadata that has not expired"),
             Self::Console => f.write_str("the console"),
-            Self::DiskSpace { needed, free } => write!(f, "room on the disk: {} needed, {} free", Size(*needed), Size(*free)),
+            Self::DiskSpace { needed, free } => {
+                write!(f, "room on the disk: {} needed, {} free", Size(*needed), Size(*free))
+            }
             Self::EngineRest => f.write_str("the engine's pause before the next try"),
         }
     }

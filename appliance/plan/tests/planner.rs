@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_plan::{
-    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunningEngine, Step, StoredModel, WaitingOn, WantedFile,
-    WantedModel, plan,
+    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunningEngine, Step, StoredModel, WaitingOn,
+    WantedFile, WantedModel, plan,
 };
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
@@ -45,7 +45,12 @@ fn desired(models: Vec<WantedModel>) -> Desired {
 }
 
 fn refusal(code: &str) -> RefusalReport {
-    RefusalReport { code: code.to_owned(), message: code.to_owned(), expected: None, found: None }
+    RefusalReport {
+        code: code.to_owned(),
+        message: code.to_owned(),
+        expected: None,
+        found: None,
+    }
 }
 
 /// What a step does to the world when it works.
@@ -54,8 +59,16 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
         Step::RefuseTarget { target, refusal } => {
             world.told.insert(target.clone(), refusal.code.clone());
         }
-        Step::FetchFile { release, path, chunks, .. } => {
-            world.staged.entry(*release).or_default().entry(path.clone()).or_default().extend(chunks);
+        Step::FetchFile {
+            release, path, chunks, ..
+        } => {
+            world
+                .staged
+                .entry(*release)
+                .or_default()
+                .entry(path.clone())
+                .or_default()
+                .extend(chunks);
         }
         Step::VerifyModel { release, .. } | Step::AdmitModel { release, .. } => {
             assert!(world.staged.contains_key(release) || desired.models[release].files.is_empty());
@@ -63,18 +76,37 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
         Step::StoreModel { release, root, name } => {
             world.staged.remove(release);
             let version = desired.models[release].version.clone();
-            world.stored.insert(*root, StoredModel { release: *release, name: name.clone(), version });
+            world.stored.insert(
+                *root,
+                StoredModel {
+                    release: *release,
+                    name: name.clone(),
+                    version,
+                },
+            );
         }
         Step::StopEngine { root, purpose, .. } => {
-            world.engines.retain(|engine| engine.root != *root || engine.purpose != *purpose);
+            world
+                .engines
+                .retain(|engine| engine.root != *root || engine.purpose != *purpose);
         }
         Step::StartEngine { root, purpose, .. } => {
-            assert!(world.stored.contains_key(root), "an engine of a model that is not in the store");
+            assert!(
+                world.stored.contains_key(root),
+                "an engine of a model that is not in the store"
+            );
             assert!(!world.revoked.contains_key(root), "an engine of a revoked model");
-            world.engines.push(RunningEngine { root: *root, purpose: *purpose, state: EngineState::Running });
+            world.engines.push(RunningEngine {
+                root: *root,
+                purpose: *purpose,
+                state: EngineState::Running,
+            });
         }
         Step::RemoveModel { root, .. } => {
-            assert!(!world.engines.iter().any(|engine| engine.root == *root), "removed under a running engine");
+            assert!(
+                !world.engines.iter().any(|engine| engine.root == *root),
+                "removed under a running engine"
+            );
             world.stored.remove(root);
         }
         Step::DiscardStaged { release } => {
@@ -95,7 +127,12 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
     let stored = prop::collection::vec((0..3_usize, 1..4_u8, any::<bool>(), any::<bool>()), 0..4);
     (wanted, stored, prop::option::of(0..3_usize), any::<bool>(), 0..3000_u64).prop_map(
         move |(wanted, stored, staged, keep, free)| {
-            let desired = desired(wanted.into_iter().map(|(n, v, f, e)| model(names[n], v, f, e)).collect());
+            let desired = desired(
+                wanted
+                    .into_iter()
+                    .map(|(n, v, f, e)| model(names[n], v, f, e))
+                    .collect(),
+            );
             let mut world = Observed::empty(if free > 2000 { u64::MAX } else { 0 });
             if keep {
                 world.permission = Permission::Keep(WaitingOn::Verdict);
@@ -104,10 +141,18 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
                 let model = model(names[n], v, 1, true);
                 world.stored.insert(
                     model.root,
-                    StoredModel { release: model.release, name: model.name, version: model.version },
+                    StoredModel {
+                        release: model.release,
+                        name: model.name,
+                        version: model.version,
+                    },
                 );
                 if runs && !world.engines.iter().any(|engine| engine.root == model.root) {
-                    world.engines.push(RunningEngine { root: model.root, purpose: Purpose::Chat, state: EngineState::Running });
+                    world.engines.push(RunningEngine {
+                        root: model.root,
+                        purpose: Purpose::Chat,
+                        state: EngineState::Running,
+                    });
                 }
                 if revoked {
                     world.revoked.insert(model.root, refusal("release.revoked"));
@@ -115,7 +160,10 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
             }
             if let Some(n) = staged {
                 let model = model(names[n], 1, 3, false);
-                world.staged.insert(model.release, BTreeMap::from([("file-2.gguf".to_owned(), BTreeSet::from([1]))]));
+                world.staged.insert(
+                    model.release,
+                    BTreeMap::from([("file-2.gguf".to_owned(), BTreeSet::from([1]))]),
+                );
             }
             (desired, world)
         },
@@ -195,27 +243,59 @@ proptest! {
 fn a_transcript_of_a_change_of_versions() {
     let old = model("guide", 1, 1, false);
     let mut world = Observed::empty(1_000_000);
-    world.stored.insert(old.root, StoredModel { release: old.release, name: old.name.clone(), version: "1".to_owned() });
-    world.engines.push(RunningEngine { root: old.root, purpose: Purpose::Chat, state: EngineState::Running });
+    world.stored.insert(
+        old.root,
+        StoredModel {
+            release: old.release,
+            name: old.name.clone(),
+            version: "1".to_owned(),
+        },
+    );
+    world.engines.push(RunningEngine {
+        root: old.root,
+        purpose: Purpose::Chat,
+        state: EngineState::Running,
+    });
     let mut wanted = desired(vec![model("guide", 2, 3, true)]);
-    wanted.refused.insert("models/coder/9/release.json".to_owned(), refusal("release.unknown_target"));
+    wanted.refused.insert(
+        "models/coder/9/release.json".to_owned(),
+        refusal("release.unknown_target"),
+    );
     let text = plan(&wanted, &world).to_string();
-    let lines: Vec<&str> = text.lines().skip(1).map(|line| line.split(',').next().unwrap_or(line)).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap_or(line))
+        .collect();
     let verbs: Vec<&str> = lines.iter().filter_map(|line| line.split_whitespace().nth(1)).collect();
     assert_eq!(
         verbs,
-        ["refuse", "fetch", "fetch", "fetch", "verify", "admit", "store", "stop", "start", "start", "remove"],
+        [
+            "refuse", "fetch", "fetch", "fetch", "verify", "admit", "store", "stop", "start", "start", "remove"
+        ],
         "{text}"
     );
-    assert!(text.contains("refuse    models/coder/9/release.json: release.unknown_target"), "{text}");
-    assert!(text.contains("fetch     models/guide/2/file-2.gguf, 2.0 kB, 3 of 3 chunks"), "{text}");
+    assert!(
+        text.contains("refuse    models/coder/9/release.json: release.unknown_target"),
+        "{text}"
+    );
+    assert!(
+        text.contains("fetch     models/guide/2/file-2.gguf, 2.0 kB, 3 of 3 chunks"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_box_without_room_waits_and_says_how_much() {
     let made = plan(&desired(vec![model("guide", 1, 3, false)]), &Observed::empty(100));
     assert!(made.is_empty());
-    assert_eq!(made.waiting[0].until, WaitingOn::DiskSpace { needed: 3000, free: 100 });
+    assert_eq!(
+        made.waiting[0].until,
+        WaitingOn::DiskSpace {
+            needed: 3000,
+            free: 100
+        }
+    );
 }
 
 #[test]
@@ -223,5 +303,8 @@ fn other_hardware_is_refused_by_name() {
     let mut wanted = model("guide", 1, 1, false);
     wanted.hardware = vec![vec!["gpu-80g".to_owned()], vec![]];
     let made = plan(&desired(vec![wanted]), &Observed::empty(u64::MAX));
-    assert!(matches!(&made.steps[..], [Step::RefuseTarget { refusal, .. }] if refusal.code == "plan.hardware"), "{made}");
+    assert!(
+        matches!(&made.steps[..], [Step::RefuseTarget { refusal, .. }] if refusal.code == "plan.hardware"),
+        "{made}"
+    );
 }

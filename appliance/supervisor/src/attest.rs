@@ -63,5 +63,12 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
     let pcrs = PcrValues::of(values.into_iter().collect())
         .ok_or_else(|| Fault::of("console.answer", "the challenge names PCRs that there are not"))?;
     let boot_log = shown.boot.log.clone();
-    Ok(Evidence { bound, attest: quote.attest, signature: quote.signature, pcrs, boot_log }.encode())
+    Ok(Evidence {
+        bound,
+        attest: quote.attest,
+        signature: quote.signature,
+        pcrs,
+        boot_log,
+    }
+    .encode())
 }

@@ -38,21 +38,29 @@ impl Boot {
             Some(path) => (path.to_owned(), "simulated"),
             None => (PathBuf::from(FIRMWARE_LOG), "measured"),
         };
-        let malformed = |path: &Path, detail: String| Fault::of("box.boot_log", format!("`{}`: {detail}", path.display()));
+        let malformed =
+            |path: &Path, detail: String| Fault::of("box.boot_log", format!("`{}`: {detail}", path.display()));
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && log.is_none() => Vec::new(),
             Err(error) => return Err(malformed(&path, error.to_string())),
         };
         if bytes.len() > MAX_BOOT_LOG {
-            return Err(malformed(&path, format!("{} bytes, at most {MAX_BOOT_LOG}", bytes.len())));
+            return Err(malformed(
+                &path,
+                format!("{} bytes, at most {MAX_BOOT_LOG}", bytes.len()),
+            ));
         }
         let beside = path.with_extension("manifest.json");
-        let manifest = manifest.map(Path::to_owned).or_else(|| beside.exists().then_some(beside));
+        let manifest = manifest
+            .map(Path::to_owned)
+            .or_else(|| beside.exists().then_some(beside));
         let (release, version) = match manifest {
             None => (String::new(), String::new()),
             Some(path) => {
-                let length = std::fs::metadata(&path).map_err(|error| malformed(&path, error.to_string()))?.len();
+                let length = std::fs::metadata(&path)
+                    .map_err(|error| malformed(&path, error.to_string()))?
+                    .len();
                 if length > MAX_MANIFEST {
                     return Err(malformed(&path, format!("{length} bytes")));
                 }
@@ -61,7 +69,12 @@ impl Boot {
                 (manifest.release, manifest.version)
             }
         };
-        Ok(Self { log: bytes, release, version, word })
+        Ok(Self {
+            log: bytes,
+            release,
+            version,
+            word,
+        })
     }
 
     /// Replays the log into the TPM when that is still to be done; answers what was done, or why nothing was.
@@ -74,7 +87,12 @@ impl Boot {
             .events()
             .iter()
             .filter(|event| event.extends())
-            .filter_map(|event| Some(BootEvent { pcr: event.pcr, sha256: Sha256Digest::from_bytes(*event.sha256()?) }))
+            .filter_map(|event| {
+                Some(BootEvent {
+                    pcr: event.pcr,
+                    sha256: Sha256Digest::from_bytes(*event.sha256()?),
+                })
+            })
             .collect();
         Ok(Some(tpm.replay(&events)?))
     }

@@ -37,7 +37,10 @@ pub(crate) fn origin(box_id: &str) -> String {
 impl Chronicle {
     /// Opens the record of the box, making its key and its log on the first start.
     pub(crate) fn open(state: &State, box_id: &str, clock: &BoxClock) -> Result<Self, Fault> {
-        let bad = |detail: String| Fault::State { path: state.path(KEY), detail };
+        let bad = |detail: String| Fault::State {
+            path: state.path(KEY),
+            detail,
+        };
         let key = match state.bytes(KEY)? {
             Some(pem) => {
                 let pem = String::from_utf8(pem).map_err(|_| bad("not a key".to_owned()))?;
@@ -52,12 +55,19 @@ impl Chronicle {
         };
         let signer = NoteSigner::new(&origin(box_id), key).map_err(freehold_record_files::RecordFault::from)?;
         let recorder = Recorder::open(&state.path("record"), signer, Options::default())?;
-        Ok(Self { recorder, clock: clock.clone(), who: format!("box:{box_id}") })
+        Ok(Self {
+            recorder,
+            clock: clock.clone(),
+            who: format!("box:{box_id}"),
+        })
     }
 
     /// Begins an entry: `what` is a dotted code such as `model.admitted`.
     pub(crate) fn entry(&self, what: &str) -> Note<'_> {
-        Note { chronicle: self, entry: Entry::new(self.clock.now_ms(), self.who.clone(), what) }
+        Note {
+            chronicle: self,
+            entry: Entry::new(self.clock.now_ms(), self.who.clone(), what),
+        }
     }
 
     /// Where the record stands.

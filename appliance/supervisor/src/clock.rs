@@ -60,9 +60,16 @@ fn system_ms() -> i64 {
 
 impl BoxClock {
     pub(crate) fn open(state: &State) -> Result<Self, Fault> {
-        let stored = state.json::<Stored>(FILE)?.unwrap_or(Stored { v: 1, floor: 0, offset: 0 });
+        let stored = state.json::<Stored>(FILE)?.unwrap_or(Stored {
+            v: 1,
+            floor: 0,
+            offset: 0,
+        });
         if stored.v != 1 {
-            return Err(Fault::State { path: state.path(FILE), detail: format!("version {}", stored.v) });
+            return Err(Fault::State {
+                path: state.path(FILE),
+                detail: format!("version {}", stored.v),
+            });
         }
         Ok(Self(Arc::new(Inner {
             floor: AtomicI64::new(stored.floor),
@@ -109,7 +116,10 @@ impl BoxClock {
         let difference = signed.at.saturating_sub(system_ms() / 1000);
         if difference.abs() > TOLERANCE {
             if self.0.offset.swap(difference, Ordering::Relaxed).abs_diff(difference) > TOLERANCE.unsigned_abs() {
-                tracing::warn!(seconds = difference, "the system's clock differs from the console's; the console's counts");
+                tracing::warn!(
+                    seconds = difference,
+                    "the system's clock differs from the console's; the console's counts"
+                );
             }
         } else {
             self.0.offset.store(0, Ordering::Relaxed);
@@ -117,7 +127,14 @@ impl BoxClock {
         self.0.signed.store(true, Ordering::Relaxed);
         let floor = self.0.floor.fetch_max(signed.at, Ordering::Relaxed).max(signed.at);
         if floor.saturating_sub(self.0.written.load(Ordering::Relaxed)) >= WRITE_EVERY {
-            state.put_json(FILE, &Stored { v: 1, floor, offset: self.0.offset.load(Ordering::Relaxed) })?;
+            state.put_json(
+                FILE,
+                &Stored {
+                    v: 1,
+                    floor,
+                    offset: self.0.offset.load(Ordering::Relaxed),
+                },
+            )?;
             self.0.written.store(floor, Ordering::Relaxed);
         }
         Ok(())

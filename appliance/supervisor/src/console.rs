@@ -49,17 +49,32 @@ impl Console {
     pub(crate) fn new(pairing: &Pairing, identity: &Identity, clock: &BoxClock) -> Result<Self, Fault> {
         // A box whose clock nobody has confirmed cannot judge dates; the pin holds all the same, and the console's first
         // signed time ends that.
-        let dates = if clock.is_signed() { Dates::Enforced } else { Dates::ForTimeOnly };
+        let dates = if clock.is_signed() {
+            Dates::Enforced
+        } else {
+            Dates::ForTimeOnly
+        };
         let pin = ServerPin::FleetAuthority(digest_of(&pairing.fleet_ca)?);
-        let config =
-            client_config(pin, dates, Some(identity.handshake.clone()), Protocols::Http1, &clock.for_tls())?;
-        Ok(Self { dialer: Dialer::new(&pairing.console, config).map_err(|error| away(&error))? })
+        let config = client_config(
+            pin,
+            dates,
+            Some(identity.handshake.clone()),
+            Protocols::Http1,
+            &clock.for_tls(),
+        )?;
+        Ok(Self {
+            dialer: Dialer::new(&pairing.console, config).map_err(|error| away(&error))?,
+        })
     }
 
     async fn ask(&self, method: Method, path: &str, kind: &str, body: Bytes, limit: usize) -> Result<Answer, Fault> {
         let headers = [("content-type", kind)];
         let headers = if body.is_empty() { &headers[..0] } else { &headers[..] };
-        let answer = match self.dialer.ask(method.clone(), path, headers, body.clone(), limit).await {
+        let answer = match self
+            .dialer
+            .ask(method.clone(), path, headers, body.clone(), limit)
+            .await
+        {
             // A kept connection that the console closed meanwhile: once more over a new one.
             Err(DialError::Broken { .. }) => self.dialer.ask(method, path, headers, body, limit).await,
             answer => answer,
@@ -78,13 +93,21 @@ impl Console {
                 expected: problem.expected,
                 found: problem.found,
             },
-            Err(_) => Fault::of("console.answer", format!("the console answered {} to `{path}`", answer.status)),
+            Err(_) => Fault::of(
+                "console.answer",
+                format!("the console answered {} to `{path}`", answer.status),
+            ),
         })
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, message: &impl Serialize) -> Result<T, Fault> {
         let body = serde_json::to_vec(message).map_err(|error| Fault::of("console.answer", error.to_string()))?;
-        read(path, &self.ask(Method::POST, path, "application/json", body.into(), MAX_MESSAGE).await?)
+        read(
+            path,
+            &self
+                .ask(Method::POST, path, "application/json", body.into(), MAX_MESSAGE)
+                .await?,
+        )
     }
 
     /// Bytes at `path`; `None` when there are none.
@@ -107,14 +130,21 @@ impl Console {
         }
         let range = format!("bytes={start}-{}", end.saturating_sub(1));
         let headers = [("range", range.as_str())];
-        let ask = || self.dialer.ask(Method::GET, &path, &headers, Bytes::new(), limit.max(MAX_MESSAGE));
+        let ask = || {
+            self.dialer
+                .ask(Method::GET, &path, &headers, Bytes::new(), limit.max(MAX_MESSAGE))
+        };
         let answer = match ask().await {
             Err(DialError::Broken { .. }) => ask().await,
             answer => answer,
         }
         .map_err(|error| away(&error))?;
         if answer.status != StatusCode::PARTIAL_CONTENT || answer.body.len() != limit {
-            let message = format!("the console answered {} with {} bytes to a range", answer.status, answer.body.len());
+            let message = format!(
+                "the console answered {} with {} bytes to a range",
+                answer.status,
+                answer.body.len()
+            );
             return Err(Fault::of("console.answer", message));
         }
         Ok(answer.body)
@@ -140,7 +170,10 @@ impl Console {
     pub(crate) async fn evidence(&self, evidence: Vec<u8>) -> Result<VerdictAnswer, Fault> {
         let kind = "application/vnd.freehold.evidence+cbor";
         let path = routes::EVIDENCE;
-        read(path, &self.ask(Method::POST, path, kind, evidence.into(), MAX_MESSAGE).await?)
+        read(
+            path,
+            &self.ask(Method::POST, path, kind, evidence.into(), MAX_MESSAGE).await?,
+        )
     }
 
     pub(crate) async fn report(&self, report: &BoxReport) -> Result<ReportAnswer, Fault> {
@@ -153,8 +186,12 @@ impl Console {
 }
 
 fn read<T: DeserializeOwned>(path: &str, answer: &Answer) -> Result<T, Fault> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| Fault::of("console.answer", format!("the answer to `{path}` is not of its form: {error}")))
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        Fault::of(
+            "console.answer",
+            format!("the answer to `{path}` is not of its form: {error}"),
+        )
+    })
 }
 
 /// Pin faults have a code of their own; everything else is a console that is away.

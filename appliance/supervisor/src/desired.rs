@@ -91,7 +91,12 @@ async fn one(
     };
     if info.sha256 != assigned.sha256 || info.length != assigned.length {
         let (expected, found) = (Some(info.sha256), Some(assigned.sha256));
-        return Ok(Err(ReleaseRejection::Hash { name: name.clone(), expected, found }.report()));
+        return Ok(Err(ReleaseRejection::Hash {
+            name: name.clone(),
+            expected,
+            found,
+        }
+        .report()));
     }
     let bytes = match (state.bytes(&format!("releases/{}.json", info.sha256))?, console) {
         (Some(bytes), _) if listing.targets.check(name, &bytes).is_ok() => bytes,
@@ -100,15 +105,23 @@ async fn one(
             Err(fault) if fault.code().starts_with("release.") => return Ok(Err(fault.report())),
             Err(fault) => return Err(fault),
         },
-        (_, None) => return Err(Fault::of("console.away", format!("the descriptor of `{name}` is not at hand"))),
+        (_, None) => {
+            return Err(Fault::of(
+                "console.away",
+                format!("the descriptor of `{name}` is not at hand"),
+            ));
+        }
     };
     let select = |now| select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now);
     Ok(match select(now) {
-        Ok(release) => Ok(Found { release, expired: false }),
+        Ok(release) => Ok(Found {
+            release,
+            expired: false,
+        }),
         // What is expired stays what it is: it is not taken anew, and what runs goes on.
-        Err(ReleaseRejection::Expired { .. }) => {
-            select(i64::MIN).map(|release| Found { release, expired: true }).map_err(|rejection| rejection.report())
-        }
+        Err(ReleaseRejection::Expired { .. }) => select(i64::MIN)
+            .map(|release| Found { release, expired: true })
+            .map_err(|rejection| rejection.report()),
         Err(rejection) => Err(rejection.report()),
     })
 }
@@ -125,9 +138,21 @@ pub(crate) fn taken_back(revocations: &Verified<Revocations>, admitted: &Admitte
         return Some(ReleaseRejection::Revoked { what: full }.report());
     }
     if list.signers.contains(&admitted.signer) {
-        return Some(ReleaseRejection::Revoked { what: format!("signer {}", admitted.signer) }.report());
+        return Some(
+            ReleaseRejection::Revoked {
+                what: format!("signer {}", admitted.signer),
+            }
+            .report(),
+        );
     }
     let floor = list.floors.get(&line).copied().unwrap_or(0);
     let found = admitted.counter;
-    (found < floor).then(|| ReleaseRejection::Rollback { what: line, last: floor, found }.report())
+    (found < floor).then(|| {
+        ReleaseRejection::Rollback {
+            what: line,
+            last: floor,
+            found,
+        }
+        .report()
+    })
 }

@@ -81,7 +81,11 @@ impl Engines {
             if let Some(process) = &slot.process
                 && let ProcessState::Ended(exit) = process.state()
             {
-                slot.failures = if slot.started.elapsed() > STEADY { 1 } else { slot.failures.saturating_add(1) };
+                slot.failures = if slot.started.elapsed() > STEADY {
+                    1
+                } else {
+                    slot.failures.saturating_add(1)
+                };
                 slot.rest_until = Some(now + backoff(slot.failures));
                 slot.reason = Some(exit.to_string());
                 slot.process = None;
@@ -96,7 +100,11 @@ impl Engines {
                     (None, Some(until)) if until > now => EngineState::Resting,
                     (None, _) => return None,
                 };
-                Some(RunningEngine { root: *root, purpose: *purpose, state })
+                Some(RunningEngine {
+                    root: *root,
+                    purpose: *purpose,
+                    state,
+                })
             })
             .collect()
     }
@@ -114,7 +122,11 @@ impl Engines {
 
     /// Root digests of the models that an engine runs.
     pub(crate) fn models(&self) -> Vec<Sha256Digest> {
-        self.slots.iter().filter(|(_, slot)| slot.process.is_some()).map(|((root, _), _)| *root).collect()
+        self.slots
+            .iter()
+            .filter(|(_, slot)| slot.process.is_some())
+            .map(|((root, _), _)| *root)
+            .collect()
     }
 
     /// The context that engines are started with.
@@ -155,10 +167,18 @@ impl Engines {
             .files
             .iter()
             .filter(|file| !file.path.contains('/'))
-            .map(|file| ModelFile { source: model.join("files").join(&file.path), name: file.path.clone() })
+            .map(|file| ModelFile {
+                source: model.join("files").join(&file.path),
+                name: file.path.clone(),
+            })
             .collect();
         // The first weights file by name: of a split model that is part 1.
-        let open = files.iter().map(|file| &file.name).filter(|name| name.ends_with(".gguf")).min()?.clone();
+        let open = files
+            .iter()
+            .map(|file| &file.name)
+            .filter(|name| name.ends_with(".gguf"))
+            .min()?
+            .clone();
         let short: String = admitted.root.to_hex().chars().take(12).collect();
         let name = format!("{short}-{purpose}");
         Some(LaunchSpec {
@@ -196,13 +216,21 @@ fn open_to_group(socket: &Path) -> std::io::Result<()> {
 /// Whether the stored files are the admitted ones.
 async fn unchanged(admitted: &Admitted, model: &Path) -> Result<(), String> {
     let folder = model.join("files");
-    let files: Vec<(String, u64)> = admitted.files.iter().map(|file| (file.path.clone(), file.length)).collect();
+    let files: Vec<(String, u64)> = admitted
+        .files
+        .iter()
+        .map(|file| (file.path.clone(), file.length))
+        .collect();
     let wanted: Vec<Sha256Digest> = admitted.files.iter().map(|file| file.sha256).collect();
     let hashed = tokio::task::spawn_blocking(move || hash_files(&folder, &files, Watch::nobody()))
         .await
         .map_err(|error| error.to_string())?
         .map_err(|error| error.to_string())?;
-    match hashed.iter().zip(&wanted).find(|(found, wanted)| found.sha256 != **wanted) {
+    match hashed
+        .iter()
+        .zip(&wanted)
+        .find(|(found, wanted)| found.sha256 != **wanted)
+    {
         Some((found, _)) => Err(format!("`{}` is not the file that was admitted", found.path)),
         None => Ok(()),
     }
@@ -221,7 +249,11 @@ impl Host for Engines {
             return Err(self.failed(key, "store.changed", message));
         }
         let Some(spec) = self.spec(root, admitted, model, purpose) else {
-            return Err(self.failed(key, "engine.model_file", "the model has no `.gguf` file at its top".to_owned()));
+            return Err(self.failed(
+                key,
+                "engine.model_file",
+                "the model has no `.gguf` file at its top".to_owned(),
+            ));
         };
         if let Err(error) = std::fs::create_dir_all(&self.logs) {
             return Err(self.failed(key, "engine.start", error.to_string()));
@@ -243,8 +275,14 @@ impl Host for Engines {
             MemoryBound::Watched => "watched",
         };
         let failures = self.slots.get(&key).map_or(0, |slot| slot.failures);
-        let slot =
-            Slot { process: Some(process), started: Instant::now(), failures, rest_until: None, reason: None, memory_bound };
+        let slot = Slot {
+            process: Some(process),
+            started: Instant::now(),
+            failures,
+            rest_until: None,
+            reason: None,
+            memory_bound,
+        };
         self.slots.insert(key, slot);
         Ok(())
     }

@@ -57,8 +57,12 @@ pub(crate) async fn advance(
             known.insert(blocking(move || tpm.endorsement(None)).await?).clone()
         }
     };
-    let fingerprint =
-        Fingerprint::over(&endorsement.public, &candidate.identity.ak_public, &candidate.identity.tls_public).to_string();
+    let fingerprint = Fingerprint::over(
+        &endorsement.public,
+        &candidate.identity.ak_public,
+        &candidate.identity.tls_public,
+    )
+    .to_string();
     if status.state == EnrolState::Unknown {
         let begin = EnrolBegin {
             v: V1,
@@ -72,7 +76,11 @@ pub(crate) async fn advance(
             ak_public: Base64(candidate.identity.ak_public.clone()),
             tls_public: Base64(candidate.identity.tls_public.clone()),
         };
-        chronicle.entry("enrol.begin").with("fingerprint", fingerprint.as_str()).write().await?;
+        chronicle
+            .entry("enrol.begin")
+            .with("fingerprint", fingerprint.as_str())
+            .write()
+            .await?;
         let challenge = console.enrol_begin(&begin).await?;
         let nonce: [u8; 32] = challenge
             .certify_nonce
@@ -109,7 +117,11 @@ pub(crate) async fn advance(
         });
     }
     let fleet = take_fleet(&status, state, candidate.pairing)?;
-    Ok(Standing { state: status.state, fingerprint, fleet })
+    Ok(Standing {
+        state: status.state,
+        fingerprint,
+        fleet,
+    })
 }
 
 fn take_fleet(status: &EnrolStatus, state: &State, pairing: &Pairing) -> Result<Option<Fleet>, Fault> {
@@ -128,7 +140,10 @@ fn chain(path: Option<&Path>) -> Result<Vec<Base64>, Fault> {
         return Err(malformed(format!("{} bytes", text.len())));
     }
     let certificates = Certificate::all_from_pem(&text).map_err(|error| malformed(error.to_string()))?;
-    Ok(certificates.into_iter().map(|certificate| Base64(certificate.der().to_vec())).collect())
+    Ok(certificates
+        .into_iter()
+        .map(|certificate| Base64(certificate.der().to_vec()))
+        .collect())
 }
 
 /// Runs TPM commands beside the tasks.

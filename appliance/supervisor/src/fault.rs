@@ -58,7 +58,12 @@ impl Fault {
     /// A fault with a code of our own.
     #[must_use]
     pub fn of(code: &str, message: impl Into<String>) -> Self {
-        Self::Coded { code: code.to_owned(), message: message.into(), expected: None, found: None }
+        Self::Coded {
+            code: code.to_owned(),
+            message: message.into(),
+            expected: None,
+            found: None,
+        }
     }
 
     /// A refusal of a verifier.
@@ -84,13 +89,23 @@ impl Fault {
             Self::Coded { expected, found, .. } => (expected.clone(), found.clone()),
             _ => (None, None),
         };
-        RefusalReport { code: self.code().to_owned(), message: self.to_string(), expected, found }
+        RefusalReport {
+            code: self.code().to_owned(),
+            message: self.to_string(),
+            expected,
+            found,
+        }
     }
 }
 
 impl From<RefusalReport> for Fault {
     fn from(report: RefusalReport) -> Self {
-        Self::Coded { code: report.code, message: report.message, expected: report.expected, found: report.found }
+        Self::Coded {
+            code: report.code,
+            message: report.message,
+            expected: report.expected,
+            found: report.found,
+        }
     }
 }
 

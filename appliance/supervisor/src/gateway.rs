@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freehold_protocol::local::{
-    Config, FrameRejection, HEADER_BYTES, Outcome, RequestEntry, ToGateway, ToSupervisor, check_version, decode, encode,
-    frame_length,
+    Config, FrameRejection, HEADER_BYTES, Outcome, RequestEntry, ToGateway, ToSupervisor, check_version, decode,
+    encode, frame_length,
 };
 use freehold_record::{Entry, RefusalNote};
 use freehold_record_files::Recorder;
@@ -37,7 +37,10 @@ pub(crate) struct Door {
 impl Door {
     /// Listens at `path`, for the folder's group.
     pub(crate) fn open(path: &Path, recorder: Recorder, first: Config) -> Result<Self, Fault> {
-        let fault = |error: io::Error| Fault::State { path: path.to_owned(), detail: error.to_string() };
+        let fault = |error: io::Error| Fault::State {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        };
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(error)),
             _ => {}
@@ -46,7 +49,11 @@ impl Door {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
         let (config, configs) = watch::channel(Arc::new(first));
         let task = tokio::spawn(accept(listener, recorder, configs));
-        Ok(Self { path: path.to_owned(), config, task })
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            task,
+        })
     }
 
     /// Says what is served now, when it is something else than before.
@@ -159,8 +166,14 @@ async fn talk(stream: UnixStream, recorder: Recorder, mut configs: watch::Receiv
                     Err(fault) => Err(fault),
                 };
                 let answer = match outcome {
-                    Ok(receipt) => ToGateway::Recorded { id, index: receipt.index },
-                    Err(fault) => ToGateway::NotRecorded { id, code: fault.code().to_owned() },
+                    Ok(receipt) => ToGateway::Recorded {
+                        id,
+                        index: receipt.index,
+                    },
+                    Err(fault) => ToGateway::NotRecorded {
+                        id,
+                        code: fault.code().to_owned(),
+                    },
                 };
                 let _ = answers.send(answer).await;
             });
@@ -175,8 +188,13 @@ async fn talk(stream: UnixStream, recorder: Recorder, mut configs: watch::Receiv
 
 /// A request as an entry of the record: who, what, when, how much, how it ended.
 fn as_entry(request: &RequestEntry) -> Entry {
-    let who = request.token.as_ref().map_or_else(|| "client:unknown".to_owned(), |token| format!("client:{token}"));
-    let route = serde_json::to_value(request.route).ok().and_then(|value| value.as_str().map(str::to_owned));
+    let who = request
+        .token
+        .as_ref()
+        .map_or_else(|| "client:unknown".to_owned(), |token| format!("client:{token}"));
+    let route = serde_json::to_value(request.route)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned));
     let (what, code) = match &request.outcome {
         Outcome::Answered => ("request.answered", None),
         Outcome::Abandoned => ("request.abandoned", None),
@@ -193,7 +211,12 @@ fn as_entry(request: &RequestEntry) -> Entry {
         .with("answer_tokens", request.answer_tokens);
     if let Some(code) = code {
         let message = "a request was refused".to_owned();
-        entry = entry.refused(RefusalNote { code: code.clone(), message, expected: None, found: None });
+        entry = entry.refused(RefusalNote {
+            code: code.clone(),
+            message,
+            expected: None,
+            found: None,
+        });
     }
     entry
 }

@@ -38,7 +38,10 @@ struct BoxFile {
 pub(crate) fn box_id(state: &State) -> Result<String, Fault> {
     if let Some(file) = state.json::<BoxFile>(BOX)? {
         if file.v != 1 {
-            return Err(Fault::State { path: state.path(BOX), detail: format!("version {}", file.v) });
+            return Err(Fault::State {
+                path: state.path(BOX),
+                detail: format!("version {}", file.v),
+            });
         }
         return Ok(file.box_id);
     }
@@ -46,10 +49,19 @@ pub(crate) fn box_id(state: &State) -> Result<String, Fault> {
     freehold_channel::provider()
         .secure_random
         .fill(&mut random)
-        .map_err(|_| Fault::State { path: state.path(BOX), detail: "no randomness".to_owned() })?;
+        .map_err(|_| Fault::State {
+            path: state.path(BOX),
+            detail: "no randomness".to_owned(),
+        })?;
     let (words, digits) = random.split_at(2);
     let box_id = format!("{}-{}", words_of(words, 2).replace(' ', "-"), hex::encode(digits));
-    state.put_json(BOX, &BoxFile { v: 1, box_id: box_id.clone() })?;
+    state.put_json(
+        BOX,
+        &BoxFile {
+            v: 1,
+            box_id: box_id.clone(),
+        },
+    )?;
     Ok(box_id)
 }
 
@@ -59,7 +71,10 @@ pub(crate) fn tpm(state: &State, tcti: &str) -> Result<Tpm, Fault> {
         None => None,
         Some(bytes) => {
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            Some(Keys::from_text(&text).map_err(|error| Fault::State { path: state.path(KEYS), detail: error.to_string() })?)
+            Some(Keys::from_text(&text).map_err(|error| Fault::State {
+                path: state.path(KEYS),
+                detail: error.to_string(),
+            })?)
         }
     };
     Ok(Tpm::new(tcti, keys, Limits::default())?)
@@ -93,7 +108,9 @@ impl Identity {
         let spki = spki_of(&keys.tls.public)?;
         let signer = tpm.clone();
         let remote = RemoteKey::new(spki.spki_der(), move |message| {
-            let numbers = signer.sign_tls(message).map_err(|error| RemoteSignFailed { reason: error.to_string() })?;
+            let numbers = signer.sign_tls(message).map_err(|error| RemoteSignFailed {
+                reason: error.to_string(),
+            })?;
             Ok(der_signature(&numbers.r, &numbers.s))
         })?;
         let issued = state.bytes(CERTIFICATE)?.map(CertificateDer::from);
@@ -117,7 +134,8 @@ impl Identity {
 
     /// Takes a new certificate over our key from the console.
     pub(crate) fn renew(&self, state: &State, certificate: &[u8]) -> Result<(), Fault> {
-        self.handshake.replace(vec![CertificateDer::from(certificate.to_vec())])?;
+        self.handshake
+            .replace(vec![CertificateDer::from(certificate.to_vec())])?;
         state.put(CERTIFICATE, certificate)
     }
 }

@@ -39,7 +39,9 @@ fn refused(refusal: &dyn Refusal) -> StepFailed {
 
 impl Court<'_> {
     fn release(&self, release: &Sha256Digest) -> Result<&Verified<Release>, StepFailed> {
-        self.releases.get(release).ok_or_else(|| StepFailed::away("store.order", "the release is not at hand"))
+        self.releases
+            .get(release)
+            .ok_or_else(|| StepFailed::away("store.order", "the release is not at hand"))
     }
 }
 
@@ -53,8 +55,12 @@ impl Judge for Court<'_> {
 
     async fn verify(&mut self, release: &Sha256Digest, root: &Sha256Digest, staged: &Path) -> Result<(), StepFailed> {
         let signed = self.release(release)?;
-        let revocations = self.revocations.ok_or_else(|| StepFailed::away("console.away", "no revocation list yet"))?;
-        let trust = self.policy.map_or_else(SignerTrust::default, |policy| policy.signers(revocations));
+        let revocations = self
+            .revocations
+            .ok_or_else(|| StepFailed::away("console.away", "no revocation list yet"))?;
+        let trust = self
+            .policy
+            .map_or_else(SignerTrust::default, |policy| policy.signers(revocations));
         let about = staged.join("about");
         let bundle = signed.descriptor.bundle.as_ref().map(|file| about.join(&file.path));
         let bom = signed.descriptor.bom.as_ref().map(|file| about.join(&file.path));
@@ -63,18 +69,23 @@ impl Judge for Court<'_> {
         let seen = tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| StepFailed::away("store.io", error.to_string()))??;
-        revocations.check_model(&seen.manifest).map_err(|rejection| refused(&rejection))?;
+        revocations
+            .check_model(&seen.manifest)
+            .map_err(|rejection| refused(&rejection))?;
         self.seen.insert(*release, seen);
         Ok(())
     }
 
     async fn admit(&mut self, release: &Sha256Digest, root: &Sha256Digest) -> Result<Admitted, StepFailed> {
         let signed = self.release(release)?;
-        let seen = self.seen.get(release).ok_or_else(|| StepFailed::away("store.order", "`verify` has to come first"))?;
+        let seen = self
+            .seen
+            .get(release)
+            .ok_or_else(|| StepFailed::away("store.order", "`verify` has to come first"))?;
         let signer = seen.manifest.signer.id();
-        let policy = self.policy.ok_or_else(|| {
-            StepFailed::away("policy.unusable", "the box has no policy yet, so it admits no model")
-        })?;
+        let policy = self
+            .policy
+            .ok_or_else(|| StepFailed::away("policy.unusable", "the box has no policy yet, so it admits no model"))?;
         let facts = facts(signed, signer.clone(), &seen.bom.licences, self.hardware);
         let because = policy.admit(&facts).map_err(StepFailed::Refused)?;
         Ok(Admitted {
@@ -91,7 +102,11 @@ impl Judge for Court<'_> {
                 .files
                 .files
                 .iter()
-                .map(|file| AdmittedFile { path: file.path.clone(), length: file.length, sha256: file.sha256 })
+                .map(|file| AdmittedFile {
+                    path: file.path.clone(),
+                    length: file.length,
+                    sha256: file.sha256,
+                })
                 .collect(),
             at: self.now,
             because,

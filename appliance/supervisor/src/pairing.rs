@@ -47,12 +47,20 @@ pub(crate) fn pairing(state: &State, offered: Option<&Path>) -> Result<Pairing, 
 
 fn same(left: &Pairing, right: &Pairing) -> bool {
     (&left.fleet, &left.site, &left.fleet_ca, &left.tuf_root, &left.director)
-        == (&right.fleet, &right.site, &right.fleet_ca, &right.tuf_root, &right.director)
+        == (
+            &right.fleet,
+            &right.site,
+            &right.fleet_ca,
+            &right.tuf_root,
+            &right.director,
+        )
 }
 
 fn read(path: &Path) -> Result<Pairing, Fault> {
     let malformed = |detail: String| Fault::of("box.pairing_malformed", format!("`{}`: {detail}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| malformed(error.to_string()))?.len();
+    let length = std::fs::metadata(path)
+        .map_err(|error| malformed(error.to_string()))?
+        .len();
     if length > MAX_PAIRING {
         return Err(malformed(format!("{length} bytes")));
     }
@@ -62,7 +70,8 @@ fn read(path: &Path) -> Result<Pairing, Fault> {
 
 /// A fingerprint of the pairing as a digest.
 pub(crate) fn digest_of(text: &str) -> Result<Sha256Digest, Fault> {
-    text.parse().map_err(|_| Fault::of("box.pairing_malformed", "a fingerprint is not 64 hexadecimal digits"))
+    text.parse()
+        .map_err(|_| Fault::of("box.pairing_malformed", "a fingerprint is not 64 hexadecimal digits"))
 }
 
 /// Director key and first TUF root of the fleet, once they were fetched and found to be the paired ones.
@@ -103,14 +112,19 @@ impl Fleet {
         };
         let found = freehold_trust::sha256(director);
         if found != digest_of(&pairing.director)? {
-            return Err(differs("box.other_director", "director key", &pairing.director, found.to_hex()));
+            return Err(differs(
+                "box.other_director",
+                "director key",
+                &pairing.director,
+                found.to_hex(),
+            ));
         }
         let found = freehold_trust::sha256(&root);
         if found != digest_of(&pairing.tuf_root)? {
             return Err(differs("box.other_root", "TUF root", &pairing.tuf_root, found.to_hex()));
         }
-        let director = PublicKey::from_spki_der(director)
-            .map_err(|error| Fault::of("box.other_director", error.to_string()))?;
+        let director =
+            PublicKey::from_spki_der(director).map_err(|error| Fault::of("box.other_director", error.to_string()))?;
         Ok(Self { director, root })
     }
 }

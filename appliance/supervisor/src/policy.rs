@@ -8,15 +8,13 @@
 use std::collections::BTreeMap;
 
 use freehold_decide::{
-    AssignmentStanding, BomStanding, FilesStanding, FormatStanding, ModelFacts, OrderStanding, PolicySet, ReleaseStanding,
-    RevocationStanding, SignatureStanding,
+    AssignmentStanding, BomStanding, FilesStanding, FormatStanding, ModelFacts, OrderStanding, PolicySet,
+    ReleaseStanding, RevocationStanding, SignatureStanding,
 };
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
 use freehold_verify::model::SignerTrust;
-use freehold_verify::release::{
-    InstalledReleases, MAX_DESCRIPTOR, Release, ReleaseKind, Revocations, select_release,
-};
+use freehold_verify::release::{InstalledReleases, MAX_DESCRIPTOR, Release, ReleaseKind, Revocations, select_release};
 use freehold_verify::{RefusalReport, Verified};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +67,13 @@ impl Policy {
                 keys.push(PublicKey::from_spki_pem(pem).map_err(|error| unusable(error.to_string()))?);
             }
         }
-        Ok(Self { release: stored.release, target: stored.target.clone(), set, keys, roots })
+        Ok(Self {
+            release: stored.release,
+            target: stored.target.clone(),
+            set,
+            keys,
+            roots,
+        })
     }
 
     /// SHA-256 of the policy release's descriptor.
@@ -110,7 +114,11 @@ impl Policy {
 
 /// The facts about a model that passed every check of the verifier.
 pub(crate) fn facts(release: &Release, signer: String, licences: &[String], hardware: &[String]) -> ModelFacts {
-    let licence = release.descriptor.licence.clone().unwrap_or_else(|| licences.join(" AND "));
+    let licence = release
+        .descriptor
+        .licence
+        .clone()
+        .unwrap_or_else(|| licences.join(" AND "));
     ModelFacts {
         assignment: AssignmentStanding::Assigned,
         release: ReleaseStanding::Signed,
@@ -143,7 +151,11 @@ pub(crate) async fn update(
         (parts.next() == Some(folder)).then(|| parts.next().unwrap_or_default().to_owned())
     };
     let named = assigned.iter().find_map(|name| line_of(name));
-    let mut lines: Vec<String> = listing.targets.releases().filter_map(|(name, _)| line_of(name)).collect();
+    let mut lines: Vec<String> = listing
+        .targets
+        .releases()
+        .filter_map(|(name, _)| line_of(name))
+        .collect();
     lines.dedup();
     let line = match (named, lines.as_slice()) {
         (Some(named), _) => named,
@@ -151,11 +163,17 @@ pub(crate) async fn update(
         (None, _) => return Ok(None),
     };
     let mut newest: Option<Verified<Release>> = None;
-    for (name, _) in listing.targets.releases().filter(|(name, _)| line_of(name).as_ref() == Some(&line)) {
+    for (name, _) in listing
+        .targets
+        .releases()
+        .filter(|(name, _)| line_of(name).as_ref() == Some(&line))
+    {
         let bytes = descriptor(state, console, listing, name).await?;
         match select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now) {
             Ok(release) => {
-                let newer = newest.as_ref().is_none_or(|best| release.descriptor.counter > best.descriptor.counter);
+                let newer = newest
+                    .as_ref()
+                    .is_none_or(|best| release.descriptor.counter > best.descriptor.counter);
                 if newer {
                     newest = Some(release);
                 }
@@ -173,7 +191,13 @@ pub(crate) async fn update(
     }
     let (mut bundle, mut signers) = (None, BTreeMap::new());
     for file in &release.descriptor.files {
-        let bytes = target(console, &listing.targets, &release.descriptor.target_of(&file.path), MAX_FILE).await?;
+        let bytes = target(
+            console,
+            &listing.targets,
+            &release.descriptor.target_of(&file.path),
+            MAX_FILE,
+        )
+        .await?;
         let text = String::from_utf8(bytes).map_err(|_| unusable("a file is not text"))?;
         if file.path.ends_with(".json") {
             if bundle.replace(text).is_some() {

@@ -61,10 +61,17 @@ impl Repository {
     /// Starts from the pinned root and what earlier runs have kept.
     pub(crate) fn open(state: &State, pinned: &[u8]) -> Result<Self, Fault> {
         let Some(stored) = state.json::<Stored>(FILE)? else {
-            return Ok(Self { trusted: TrustedRepository::new(pinned, None)?, files: None, listing: None });
+            return Ok(Self {
+                trusted: TrustedRepository::new(pinned, None)?,
+                files: None,
+                listing: None,
+            });
         };
         if stored.v != 1 {
-            return Err(Fault::State { path: state.path(FILE), detail: format!("version {}", stored.v) });
+            return Err(Fault::State {
+                path: state.path(FILE),
+                detail: format!("version {}", stored.v),
+            });
         }
         let mut trusted = TrustedRepository::new(pinned, Some(stored.state))?;
         let files = StoredMetadata {
@@ -74,7 +81,11 @@ impl Repository {
         };
         let targets = trusted.reload(&files)?;
         let revocations = verify_revocations(&targets, stored.revocations.as_bytes(), None)?;
-        Ok(Self { trusted, files: Some(files), listing: Some(Listing { targets, revocations }) })
+        Ok(Self {
+            trusted,
+            files: Some(files),
+            listing: Some(Listing { targets, revocations }),
+        })
     }
 
     /// Fetches what is newer. `last` is the counter of the newest revocation list that was ever seen.
@@ -95,7 +106,10 @@ impl Repository {
         let mut next = self.trusted.clone();
         for _ in 0..MAX_ROOTS {
             let file = format!("{}.root.json", next.root_version().saturating_add(1));
-            match console.get(&format!("{}{file}", routes::REPOSITORY_METADATA), MAX_METADATA).await? {
+            match console
+                .get(&format!("{}{file}", routes::REPOSITORY_METADATA), MAX_METADATA)
+                .await?
+            {
                 Some(bytes) => next.update_root(&bytes)?,
                 None => break,
             }
@@ -108,7 +122,11 @@ impl Repository {
         let targets = next.update_targets(&targets_bytes, now)?;
         let revocations = target(console, &targets, REVOCATIONS_NAME, MAX_REVOCATIONS).await?;
         let verified = verify_revocations(&targets, &revocations, Some(last))?;
-        let files = StoredMetadata { timestamp, snapshot, targets: targets_bytes };
+        let files = StoredMetadata {
+            timestamp,
+            snapshot,
+            targets: targets_bytes,
+        };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         state.put_json(
             FILE,
@@ -123,7 +141,10 @@ impl Repository {
         )?;
         self.trusted = next;
         self.files = Some(files);
-        self.listing = Some(Listing { targets, revocations: verified });
+        self.listing = Some(Listing {
+            targets,
+            revocations: verified,
+        });
         Ok(Updated::New)
     }
 }
@@ -152,7 +173,10 @@ pub(crate) async fn target(
     limit: usize,
 ) -> Result<Vec<u8>, Fault> {
     let info = targets.target(name)?;
-    let too_large = || ReleaseRejection::TooLarge { what: name.to_owned(), limit };
+    let too_large = || ReleaseRejection::TooLarge {
+        what: name.to_owned(),
+        limit,
+    };
     if usize::try_from(info.length).map_err(|_| too_large())? > limit {
         return Err(too_large().into());
     }

@@ -4,7 +4,9 @@
 //! accepted, recorded and written before anything comes of it.
 
 mod converse;
+mod prove;
 mod reconcile;
+mod tell;
 
 use freehold_verify::RefusalReport;
 
@@ -40,7 +42,11 @@ impl Supervisor {
         self.status.console.clone_from(&report.code);
         self.status.doing.clone_from(&report.message);
         if news && is_refusal(&report) {
-            self.chronicle.entry("console.conversation").refused(&report).write().await?;
+            self.chronicle
+                .entry("console.conversation")
+                .refused(&report)
+                .write()
+                .await?;
             self.remember(report);
         }
         Ok(())

@@ -13,8 +13,13 @@ pub(crate) struct FromConsole<'a>(pub(crate) Option<&'a Console>);
 
 impl ChunkSource for FromConsole<'_> {
     async fn read(&self, target: &str, path: &str, start: u64, end: u64) -> Result<Bytes, StepFailed> {
-        let Some(console) = self.0 else { return Err(StepFailed::away("console.away", "the console is away")) };
+        let Some(console) = self.0 else {
+            return Err(StepFailed::away("console.away", "the console is away"));
+        };
         let folder = target.rsplit_once('/').map_or("", |(folder, _)| folder);
-        console.range(&format!("{folder}/{path}"), start, end).await.map_err(|fault| StepFailed::Away(fault.report()))
+        console
+            .range(&format!("{folder}/{path}"), start, end)
+            .await
+            .map_err(|fault| StepFailed::Away(fault.report()))
     }
 }

@@ -25,10 +25,16 @@ pub(crate) struct State {
 impl State {
     /// Opens the folder, making it and its parts.
     pub(crate) fn open(folder: &Path) -> Result<Self, Fault> {
-        let state = Self { folder: folder.to_owned() };
+        let state = Self {
+            folder: folder.to_owned(),
+        };
         for part in ["", "keys", "tuf", "releases"] {
             let path = folder.join(part);
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|error| fault(&path, &error))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(|error| fault(&path, &error))?;
         }
         // The auditor's copy, the status and the gateway's group go through this folder; what is secret has a mode of its own.
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(|error| fault(folder, &error))?;
@@ -52,7 +58,10 @@ impl State {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(fault(&path, &error)),
             Ok(file) if file.len() > MAX_DOCUMENT => {
-                return Err(Fault::State { path, detail: format!("{} bytes", file.len()) });
+                return Err(Fault::State {
+                    path,
+                    detail: format!("{} bytes", file.len()),
+                });
             }
             Ok(_) => {}
         }
@@ -61,10 +70,13 @@ impl State {
 
     /// A JSON document; `None` when it was never written.
     pub(crate) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Fault> {
-        let Some(bytes) = self.bytes(name)? else { return Ok(None) };
-        serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|error| Fault::State { path: self.path(name), detail: error.to_string() })
+        let Some(bytes) = self.bytes(name)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| Fault::State {
+            path: self.path(name),
+            detail: error.to_string(),
+        })
     }
 
     /// Writes a document that anybody may read.
@@ -74,8 +86,10 @@ impl State {
 
     /// Writes a JSON document that anybody may read.
     pub(crate) fn put_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Fault> {
-        let bytes = serde_json::to_vec_pretty(value)
-            .map_err(|error| Fault::State { path: self.path(name), detail: error.to_string() })?;
+        let bytes = serde_json::to_vec_pretty(value).map_err(|error| Fault::State {
+            path: self.path(name),
+            detail: error.to_string(),
+        })?;
         self.put(name, &bytes)
     }
 
@@ -86,5 +100,8 @@ impl State {
 }
 
 fn fault(path: &Path, error: &std::io::Error) -> Fault {
-    Fault::State { path: path.to_owned(), detail: error.to_string() }
+    Fault::State {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    }
 }

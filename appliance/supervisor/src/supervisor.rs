@@ -106,8 +106,10 @@ impl Supervisor {
         let chronicle = Chronicle::open(&state, &box_id, &clock)?;
         let tpm = identity::tpm(&state, &settings.tcti)?;
         let store = Store::open(state.folder())?;
-        std::fs::create_dir_all(&settings.runtime)
-            .map_err(|error| Fault::State { path: settings.runtime.clone(), detail: error.to_string() })?;
+        std::fs::create_dir_all(&settings.runtime).map_err(|error| Fault::State {
+            path: settings.runtime.clone(),
+            detail: error.to_string(),
+        })?;
         let tokens: Vec<ApiToken> = state.json("tokens.json")?.unwrap_or_default();
         let config = Config {
             v: VERSION,
@@ -120,8 +122,14 @@ impl Supervisor {
         let socket = settings.runtime.join("supervisor.sock");
         let door = Door::open(&socket, chronicle.recorder().clone(), config)?;
         let fleet = Fleet::stored(&state, &pairing)?;
-        let repository = fleet.as_ref().map(|fleet| Repository::open(&state, &fleet.root)).transpose()?;
-        let pursuit = state.json::<Pursuit>("pursuit.json")?.unwrap_or(Pursuit { v: 1, ..Pursuit::default() });
+        let repository = fleet
+            .as_ref()
+            .map(|fleet| Repository::open(&state, &fleet.root))
+            .transpose()?;
+        let pursuit = state.json::<Pursuit>("pursuit.json")?.unwrap_or(Pursuit {
+            v: 1,
+            ..Pursuit::default()
+        });
         let policy = Policy::stored(&state)?;
         let status = Status {
             v: 1,
@@ -180,13 +188,19 @@ impl Supervisor {
 
     /// How long to wait for the next look.
     fn pause(&self) -> Duration {
-        let seconds = self.settings.interval.unwrap_or_else(|| self.wished.map_or(DEFAULT_INTERVAL, f64::from));
-        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(10)).max(SHORTEST)
+        let seconds = self
+            .settings
+            .interval
+            .unwrap_or_else(|| self.wished.map_or(DEFAULT_INTERVAL, f64::from));
+        Duration::try_from_secs_f64(seconds)
+            .unwrap_or(Duration::from_secs(10))
+            .max(SHORTEST)
     }
 
     /// Keeps a refusal for status and reports; the same one stands there once, at its latest place.
     pub(crate) fn remember(&mut self, report: RefusalReport) {
-        self.refusals.retain(|known| known.code != report.code || known.message != report.message);
+        self.refusals
+            .retain(|known| known.code != report.code || known.message != report.message);
         self.refusals.push_back(report);
         while self.refusals.len() > REFUSALS {
             self.refusals.pop_front();
@@ -195,18 +209,26 @@ impl Supervisor {
 
     /// Where the gateway is, from the file that it writes once it listens.
     pub(crate) fn gateway(&self) -> Option<GatewayDoor> {
-        let path = self.settings.gateway_address.clone().or_else(|| {
-            Some(self.settings.state.parent()?.join("gateway/address.json"))
-        })?;
+        let path = self
+            .settings
+            .gateway_address
+            .clone()
+            .or_else(|| Some(self.settings.state.parent()?.join("gateway/address.json")))?;
         let bytes = std::fs::read(path).ok().filter(|bytes| bytes.len() < 4096)?;
         let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
         let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
-        Some(GatewayDoor { url: text("url")?, spki: text("spki")? })
+        Some(GatewayDoor {
+            url: text("url")?,
+            spki: text("spki")?,
+        })
     }
 
     /// The boot as the files say it now.
     pub(crate) fn boot(&self) -> Result<Boot, Fault> {
-        Boot::read(self.settings.boot_log.as_deref(), self.settings.boot_manifest.as_deref())
+        Boot::read(
+            self.settings.boot_log.as_deref(),
+            self.settings.boot_manifest.as_deref(),
+        )
     }
 
     pub(crate) fn show(&mut self) -> Result<(), Fault> {
@@ -261,6 +283,8 @@ pub async fn once(settings: Settings) -> Result<bool, Fault> {
 
 fn signals() -> Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal), Fault> {
     let fault = |error: std::io::Error| Fault::of("box.settings", format!("signals: {error}"));
-    Ok((signal(SignalKind::terminate()).map_err(fault)?, signal(SignalKind::interrupt()).map_err(fault)?))
+    Ok((
+        signal(SignalKind::terminate()).map_err(fault)?,
+        signal(SignalKind::interrupt()).map_err(fault)?,
+    ))
 }
-

@@ -10,7 +10,9 @@ use world::World;
 fn serving(status: &serde_json::Value, name: &str, version: &str) -> bool {
     let models = status["models"].as_array();
     models.is_some_and(|models| {
-        models.iter().any(|model| model["name"] == name && model["version"] == version && model["phase"] == "serving")
+        models
+            .iter()
+            .any(|model| model["name"] == name && model["version"] == version && model["phase"] == "serving")
     })
 }
 
@@ -18,7 +20,8 @@ fn stored(status: &serde_json::Value, version: &str) -> bool {
     let models = status["models"].as_array();
     models.is_some_and(|models| {
         models.iter().any(|model| {
-            model["version"] == version && (model["phase"] == "serving" || model["phase"] == "admitted" || model["phase"] == "stopped")
+            model["version"] == version
+                && (model["phase"] == "serving" || model["phase"] == "admitted" || model["phase"] == "stopped")
         })
     })
 }
@@ -39,7 +42,7 @@ fn entries(world: &World) -> Vec<(String, Option<String>)> {
 }
 
 #[test]
-fn a_box_joins_serves_and_takes_back_what_is_revoked() {
+fn f14_a_box_joins_serves_refuses_to_go_back_and_drops_what_is_revoked() {
     let mut world = World::new();
     world.join();
     let status = world.status().unwrap();
@@ -52,7 +55,9 @@ fn a_box_joins_serves_and_takes_back_what_is_revoked() {
         println!("skipped: no engine in target/engine, `make engine` brings it");
         return;
     }
-    let status = world.wait("the model to serve", |status| serving(status, "guide", "1.0.0") && status["achieved"] == 1);
+    let status = world.wait("the model to serve", |status| {
+        serving(status, "guide", "1.0.0") && status["achieved"] == 1
+    });
     assert_eq!(status["models"][0]["digest"], root.to_hex());
     assert_ne!(status["models"][0]["memory_bound"], "");
 
@@ -66,20 +71,41 @@ fn a_box_joins_serves_and_takes_back_what_is_revoked() {
     // F14: going back is refused, whatever the console says, and what runs goes on.
     world.assign(&[&target]);
     let status = world.wait("the older version to be refused", |status| {
-        status["refusals"].as_array().is_some_and(|all| all.iter().any(|one| one["code"] == "release.rollback"))
+        status["refusals"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["code"] == "release.rollback"))
     });
     assert!(serving(&status, "guide", "2.0.0"), "{status:#}");
 
     // Revoked: stopped and gone.
     world.revoke(newer_root);
     world.wait("the revoked model to be gone", |status| !stored(status, "2.0.0"));
-    let stopped = world.supervisor.as_mut().unwrap().stop(std::time::Duration::from_secs(10)).unwrap();
+    let stopped = world
+        .supervisor
+        .as_mut()
+        .unwrap()
+        .stop(std::time::Duration::from_secs(10))
+        .unwrap();
     assert!(stopped.success(), "{stopped}");
     let entries = entries(&world);
-    for what in ["enrol.proven", "assignment.accepted", "model.store", "engine.start", "engine.stop", "model.remove"] {
-        assert!(entries.iter().any(|(found, _)| found == what), "{what} is not in {entries:?}");
+    for what in [
+        "enrol.proven",
+        "assignment.accepted",
+        "model.store",
+        "engine.start",
+        "engine.stop",
+        "model.remove",
+    ] {
+        assert!(
+            entries.iter().any(|(found, _)| found == what),
+            "{what} is not in {entries:?}"
+        );
     }
-    assert!(entries.iter().any(|(_, code)| code.as_deref() == Some("release.rollback")));
+    assert!(
+        entries
+            .iter()
+            .any(|(_, code)| code.as_deref() == Some("release.rollback"))
+    );
     let mode = |name: &str| {
         use std::os::unix::fs::PermissionsExt as _;
         fs::metadata(world.at(name)).unwrap().permissions().mode() & 0o777
@@ -103,7 +129,11 @@ fn d20_killed_at_every_step_it_converges_and_nothing_half_admitted_is_left() {
         kills += 1;
         for model in fs::read_dir(&models).unwrap() {
             let model = model.unwrap().path();
-            assert!(model.join("admitted.json").exists(), "half a model: {}", model.display());
+            assert!(
+                model.join("admitted.json").exists(),
+                "half a model: {}",
+                model.display()
+            );
             assert_eq!(model.file_name().unwrap().to_str().unwrap(), root.to_hex());
         }
         let _ = fs::remove_file(world.at("box/state/status.json"));
@@ -128,26 +158,42 @@ fn d20_killed_at_every_step_it_converges_and_nothing_half_admitted_is_left() {
     let status = world.wait("the box to come to rest", |status| stored(status, "1.0.0"));
     assert_eq!(status["models"].as_array().unwrap().len(), 1, "{status:#}");
     if World::engine().is_some() {
-        world.wait("the model to serve", |status| serving(status, "guide", "1.0.0") && status["achieved"] == 1);
+        world.wait("the model to serve", |status| {
+            serving(status, "guide", "1.0.0") && status["achieved"] == 1
+        });
     }
-    world.supervisor.as_mut().unwrap().stop(std::time::Duration::from_secs(10)).unwrap();
+    world
+        .supervisor
+        .as_mut()
+        .unwrap()
+        .stop(std::time::Duration::from_secs(10))
+        .unwrap();
     // Every entry that was acknowledged is there, in one consistent log.
     let found = entries(&world);
-    assert_eq!(found.iter().filter(|(what, _)| what == "assignment.accepted").count(), 1, "{found:?}");
-    assert_eq!(found.iter().filter(|(what, _)| what == "supervisor.started").count(), kills + 1);
+    assert_eq!(
+        found.iter().filter(|(what, _)| what == "assignment.accepted").count(),
+        1,
+        "{found:?}"
+    );
+    assert_eq!(
+        found.iter().filter(|(what, _)| what == "supervisor.started").count(),
+        kills + 1
+    );
     assert_eq!(fs::read_dir(world.at("box/state/staging")).unwrap().count(), 0);
 }
 
 #[test]
-fn what_runs_goes_on_while_the_console_is_away_and_the_tpm_too() {
+fn j01_what_runs_goes_on_without_console_and_without_tpm() {
     let mut world = World::new();
     world.join();
     let (target, _) = world.publish("guide", "1.0.0");
     world.assign(&[&target]);
-    world.wait("the model to be stored", |status| stored(status, "1.0.0") && status["doing"] == "at rest" || World::engine().is_none());
+    world.wait("the model to be stored", |status| {
+        stored(status, "1.0.0") && status["doing"] == "at rest" || World::engine().is_none()
+    });
     world.stop_console();
     world.wait("the console to be missed", |status| status["console"] == "console.away");
-    // F02: a restart without a console keeps what was accepted, and takes nothing back.
+    // A restart without a console keeps what was accepted, and takes nothing back.
     world.kill_supervisor();
     fs::remove_file(world.at("box/state/status.json")).unwrap();
     world.start_supervisor();
@@ -158,11 +204,23 @@ fn what_runs_goes_on_while_the_console_is_away_and_the_tpm_too() {
     world.start_console();
     world.wait("the console to be back", |status| status["console"] == "ok");
     world.tpm.kill();
-    let event = freehold_fleet::Event::AttestWanted { box_id: world.box_id(), by: "test".to_owned() };
+    let event = freehold_fleet::Event::AttestWanted {
+        box_id: world.box_id(),
+        by: "test".to_owned(),
+    };
     let console = world.console();
-    world.runtime.block_on(async move { console.happen(event).await.map_err(|refused| refused.report).unwrap() });
-    let status = world.wait("the TPM to be missed", |status| status["tpm"]["state"] == "tpm.unavailable");
-    assert!(World::engine().is_none() || serving(&status, "guide", "1.0.0"), "{status:#}");
+    world
+        .runtime
+        .block_on(async move { console.happen(event).await.map_err(|refused| refused.report).unwrap() });
+    let status = world.wait("the TPM to be missed", |status| {
+        status["tpm"]["state"] == "tpm.unavailable"
+    });
+    assert!(
+        World::engine().is_none() || serving(&status, "guide", "1.0.0"),
+        "{status:#}"
+    );
     world.tpm.power_on().unwrap();
-    world.wait("the TPM to be taken again", |status| status["tpm"]["state"] == "ok" && status["console"] == "ok");
+    world.wait("the TPM to be taken again", |status| {
+        status["tpm"]["state"] == "ok" && status["console"] == "ok"
+    });
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use freehold_trust::{Sha256Digest, sha256};
+use tss_esapi::Context;
 use tss_esapi::attributes::SessionAttributesBuilder;
 use tss_esapi::constants::CapabilityType;
 use tss_esapi::constants::SessionType;
@@ -22,7 +23,6 @@ use tss_esapi::structures::{
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::traits::{Marshall, UnMarshall};
 use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
-use tss_esapi::Context;
 
 use crate::attest::{Attested, EcdsaNumbers};
 use crate::encode::tpm2b_content;
@@ -49,13 +49,17 @@ impl Device {
     /// Connects, flushes what an earlier run left, and loads `keys`, making them when there are none yet.
     pub(crate) fn open(address: &str, keys: Option<Keys>) -> Result<(Self, Keys), TpmError> {
         let fault = |error| TpmError::from_library("open", address, error);
-        let wrong = |_| TpmError::Argument { name: "tcti", detail: format!("`{address}`") };
+        let wrong = |_| TpmError::Argument {
+            name: "tcti",
+            detail: format!("`{address}`"),
+        };
         let mut context = Context::new(TctiNameConf::from_str(address).map_err(wrong)?).map_err(|error| {
             // Whatever the loader says here, there is no TPM to talk to.
             match fault(error) {
-                TpmError::Garbage { detail, .. } | TpmError::Command { detail, .. } => {
-                    TpmError::Unavailable { address: address.to_owned(), detail }
-                }
+                TpmError::Garbage { detail, .. } | TpmError::Command { detail, .. } => TpmError::Unavailable {
+                    address: address.to_owned(),
+                    detail,
+                },
                 other => other,
             }
         })?;
@@ -70,10 +74,22 @@ impl Device {
         let flushed = context.flush_context(storage.into()).map_err(fault);
         let (ak, tls, keys) = loaded?;
         flushed?;
-        Ok((Self { context, address: address.to_owned(), ak, tls }, keys))
+        Ok((
+            Self {
+                context,
+                address: address.to_owned(),
+                ak,
+                tls,
+            },
+            keys,
+        ))
     }
 
-    fn run<T>(&mut self, command: &'static str, f: impl FnOnce(&mut Context) -> tss_esapi::Result<T>) -> Result<T, TpmError> {
+    fn run<T>(
+        &mut self,
+        command: &'static str,
+        f: impl FnOnce(&mut Context) -> tss_esapi::Result<T>,
+    ) -> Result<T, TpmError> {
         f(&mut self.context).map_err(|error| TpmError::from_library(command, &self.address, error))
     }
 
@@ -102,12 +118,21 @@ impl Device {
             context.flush_context(handle.into())?;
             public
         })?;
-        Ok(Endorsement { kind, public, certificate })
+        Ok(Endorsement {
+            kind,
+            public,
+            certificate,
+        })
     }
 
     /// TPM2_ActivateCredential with the AK under the endorsement key.
     pub(crate) fn activate(&mut self, kind: EkKind, credential: &[u8], secret: &[u8]) -> Result<Vec<u8>, TpmError> {
-        let argument = |name: &'static str| move |error: tss_esapi::Error| TpmError::Argument { name, detail: error.to_string() };
+        let argument = |name: &'static str| {
+            move |error: tss_esapi::Error| TpmError::Argument {
+                name,
+                detail: error.to_string(),
+            }
+        };
         let credential =
             IdObject::try_from(tpm2b_content("credential", credential)?).map_err(argument("credential"))?;
         let secret = EncryptedSecret::try_from(tpm2b_content("secret", secret)?).map_err(argument("secret"))?;
@@ -130,8 +155,9 @@ impl Device {
         self.run("certify", |context| {
             let data = Data::try_from(qualifying.to_vec())?;
             let sessions = (Some(AuthSession::Password), Some(AuthSession::Password), None);
-            let (attest, signature) = context
-                .execute_with_sessions(sessions, |context| context.certify(tls.into(), ak, data, SignatureScheme::Null))?;
+            let (attest, signature) = context.execute_with_sessions(sessions, |context| {
+                context.certify(tls.into(), ak, data, SignatureScheme::Null)
+            })?;
             Attested::new(&attest, &signature)
         })
     }
@@ -155,12 +181,17 @@ impl Device {
         for part in pcrs.chunks(PCRS_AT_ONCE) {
             let selection = selection(part)?;
             let digests = self.run("pcr read", |context| {
-                context.execute_without_session(|context| context.pcr_read(selection)).map(|(_, _, digests)| digests)
+                context
+                    .execute_without_session(|context| context.pcr_read(selection))
+                    .map(|(_, _, digests)| digests)
             })?;
             let mut sorted = part.to_vec();
             sorted.sort_unstable();
             sorted.dedup();
-            let garbage = || TpmError::Garbage { command: "pcr read", detail: "another number of values".to_owned() };
+            let garbage = || TpmError::Garbage {
+                command: "pcr read",
+                detail: "another number of values".to_owned(),
+            };
             if digests.value().len() != sorted.len() {
                 return Err(garbage());
             }
@@ -177,7 +208,10 @@ impl Device {
         pcrs.sort_unstable();
         pcrs.dedup();
         if let Some(pcr) = pcrs.iter().find(|pcr| **pcr > 15) {
-            return Err(TpmError::Argument { name: "boot log", detail: format!("PCR {pcr} is not one of a boot") });
+            return Err(TpmError::Argument {
+                name: "boot log",
+                detail: format!("PCR {pcr} is not one of a boot"),
+            });
         }
         let values = self.read_pcrs(&pcrs)?;
         let left = match missing(events, &values) {
@@ -188,9 +222,14 @@ impl Device {
         for event in &left {
             self.run("pcr extend", |context| {
                 let mut digests = DigestValues::new();
-                digests.set(HashingAlgorithm::Sha256, Digest::try_from(event.sha256.as_bytes().to_vec())?);
+                digests.set(
+                    HashingAlgorithm::Sha256,
+                    Digest::try_from(event.sha256.as_bytes().to_vec())?,
+                );
                 let handle = pcr_handle(event.pcr)?;
-                context.execute_with_session(Some(AuthSession::Password), |context| context.pcr_extend(handle, digests))
+                context.execute_with_session(Some(AuthSession::Password), |context| {
+                    context.pcr_extend(handle, digests)
+                })
             })?;
         }
         Ok(Replayed::Extended(left.len()))
@@ -216,13 +255,18 @@ impl Device {
                 r: signature.signature_r().value().to_vec(),
                 s: signature.signature_s().value().to_vec(),
             }),
-            _ => Err(TpmError::Garbage { command: "sign", detail: "another signature scheme".to_owned() }),
+            _ => Err(TpmError::Garbage {
+                command: "sign",
+                detail: "another signature scheme".to_owned(),
+            }),
         }
     }
 
     /// Random bytes of the TPM, at most 32 at a time.
     pub(crate) fn random(&mut self, count: usize) -> Result<Vec<u8>, TpmError> {
-        self.run("get random", |context| Ok(context.get_random(count.min(32))?.value().to_vec()))
+        self.run("get random", |context| {
+            Ok(context.get_random(count.min(32))?.value().to_vec())
+        })
     }
 }
 
@@ -262,7 +306,11 @@ fn load_keys(
     let mut load = |blob: &KeyBlob| {
         context
             .execute_with_session(Some(AuthSession::Password), |context| {
-                context.load(storage, Private::try_from(blob.private.clone())?, Public::unmarshall(&blob.public)?)
+                context.load(
+                    storage,
+                    Private::try_from(blob.private.clone())?,
+                    Public::unmarshall(&blob.public)?,
+                )
             })
             .map_err(|error| match TpmError::from_library("load", address, error) {
                 // Wrapped by another storage key: another chip, or the same one cleared.
@@ -279,7 +327,10 @@ fn create(context: &mut Context, storage: KeyHandle, template: Public) -> tss_es
     let made = context.execute_with_session(Some(AuthSession::Password), |context| {
         context.create(storage, template, None, None, None, None)
     })?;
-    Ok(KeyBlob { public: made.out_public.marshall()?, private: made.out_private.value().to_vec() })
+    Ok(KeyBlob {
+        public: made.out_public.marshall()?,
+        private: made.out_private.value().to_vec(),
+    })
 }
 
 /// Runs `f` with a session that authorises the use of the endorsement key: its policy (PolicySecret over the endorsement
@@ -294,14 +345,33 @@ fn with_endorsement_session<T>(
     }
     let hash = HashingAlgorithm::Sha256;
     let session = context
-        .start_auth_session(None, None, None, SessionType::Policy, SymmetricDefinition::AES_128_CFB, hash)?
-        .ok_or(tss_esapi::Error::WrapperError(tss_esapi::WrapperErrorKind::WrongValueFromTpm))?;
-    let (attributes, mask) = SessionAttributesBuilder::new().with_decrypt(true).with_encrypt(true).build();
+        .start_auth_session(
+            None,
+            None,
+            None,
+            SessionType::Policy,
+            SymmetricDefinition::AES_128_CFB,
+            hash,
+        )?
+        .ok_or(tss_esapi::Error::WrapperError(
+            tss_esapi::WrapperErrorKind::WrongValueFromTpm,
+        ))?;
+    let (attributes, mask) = SessionAttributesBuilder::new()
+        .with_decrypt(true)
+        .with_encrypt(true)
+        .build();
     let result = (|| {
         context.tr_sess_set_attributes(session, attributes, mask)?;
         let policy = PolicySession::try_from(session)?;
         context.execute_with_session(Some(AuthSession::Password), |context| {
-            context.policy_secret(policy, AuthHandle::Endorsement, Default::default(), Default::default(), Default::default(), None)
+            context.policy_secret(
+                policy,
+                AuthHandle::Endorsement,
+                Default::default(),
+                Default::default(),
+                Default::default(),
+                None,
+            )
         })?;
         f(context, session)
     })();
@@ -315,7 +385,9 @@ fn selection(pcrs: &[u8]) -> Result<PcrSelectionList, TpmError> {
     let slots = pcrs
         .iter()
         .map(|pcr| {
-            let bit = 1_u32.checked_shl(u32::from(*pcr)).ok_or_else(|| wrong(format!("PCR {pcr}")))?;
+            let bit = 1_u32
+                .checked_shl(u32::from(*pcr))
+                .ok_or_else(|| wrong(format!("PCR {pcr}")))?;
             PcrSlot::try_from(bit).map_err(|_| wrong(format!("PCR {pcr}")))
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -328,11 +400,27 @@ fn selection(pcrs: &[u8]) -> Result<PcrSelectionList, TpmError> {
 fn pcr_handle(pcr: u8) -> tss_esapi::Result<PcrHandle> {
     use PcrHandle as P;
     const FIRST: [PcrHandle; 16] = [
-        P::Pcr0, P::Pcr1, P::Pcr2, P::Pcr3, P::Pcr4, P::Pcr5, P::Pcr6, P::Pcr7, P::Pcr8, P::Pcr9, P::Pcr10, P::Pcr11, P::Pcr12,
-        P::Pcr13, P::Pcr14, P::Pcr15,
+        P::Pcr0,
+        P::Pcr1,
+        P::Pcr2,
+        P::Pcr3,
+        P::Pcr4,
+        P::Pcr5,
+        P::Pcr6,
+        P::Pcr7,
+        P::Pcr8,
+        P::Pcr9,
+        P::Pcr10,
+        P::Pcr11,
+        P::Pcr12,
+        P::Pcr13,
+        P::Pcr14,
+        P::Pcr15,
     ];
     FIRST
         .get(usize::from(pcr))
         .copied()
-        .ok_or(tss_esapi::Error::WrapperError(tss_esapi::WrapperErrorKind::InvalidParam))
+        .ok_or(tss_esapi::Error::WrapperError(
+            tss_esapi::WrapperErrorKind::InvalidParam,
+        ))
 }

@@ -11,7 +11,11 @@ pub(crate) fn tpm2b_content(name: &'static str, bytes: &[u8]) -> Result<Vec<u8>,
         return Err(wrong(format!("{} bytes", bytes.len())));
     };
     if usize::from(u16::from_be_bytes(*size)) != rest.len() {
-        return Err(wrong(format!("says {} bytes, has {}", u16::from_be_bytes(*size), rest.len())));
+        return Err(wrong(format!(
+            "says {} bytes, has {}",
+            u16::from_be_bytes(*size),
+            rest.len()
+        )));
     }
     Ok(rest.to_vec())
 }

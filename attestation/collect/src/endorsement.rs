@@ -93,7 +93,9 @@ pub(crate) fn certificate(
         let mut object = context.tr_from_tpm_public(handle)?;
         let result = (|| {
             let (public, _) = context.nv_read_public(object.into())?;
-            let size = u16::try_from(public.data_size()).unwrap_or(u16::MAX).min(MAX_CERTIFICATE);
+            let size = u16::try_from(public.data_size())
+                .unwrap_or(u16::MAX)
+                .min(MAX_CERTIFICATE);
             let mut bytes = Vec::with_capacity(size.into());
             let mut at = 0;
             while at < size {

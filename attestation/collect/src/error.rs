@@ -80,8 +80,14 @@ impl TpmError {
             tss_esapi::Error::Tss2Error(code) => code,
         };
         match layer(code) {
-            Layer::Connection => Self::Unavailable { address: address.to_owned(), detail: raw(code) },
-            Layer::Library => Self::Garbage { command, detail: raw(code) },
+            Layer::Connection => Self::Unavailable {
+                address: address.to_owned(),
+                detail: raw(code),
+            },
+            Layer::Library => Self::Garbage {
+                command,
+                detail: raw(code),
+            },
             Layer::Tpm => match code.kind() {
                 Some(Tss2ResponseCodeKind::Lockout) => Self::Lockout,
                 Some(Tss2ResponseCodeKind::Failure | Tss2ResponseCodeKind::Initialize) | None => {
@@ -131,7 +137,11 @@ fn raw(code: Tss2ResponseCode) -> String {
 /// everything else the library.
 fn layer(code: Tss2ResponseCode) -> Layer {
     let text = raw(code);
-    let number = text.rsplit("0x").next().and_then(|hex| u32::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    let number = text
+        .rsplit("0x")
+        .next()
+        .and_then(|hex| u32::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
     match (number >> 16) & 0xff {
         0 => Layer::Tpm,
         10 => Layer::Connection,

@@ -60,8 +60,14 @@ impl Keys {
             hex::decode(line).map_err(|_| KeyBlobRejected("not hex"))
         };
         let keys = Self {
-            ak: KeyBlob { public: next()?, private: next()? },
-            tls: KeyBlob { public: next()?, private: next()? },
+            ak: KeyBlob {
+                public: next()?,
+                private: next()?,
+            },
+            tls: KeyBlob {
+                public: next()?,
+                private: next()?,
+            },
         };
         match lines.next() {
             None => Ok(keys),
@@ -78,7 +84,11 @@ fn attributes() -> ObjectAttributesBuilder {
         .with_user_with_auth(true)
 }
 
-fn p256(attributes: ObjectAttributesBuilder, symmetric: SymmetricDefinitionObject, scheme: EccScheme) -> TssResult<Public> {
+fn p256(
+    attributes: ObjectAttributesBuilder,
+    symmetric: SymmetricDefinitionObject,
+    scheme: EccScheme,
+) -> TssResult<Public> {
     let attributes = attributes.build()?;
     PublicBuilder::new()
         .with_public_algorithm(PublicAlgorithm::Ecc)
@@ -112,7 +122,10 @@ pub(crate) fn storage_template() -> TssResult<Public> {
 /// The attestation key.
 pub(crate) fn attestation_template() -> TssResult<Public> {
     p256(
-        attributes().with_restricted(true).with_sign_encrypt(true).with_no_da(true),
+        attributes()
+            .with_restricted(true)
+            .with_sign_encrypt(true)
+            .with_no_da(true),
         SymmetricDefinitionObject::Null,
         EccScheme::EcDsa(HashScheme::new(HashingAlgorithm::Sha256)),
     )
@@ -133,11 +146,23 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_they_were_written_and_nothing_else_is() {
-        let blob = |n| KeyBlob { public: vec![n; 3], private: vec![n + 1; 4] };
-        let keys = Keys { ak: blob(1), tls: blob(5) };
+        let blob = |n| KeyBlob {
+            public: vec![n; 3],
+            private: vec![n + 1; 4],
+        };
+        let keys = Keys {
+            ak: blob(1),
+            tls: blob(5),
+        };
         let text = keys.to_text();
         assert_eq!(Keys::from_text(&text), Ok(keys));
-        for bad in ["", "freehold-tpm-keys 2\n", &text[..text.len() - 12], &format!("{text}00\n"), &text.replace("01", "zz")] {
+        for bad in [
+            "",
+            "freehold-tpm-keys 2\n",
+            &text[..text.len() - 12],
+            &format!("{text}00\n"),
+            &text.replace("01", "zz"),
+        ] {
             assert!(Keys::from_text(bad).is_err(), "{bad}");
         }
     }

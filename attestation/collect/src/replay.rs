@@ -70,7 +70,10 @@ mod tests {
     use super::*;
 
     fn event(pcr: u8, n: u8) -> BootEvent {
-        BootEvent { pcr, sha256: Sha256Digest::from_bytes([n; 32]) }
+        BootEvent {
+            pcr,
+            sha256: Sha256Digest::from_bytes([n; 32]),
+        }
     }
 
     #[test]

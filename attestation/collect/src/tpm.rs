@@ -55,7 +55,9 @@ impl Tpm {
     /// # Errors
     /// When the thread cannot be started.
     pub fn new(address: &str, keys: Option<Keys>, limits: Limits) -> Result<Self, TpmError> {
-        Ok(Self { worker: Arc::new(Worker::start(address.to_owned(), keys, limits)?) })
+        Ok(Self {
+            worker: Arc::new(Worker::start(address.to_owned(), keys, limits)?),
+        })
     }
 
     /// The keys, made on the first call of a new box: store them.
@@ -81,7 +83,9 @@ impl Tpm {
     /// [`TpmError::Command`] when they were made for another key; else see [`TpmError`].
     pub fn activate(&self, kind: EkKind, credential: &[u8], secret: &[u8]) -> Result<Vec<u8>, TpmError> {
         let (credential, secret) = (credential.to_vec(), secret.to_vec());
-        self.worker.call("activate credential", move |device| device.activate(kind, &credential, &secret))
+        self.worker.call("activate credential", move |device| {
+            device.activate(kind, &credential, &secret)
+        })
     }
 
     /// TPM2_Certify: the AK states that the TLS key lives in the same TPM, over `qualifying`.
@@ -89,7 +93,8 @@ impl Tpm {
     /// # Errors
     /// See [`TpmError`].
     pub fn certify_tls(&self, qualifying: [u8; 32]) -> Result<Attested, TpmError> {
-        self.worker.call("certify", move |device| device.certify_tls(&qualifying))
+        self.worker
+            .call("certify", move |device| device.certify_tls(&qualifying))
     }
 
     /// TPM2_Quote over the SHA-256 bank's `pcrs` and `qualifying`.
@@ -98,7 +103,8 @@ impl Tpm {
     /// See [`TpmError`].
     pub fn quote(&self, pcrs: &[u8], qualifying: [u8; 32]) -> Result<Attested, TpmError> {
         let pcrs = pcrs.to_vec();
-        self.worker.call("quote", move |device| device.quote(&pcrs, &qualifying))
+        self.worker
+            .call("quote", move |device| device.quote(&pcrs, &qualifying))
     }
 
     /// The SHA-256 bank's values of `pcrs`.
@@ -133,7 +139,9 @@ impl Tpm {
     /// # Errors
     /// See [`TpmError`].
     pub fn clock(&self) -> Result<Clock, TpmError> {
-        self.worker.call("clock", |device| device.quote(&[0], &[0; 32]).map(|attested| attested.clock))
+        self.worker.call("clock", |device| {
+            device.quote(&[0], &[0; 32]).map(|attested| attested.clock)
+        })
     }
 
     /// `count` random bytes of the TPM, at most 32.

@@ -47,7 +47,10 @@ impl Connection {
                 }
             }
         }
-        self.device.as_mut().ok_or_else(|| TpmError::Unavailable { address: self.address.clone(), detail: "closed".to_owned() })
+        self.device.as_mut().ok_or_else(|| TpmError::Unavailable {
+            address: self.address.clone(),
+            detail: "closed".to_owned(),
+        })
     }
 
     /// Runs `command`; when the connection turns out to be broken (a TPM that was restarted has forgotten our handles), once
@@ -57,7 +60,11 @@ impl Connection {
         match self.open().and_then(command) {
             Err(fault) if fault.breaks_connection() => {
                 let had_device = self.device.take().is_some();
-                if fresh || !had_device { Err(fault) } else { self.open().and_then(command) }
+                if fresh || !had_device {
+                    Err(fault)
+                } else {
+                    self.open().and_then(command)
+                }
             }
             answer => answer,
         }
@@ -77,7 +84,14 @@ impl Worker {
     pub(crate) fn start(address: String, keys: Option<Keys>, limits: Limits) -> Result<Self, TpmError> {
         let (jobs, inbox) = channel::<Job>();
         let pause = limits.first_pause;
-        let mut connection = Connection { address: address.clone(), keys, device: None, limits, pause, last_fault: None };
+        let mut connection = Connection {
+            address: address.clone(),
+            keys,
+            device: None,
+            limits,
+            pause,
+            last_fault: None,
+        };
         std::thread::Builder::new()
             .name("tpm".to_owned())
             .spawn(move || {
@@ -85,8 +99,15 @@ impl Worker {
                     job(&mut connection);
                 }
             })
-            .map_err(|error| TpmError::Unavailable { address, detail: error.to_string() })?;
-        Ok(Self { jobs: Mutex::new(jobs), late: Mutex::new(None), limits })
+            .map_err(|error| TpmError::Unavailable {
+                address,
+                detail: error.to_string(),
+            })?;
+        Ok(Self {
+            jobs: Mutex::new(jobs),
+            late: Mutex::new(None),
+            limits,
+        })
     }
 
     /// Runs `command` on the thread and waits for its answer, at most as long as the limit.
@@ -111,7 +132,10 @@ impl Worker {
         name: &'static str,
         job: impl FnOnce(&mut Connection) -> Result<T, TpmError> + Send + 'static,
     ) -> Result<T, TpmError> {
-        let slow = || TpmError::Slow { command: name, limit_s: self.limits.command.as_secs() };
+        let slow = || TpmError::Slow {
+            command: name,
+            limit_s: self.limits.command.as_secs(),
+        };
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
         if late.take_if(|done| done.load(Ordering::Acquire)).is_none() && late.is_some() {
             return Err(slow());
@@ -126,17 +150,25 @@ impl Worker {
             // The caller may have given up.
             let _ = answer.send(outcome);
         });
-        let gone = |_| TpmError::Garbage { command: name, detail: "the TPM thread has ended".to_owned() };
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).send(work).map_err(gone)?;
+        let gone = |_| TpmError::Garbage {
+            command: name,
+            detail: "the TPM thread has ended".to_owned(),
+        };
+        self.jobs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .send(work)
+            .map_err(gone)?;
         match result.recv_timeout(self.limits.command) {
             Ok(outcome) => outcome,
             Err(RecvTimeoutError::Timeout) => {
                 *self.late.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
                 Err(slow())
             }
-            Err(RecvTimeoutError::Disconnected) => {
-                Err(TpmError::Garbage { command: name, detail: "the TPM thread has ended".to_owned() })
-            }
+            Err(RecvTimeoutError::Disconnected) => Err(TpmError::Garbage {
+                command: name,
+                detail: "the TPM thread has ended".to_owned(),
+            }),
         }
     }
 }

@@ -26,7 +26,11 @@ fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
     let swtpm = Swtpm::start(folder.path()).unwrap();
     let tpm = Tpm::new(&swtpm.tcti(), None, Limits::default()).unwrap();
-    World { _folder: folder, swtpm, tpm }
+    World {
+        _folder: folder,
+        swtpm,
+        tpm,
+    }
 }
 
 /// The SPKI of a P-256 key in a TPMT_PUBLIC: its last two sized numbers.
@@ -37,7 +41,13 @@ fn p256_of(public: &[u8]) -> freehold_trust::PublicKey {
 }
 
 fn check(key: &freehold_trust::PublicKey, message: &[u8], signature: &freehold_collect::EcdsaNumbers) {
-    key.verify_ecdsa_numbers(freehold_trust::HashAlgorithm::Sha256, message, &signature.r, &signature.s).unwrap();
+    key.verify_ecdsa_numbers(
+        freehold_trust::HashAlgorithm::Sha256,
+        message,
+        &signature.r,
+        &signature.s,
+    )
+    .unwrap();
 }
 
 #[test]
@@ -67,9 +77,13 @@ fn endorsement_keys_are_those_that_were_certified() {
     let world = world();
     let found = world.tpm.endorsement(None).unwrap();
     assert_eq!(found.kind, EkKind::Rsa2048);
-    let certificate = freehold_trust::certificate::Certificate::from_der(found.certificate.as_deref().unwrap()).unwrap();
+    let certificate =
+        freehold_trust::certificate::Certificate::from_der(found.certificate.as_deref().unwrap()).unwrap();
     let modulus = &found.public[found.public.len() - 256..];
-    assert_eq!(*certificate.public_key(), freehold_trust::PublicKey::from_rsa(modulus, 65537).unwrap());
+    assert_eq!(
+        *certificate.public_key(),
+        freehold_trust::PublicKey::from_rsa(modulus, 65537).unwrap()
+    );
 
     let p384 = world.tpm.endorsement(Some(EkKind::EccP384)).unwrap();
     let certificate = freehold_trust::certificate::Certificate::from_der(p384.certificate.as_deref().unwrap()).unwrap();
@@ -85,7 +99,11 @@ fn endorsement_keys_are_those_that_were_certified() {
 fn statements_carry_what_was_asked() {
     let world = world();
     let quote = world.tpm.quote(&[0, 4, 7, 11], [7; 32]).unwrap();
-    assert!(quote.attest.starts_with(&[0xff, 0x54, 0x43, 0x47, 0x80, 0x18]), "{}", hex::encode(&quote.attest));
+    assert!(
+        quote.attest.starts_with(&[0xff, 0x54, 0x43, 0x47, 0x80, 0x18]),
+        "{}",
+        hex::encode(&quote.attest)
+    );
     assert!(quote.attest.windows(32).any(|window| window == [7; 32]));
     let certify = world.tpm.certify_tls([9; 32]).unwrap();
     assert!(certify.attest.starts_with(&[0xff, 0x54, 0x43, 0x47, 0x80, 0x17]));
@@ -98,8 +116,16 @@ fn statements_carry_what_was_asked() {
 #[test]
 fn a_boot_log_is_replayed_once_a_boot() {
     let mut world = world();
-    let event = |pcr, text: &str| BootEvent { pcr, sha256: sha256(text.as_bytes()) };
-    let events = [event(0, "firmware"), event(4, "loader"), event(0, "more"), event(11, "kernel")];
+    let event = |pcr, text: &str| BootEvent {
+        pcr,
+        sha256: sha256(text.as_bytes()),
+    };
+    let events = [
+        event(0, "firmware"),
+        event(4, "loader"),
+        event(0, "more"),
+        event(11, "kernel"),
+    ];
     let pcrs = [0, 1, 2, 3, 4, 5, 6, 7, 11, 14];
     let zero = world.tpm.read_pcrs(&pcrs).unwrap();
     assert!(zero.values().all(|value| *value.as_bytes() == [0; 32]));
@@ -112,7 +138,10 @@ fn a_boot_log_is_replayed_once_a_boot() {
         expected = *sha256(&[expected, *event.sha256.as_bytes()].concat()).as_bytes();
     }
     assert_eq!(values[&0].as_bytes(), &expected);
-    assert_eq!(world.tpm.replay(&[event(4, "another loader")]).unwrap(), Replayed::Foreign { pcr: 4 });
+    assert_eq!(
+        world.tpm.replay(&[event(4, "another loader")]).unwrap(),
+        Replayed::Foreign { pcr: 4 }
+    );
     world.swtpm.restart().unwrap();
     assert_eq!(world.tpm.replay(&events).unwrap(), Replayed::Extended(4));
     assert_eq!(world.tpm.read_pcrs(&pcrs).unwrap(), values);
@@ -130,7 +159,9 @@ fn j01_an_absent_tpm_is_said_at_once_and_taken_when_it_comes() {
     }
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     world.swtpm.power_on().unwrap();
-    let signature = freehold_harness::wait_for("the TPM to be taken", Duration::from_secs(10), || Ok(world.tpm.sign_tls(b"x").ok()));
+    let signature = freehold_harness::wait_for("the TPM to be taken", Duration::from_secs(10), || {
+        Ok(world.tpm.sign_tls(b"x").ok())
+    });
     check(&key, b"x", &signature.unwrap());
 }
 
@@ -152,9 +183,14 @@ fn j01_a_tpm_that_does_not_answer_is_an_error_and_later_a_tpm_again() {
     assert_eq!(tpm.sign_tls(b"x").unwrap_err().code(), "tpm.slow");
     let start = Instant::now();
     assert_eq!(tpm.sign_tls(b"x").unwrap_err().code(), "tpm.slow");
-    assert!(start.elapsed() < Duration::from_millis(500), "a stuck TPM must not be waited for twice");
+    assert!(
+        start.elapsed() < Duration::from_millis(500),
+        "a stuck TPM must not be waited for twice"
+    );
     swtpm.thaw().unwrap();
-    let signature = freehold_harness::wait_for("the TPM to go on", Duration::from_secs(10), || Ok(tpm.sign_tls(b"x").ok()));
+    let signature = freehold_harness::wait_for("the TPM to go on", Duration::from_secs(10), || {
+        Ok(tpm.sign_tls(b"x").ok())
+    });
     check(&key, b"x", &signature.unwrap());
 }
 
@@ -164,7 +200,10 @@ fn j01_a_tpm_that_talks_nonsense_is_an_error() {
     let (data, control) = loop {
         let data = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = data.local_addr().unwrap().port();
-        if let Some(control) = port.checked_add(1).and_then(|next| TcpListener::bind(("127.0.0.1", next)).ok()) {
+        if let Some(control) = port
+            .checked_add(1)
+            .and_then(|next| TcpListener::bind(("127.0.0.1", next)).ok())
+        {
             break (data, control);
         }
     };
@@ -188,7 +227,13 @@ fn j01_a_tpm_that_talks_nonsense_is_an_error() {
     }
     let tpm = Tpm::new(&format!("swtpm:host=127.0.0.1,port={port}"), None, QUICK).unwrap();
     let error = tpm.sign_tls(b"x").unwrap_err();
-    assert!(matches!(error, TpmError::Garbage { .. } | TpmError::Unavailable { .. } | TpmError::Slow { .. }), "{error:?}");
+    assert!(
+        matches!(
+            error,
+            TpmError::Garbage { .. } | TpmError::Unavailable { .. } | TpmError::Slow { .. }
+        ),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -200,10 +245,16 @@ fn j01_hundreds_of_commands_leak_no_handle() {
         if n % 50 == 0 {
             world.tpm.endorsement(None).unwrap();
             // Credentials for another key are refused and leave nothing loaded.
-            assert_eq!(world.tpm.activate(kind, &[0, 1, 0], &[0, 1, 0]).unwrap_err().code(), "tpm.command");
+            assert_eq!(
+                world.tpm.activate(kind, &[0, 1, 0], &[0, 1, 0]).unwrap_err().code(),
+                "tpm.command"
+            );
         }
     }
     // A bare swtpm has three slots; that this still works means that none was lost.
     world.tpm.endorsement(Some(EkKind::EccP384)).unwrap();
-    assert_eq!(world.tpm.activate(kind, &[0], &[0, 0]).unwrap_err().code(), "tpm.argument");
+    assert_eq!(
+        world.tpm.activate(kind, &[0], &[0, 0]).unwrap_err().code(),
+        "tpm.argument"
+    );
 }

@@ -28,8 +28,11 @@ impl Program {
     /// # Errors
     /// When the log cannot be opened or the program cannot be started; the program's name is in the message.
     pub fn start(name: &str, mut command: Command, log: &Path) -> Result<Self> {
-        let out: File =
-            OpenOptions::new().create(true).append(true).open(log).with_context(|| format!("opening `{}`", log.display()))?;
+        let out: File = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("opening `{}`", log.display()))?;
         let err = out.try_clone()?;
         let child = command
             .stdin(Stdio::null())
@@ -37,7 +40,11 @@ impl Program {
             .stderr(err)
             .spawn()
             .with_context(|| format!("starting `{name}` ({})", command.get_program().to_string_lossy()))?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log: log.to_owned(),
+        })
     }
 
     /// The process id.

@@ -138,7 +138,13 @@ impl Swtpm {
         fs::create_dir_all(&state).with_context(|| format!("making `{}`", state.display()))?;
         let folder = folder.canonicalize()?;
         let prefix = prefix.iter().map(|word| (*word).to_owned()).collect();
-        let mut tpm = Self { folder, authority: authority.clone(), prefix, port: None, program: None };
+        let mut tpm = Self {
+            folder,
+            authority: authority.clone(),
+            prefix,
+            port: None,
+            program: None,
+        };
         if !tpm.state().join("tpm2-00.permall").exists() {
             tpm.manufacture()?;
         }
@@ -156,7 +162,18 @@ impl Swtpm {
         let log = self.folder.join("swtpm-setup.log").display().to_string();
         output_of(
             "swtpm_setup",
-            &["--tpm2", "--tpmstate", &state, "--config", &config, "--create-ek-cert", "--lock-nvram", "--overwrite", "--logfile", &log],
+            &[
+                "--tpm2",
+                "--tpmstate",
+                &state,
+                "--config",
+                &config,
+                "--create-ek-cert",
+                "--lock-nvram",
+                "--overwrite",
+                "--logfile",
+                &log,
+            ],
         )
         .with_context(|| format!("making a TPM, see `{log}`"))?;
         Ok(())
@@ -189,7 +206,13 @@ impl Swtpm {
         let mut command = Command::new(words.next().context("no program")?);
         command
             .args(words)
-            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear", "--tpmstate"])
+            .args([
+                "socket",
+                "--tpm2",
+                "--flags",
+                "not-need-init,startup-clear",
+                "--tpmstate",
+            ])
             .arg(format!("dir={}", self.state().display()))
             .arg("--server")
             .arg(format!("type=tcp,port={port},bindaddr=127.0.0.1"))
@@ -227,7 +250,10 @@ impl Swtpm {
     /// # Errors
     /// When it does not run.
     pub fn freeze(&self) -> Result<()> {
-        self.program.as_ref().context("the TPM is off")?.signal(nix::sys::signal::Signal::SIGSTOP)
+        self.program
+            .as_ref()
+            .context("the TPM is off")?
+            .signal(nix::sys::signal::Signal::SIGSTOP)
     }
 
     /// Lets it go on after [`Self::freeze`].
@@ -235,7 +261,10 @@ impl Swtpm {
     /// # Errors
     /// When it does not run.
     pub fn thaw(&self) -> Result<()> {
-        self.program.as_ref().context("the TPM is off")?.signal(nix::sys::signal::Signal::SIGCONT)
+        self.program
+            .as_ref()
+            .context("the TPM is off")?
+            .signal(nix::sys::signal::Signal::SIGCONT)
     }
 
     /// The TCTI string to reach it: `swtpm:host=127.0.0.1,port=…`.
@@ -264,7 +293,9 @@ fn free_pair() -> u16 {
         let step = NEXT_PORT.fetch_add(2, Ordering::Relaxed);
         // Spread by process, so that tests that start together look at different ports.
         let offset = (std::process::id().wrapping_mul(74) + step) % span;
-        let Ok(port) = u16::try_from((PORTS.start + offset) & !1) else { continue };
+        let Ok(port) = u16::try_from((PORTS.start + offset) & !1) else {
+            continue;
+        };
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
         if free(port) && free(port + 1) {
             return port;

@@ -3,17 +3,13 @@
 //! Refuses to go on to a part whose condition does not hold: no report before a verdict that gave a certificate. Invariant:
 //! the order is fixed, and every part can be repeated.
 
-use std::time::{Duration, Instant};
-
 use freehold_protocol::enrol::EnrolState;
 use freehold_protocol::local::{ApiToken, Quota, Scope};
-use freehold_protocol::report::{BoxReport, ClientToken, RecordCheckpoint, VerdictAnswer};
-use freehold_protocol::status::VerdictWord;
-use freehold_protocol::{Base64, V1, routes};
+use freehold_protocol::report::{BoxReport, ClientToken};
+use freehold_protocol::{V1, routes};
 use freehold_trust::sha256;
 use freehold_verify::document::{AssignmentExpectation, AssignmentUse, MAX_DOCUMENT, verify_assignment};
 
-use crate::attest::{Shown, attest};
 use crate::console::Console;
 use crate::enrol::{Candidate, advance};
 use crate::fault::Fault;
@@ -23,11 +19,11 @@ use crate::policy;
 use crate::repository::Repository;
 use crate::supervisor::{Pursuit, Supervisor};
 
-/// After a verdict that allows nothing, so long until the next try: long enough not to flood, short enough for a person who
-/// mended the cause.
-const RETRY: Duration = Duration::from_secs(3);
 /// What one token may do at once and in a minute, until settings say otherwise.
-const QUOTA: Quota = Quota { concurrent: 8, per_minute: 600 };
+const QUOTA: Quota = Quota {
+    concurrent: 8,
+    per_minute: 600,
+};
 
 impl Supervisor {
     /// Everything that is said to the console in a round.
@@ -60,18 +56,27 @@ impl Supervisor {
         self.show_record().await
     }
 
-    fn console(&mut self) -> Result<&Console, Fault> {
+    pub(super) fn console(&mut self) -> Result<&Console, Fault> {
         if self.console.is_none() {
-            let identity = self.identity.as_ref().ok_or_else(|| Fault::of("tpm.unavailable", "the TPM was not open yet"))?;
+            let identity = self
+                .identity
+                .as_ref()
+                .ok_or_else(|| Fault::of("tpm.unavailable", "the TPM was not open yet"))?;
             self.console = Some(Console::new(&self.pairing, identity, &self.clock)?);
         }
-        self.console.as_ref().ok_or_else(|| Fault::of("console.away", "no console"))
+        self.console
+            .as_ref()
+            .ok_or_else(|| Fault::of("console.away", "no console"))
     }
 
     async fn know_ourselves(&mut self) -> Result<(), Fault> {
         if self.identity.is_none() {
-            let (state, tpm, box_id, clock) =
-                (self.state.clone(), self.tpm.clone(), self.box_id.clone(), self.clock.clone());
+            let (state, tpm, box_id, clock) = (
+                self.state.clone(),
+                self.tpm.clone(),
+                self.box_id.clone(),
+                self.clock.clone(),
+            );
             let opened = tokio::task::spawn_blocking(move || Identity::open(&state, &tpm, &box_id, &clock)).await;
             self.identity = Some(opened.map_err(|error| Fault::of("tpm.garbage", error.to_string()))??);
         }
@@ -83,12 +88,18 @@ impl Supervisor {
             return Ok(());
         }
         self.console()?;
-        let (Some(identity), Some(console)) = (&self.identity, &self.console) else { return Ok(()) };
+        let (Some(identity), Some(console)) = (&self.identity, &self.console) else {
+            return Ok(());
+        };
         let candidate = Candidate {
             tpm: &self.tpm,
             identity,
             pairing: &self.pairing,
-            label: if self.settings.label.is_empty() { &self.box_id } else { &self.settings.label },
+            label: if self.settings.label.is_empty() {
+                &self.box_id
+            } else {
+                &self.settings.label
+            },
             ek_chain: self.settings.ek_chain.as_deref(),
         };
         let standing = advance(&candidate, console, &self.state, &self.chronicle, &mut self.endorsement).await?;
@@ -131,115 +142,17 @@ impl Supervisor {
 
     /// The assignment that an earlier run accepted; needs the director's key, so it waits for it.
     fn take_up_assignment(&mut self) -> Result<(), Fault> {
-        let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) else { return Ok(()) };
-        self.assignment = resume(&self.state, fleet, &self.box_id, &self.pairing.fleet, &self.pursuit, self.clock.now())?;
-        Ok(())
-    }
-
-    async fn prove(&mut self) -> Result<(), Fault> {
-        let mut models = self.engines.models();
-        models.sort_unstable();
-        models.dedup();
-        let changed = self.verdict.allows_change() && models != self.attested_models;
-        let retry = !self.verdict.allows_change() && self.attested_at.is_none_or(|at| at.elapsed() >= RETRY);
-        if !(self.attest_due || changed || retry) {
-            return Ok(());
-        }
-        let boot = self.boot()?;
-        let (tpm, replaying) = (self.tpm.clone(), boot.clone());
-        let replayed = tokio::task::spawn_blocking(move || replaying.replay(&tpm))
-            .await
-            .map_err(|error| Fault::of("tpm.garbage", error.to_string()))?;
-        self.boot_was(boot.word, replayed).await?;
-        self.console()?;
-        let (Some(identity), Some(console), Some(fleet)) = (&self.identity, &self.console, &self.fleet) else {
+        let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) else {
             return Ok(());
         };
-        let shown = Shown { identity, boot: &boot, chronicle: &self.chronicle, models: models.clone() };
-        let (answer, nonce) = match attest(shown, &self.tpm, console).await {
-            Err(fault) if fault.code() == "console.unknown_key" => {
-                // The console has lost us: begin anew, a person has to approve again.
-                self.enrolment = EnrolState::Unknown;
-                return Err(fault);
-            }
-            other => other?,
-        };
-        if let Some(time) = &answer.time {
-            self.clock.take(&self.state, &time.0, &fleet.director, &nonce)?;
-        }
-        self.status.tpm = crate::status::TpmStatus { state: "ok".to_owned(), message: None };
-        self.attested_at = Some(Instant::now());
-        self.attested_models = models;
-        self.attest_due = false;
-        self.take_verdict(answer).await
-    }
-
-    /// Says once what became of the boot log.
-    async fn boot_was(
-        &mut self,
-        word: &str,
-        replayed: Result<Option<freehold_collect::Replayed>, Fault>,
-    ) -> Result<(), Fault> {
-        self.status.boot = word.to_owned();
-        let said = match &replayed {
-            Ok(None) => return Ok(()),
-            Ok(Some(replayed)) => format!("{replayed:?}"),
-            Err(fault) if fault.code().starts_with("tpm.") => return replayed.map(|_| ()),
-            Err(fault) => fault.to_string(),
-        };
-        if self.boot_said.as_ref() == Some(&said) {
-            return Ok(());
-        }
-        let entry = self.chronicle.entry("boot.replayed");
-        match &replayed {
-            Err(fault) => {
-                let report = fault.report();
-                entry.refused(&report).write().await?;
-                self.remember(report);
-            }
-            Ok(Some(freehold_collect::Replayed::Extended(events))) => {
-                tracing::info!(events, "the boot log was replayed into the software TPM");
-                entry.with("events", *events).write().await?;
-            }
-            Ok(Some(freehold_collect::Replayed::Foreign { pcr })) => {
-                let report = Fault::of("box.boot_log", format!("PCR {pcr} does not hold the beginning of the boot log")).report();
-                entry.refused(&report).write().await?;
-                self.remember(report);
-            }
-            Ok(_) => {}
-        }
-        self.boot_said = Some(said);
-        Ok(())
-    }
-
-    async fn take_verdict(&mut self, answer: VerdictAnswer) -> Result<(), Fault> {
-        if let (Some(certificate), Some(identity)) = (&answer.certificate, &self.identity) {
-            identity.renew(&self.state, &certificate.0)?;
-            // The next request shows the new certificate.
-            self.console = None;
-        }
-        let news = self.verdict != answer.verdict || self.status.because != answer.because;
-        self.verdict = answer.verdict;
-        self.status.verdict = answer.verdict;
-        self.status.because.clone_from(&answer.because);
-        if news {
-            tracing::info!(verdict = answer.verdict.word(), because = ?answer.because, "verdict");
-            let mut entry = self
-                .chronicle
-                .entry("verdict.received")
-                .with("verdict", answer.verdict.word())
-                .with("because", answer.because.clone());
-            if let Some(first) = answer.refusals.first() {
-                entry = entry.refused(first);
-            }
-            entry.write().await?;
-            for report in answer.refusals {
-                self.remember(report);
-            }
-        }
-        if answer.verdict == VerdictWord::Refused {
-            self.status.doing = "the console refuses this box's evidence".to_owned();
-        }
+        self.assignment = resume(
+            &self.state,
+            fleet,
+            &self.box_id,
+            &self.pairing.fleet,
+            &self.pursuit,
+            self.clock.now(),
+        )?;
         Ok(())
     }
 
@@ -252,7 +165,10 @@ impl Supervisor {
             at: self.clock.now(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             achieved: self.pursuit.achieved,
-            pursuing: self.pursuit.accepted.filter(|accepted| Some(*accepted) != self.pursuit.achieved),
+            pursuing: self
+                .pursuit
+                .accepted
+                .filter(|accepted| Some(*accepted) != self.pursuit.achieved),
             doing: self.status.doing.chars().take(200).collect(),
             refusals: self.refusals.iter().cloned().collect(),
             models: self.status.models.clone(),
@@ -276,14 +192,20 @@ impl Supervisor {
         if self.inventory_told {
             return None;
         }
-        let found = tokio::task::spawn_blocking(|| freehold_inventory::collect(std::path::Path::new("/"))).await.ok()?;
+        let found = tokio::task::spawn_blocking(|| freehold_inventory::collect(std::path::Path::new("/")))
+            .await
+            .ok()?;
         serde_json::to_value(found).ok()
     }
 
     async fn fetch_assignment(&mut self, waits: Option<u64>) -> Result<(), Fault> {
         let wanted = waits.is_some_and(|counter| Some(counter) != self.pursuit.accepted);
-        let (true, Some(fleet)) = (wanted, self.fleet.clone()) else { return Ok(()) };
-        let Some(envelope) = self.console()?.get(routes::ASSIGNMENT, MAX_DOCUMENT).await? else { return Ok(()) };
+        let (true, Some(fleet)) = (wanted, self.fleet.clone()) else {
+            return Ok(());
+        };
+        let Some(envelope) = self.console()?.get(routes::ASSIGNMENT, MAX_DOCUMENT).await? else {
+            return Ok(());
+        };
         let digest = sha256(&envelope);
         if self.refused_envelope == Some(digest) {
             return Ok(());
@@ -320,7 +242,12 @@ impl Supervisor {
             Err(rejection) => {
                 let report = Fault::refusal(&rejection).report();
                 tracing::warn!(code = %report.code, message = %report.message, "assignment refused");
-                self.chronicle.entry("assignment.refused").with("envelope", digest).refused(&report).write().await?;
+                self.chronicle
+                    .entry("assignment.refused")
+                    .with("envelope", digest)
+                    .refused(&report)
+                    .write()
+                    .await?;
                 self.remember(report);
                 self.refused_envelope = Some(digest);
             }
@@ -331,9 +258,15 @@ impl Supervisor {
     async fn update_repository(&mut self) -> Result<(), Fault> {
         self.console()?;
         let now = self.clock.now();
-        let (Some(repository), Some(console)) = (&mut self.repository, &self.console) else { return Ok(()) };
-        let updated = repository.update(console, &self.state, now, self.installed.revocations).await?;
-        let Some(listing) = repository.listing.clone() else { return Ok(()) };
+        let (Some(repository), Some(console)) = (&mut self.repository, &self.console) else {
+            return Ok(());
+        };
+        let updated = repository
+            .update(console, &self.state, now, self.installed.revocations)
+            .await?;
+        let Some(listing) = repository.listing.clone() else {
+            return Ok(());
+        };
         if listing.revocations.list.counter > self.installed.revocations {
             self.chronicle
                 .entry("revocations.seen")
@@ -351,8 +284,16 @@ impl Supervisor {
             .as_ref()
             .map(|assignment| assignment.targets.iter().map(|target| target.name.clone()).collect())
             .unwrap_or_default();
-        let taken =
-            policy::update(self.policy.as_ref(), console, &self.state, &listing, &assigned, &self.installed, now).await?;
+        let taken = policy::update(
+            self.policy.as_ref(),
+            console,
+            &self.state,
+            &listing,
+            &assigned,
+            &self.installed,
+            now,
+        )
+        .await?;
         if let Some((policy, release)) = taken {
             tracing::info!(target = policy.target(), "policy taken");
             self.chronicle
@@ -367,47 +308,12 @@ impl Supervisor {
         }
         Ok(())
     }
-
-    /// Shows the head of the record to the console, whose cosignature ties it down.
-    async fn show_record(&mut self) -> Result<(), Fault> {
-        let old = self.cosigned;
-        if self.chronicle.head().size <= old {
-            return Ok(());
-        }
-        let recorder = self.chronicle.recorder().clone();
-        let proven = tokio::task::spawn_blocking(move || {
-            let (note, proof) = recorder.checkpoint_since(old)?;
-            let (_, checkpoint) = recorder.reader().checkpoint()?;
-            Ok::<_, freehold_record_files::RecordFault>((note, proof, checkpoint.size))
-        })
-        .await
-        .map_err(|error| Fault::of("record.files", error.to_string()))?;
-        let (note, proof, _) = proven?;
-        let checkpoint = String::from_utf8_lossy(&note).into_owned();
-        let size = freehold_record::SignedNote::parse(&note)
-            .and_then(|note| freehold_record::Checkpoint::parse(note.text()))
-            .map_err(freehold_record_files::RecordFault::from)?
-            .size;
-        let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
-        let message = RecordCheckpoint { v: V1, checkpoint: checkpoint.clone(), old_size: old, proof };
-        let answer = match self.console()?.record(&message).await {
-            // One of us lost count: begin at what the console saw last, if that is ours at all.
-            Err(Fault::Coded { code, expected: Some(expected), .. }) if code == "record.old_size" => {
-                self.cosigned = expected.parse().unwrap_or(0);
-                return Ok(());
-            }
-            other => other?,
-        };
-        self.state.put("cosigned.note", format!("{checkpoint}{}\n", answer.cosignature.trim_end()).as_bytes())?;
-        self.state.put_json("cosigned.json", &size)?;
-        self.cosigned = size;
-        Ok(())
-    }
 }
 
 /// Whether a refusal means that the certificate or the verdict is no longer good.
 fn must_attest(fault: &Fault) -> bool {
-    fault.code().starts_with("channel.certificate") || matches!(fault.code(), "console.not_trusted" | "console.unknown_key")
+    fault.code().starts_with("channel.certificate")
+        || matches!(fault.code(), "console.not_trusted" | "console.unknown_key")
 }
 
 fn token(given: &ClientToken) -> Option<ApiToken> {
@@ -431,7 +337,9 @@ pub(super) fn resume(
     pursuit: &Pursuit,
     now: i64,
 ) -> Result<Option<freehold_verify::Verified<freehold_verify::document::Assignment>>, Fault> {
-    let Some(envelope) = state.bytes("assignment.dsse")? else { return Ok(None) };
+    let Some(envelope) = state.bytes("assignment.dsse")? else {
+        return Ok(None);
+    };
     let expectation = AssignmentExpectation {
         fleet: fleet_id.to_owned(),
         box_id: box_id.to_owned(),
@@ -445,4 +353,3 @@ pub(super) fn resume(
         Err(rejection) => Err(rejection.into()),
     }
 }
-

@@ -6,12 +6,8 @@
 use std::collections::BTreeMap;
 
 use freehold_execute::{Admitted, Hands, Progress, SoFar, StepFailed, carry_out};
-use freehold_plan::{
-    EngineState, Observed, Permission, Plan, Purpose, RunningEngine, Step, StoredModel, WaitingOn, plan,
-};
+use freehold_plan::{Observed, Permission, Plan, Step, StoredModel, WaitingOn, plan};
 use freehold_protocol::enrol::EnrolState;
-use freehold_protocol::local::{Config, EngineDoor, ServedModel, Serving, VERSION};
-use freehold_protocol::status::{ModelPhase, ModelState};
 use freehold_trust::Sha256Digest;
 
 use crate::desired::{aim, taken_back};
@@ -22,9 +18,6 @@ use crate::source::FromConsole;
 use crate::state::State;
 use crate::status::{Board, Status};
 use crate::supervisor::Supervisor;
-
-/// Seconds after which a client may ask again for a model whose engine is not there.
-const RETRY_AFTER: u32 = 5;
 
 /// Shows the progress of a download in the status file.
 struct Telling<'a> {
@@ -48,8 +41,14 @@ impl Supervisor {
     /// Brings the box nearer to its assignment. Answers whether nothing is left to do.
     pub(super) async fn reconcile(&mut self) -> Result<bool, Fault> {
         if let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) {
-            self.assignment =
-                resume(&self.state, fleet, &self.box_id, &self.pairing.fleet, &self.pursuit, self.clock.now())?;
+            self.assignment = resume(
+                &self.state,
+                fleet,
+                &self.box_id,
+                &self.pairing.fleet,
+                &self.pursuit,
+                self.clock.now(),
+            )?;
         }
         self.take_aim().await?;
         let observed = self.observe()?;
@@ -61,23 +60,43 @@ impl Supervisor {
             Ok(()) => made.is_empty() && made.waiting.is_empty(),
             Err(fault) => return Err(fault),
         };
-        if done && self.aim.desired.assignment.is_some() && self.pursuit.failed.is_empty() && self.aim.desired.refused.is_empty()
+        if done
+            && self.aim.desired.assignment.is_some()
+            && self.pursuit.failed.is_empty()
+            && self.aim.desired.refused.is_empty()
         {
             self.achieved().await?;
         }
         let spoken = self.status.console == "ok" && self.status.tpm.state == "ok";
         if made.is_empty() && spoken && self.enrolment == EnrolState::Approved && self.verdict.allows_change() {
-            self.status.doing = made.waiting.first().map_or_else(|| "at rest".to_owned(), ToString::to_string);
+            self.status.doing = made
+                .waiting
+                .first()
+                .map_or_else(|| "at rest".to_owned(), ToString::to_string);
         }
         Ok(done)
     }
 
     /// What the assignment means under the metadata of now; the last aim stays when that cannot be said.
     async fn take_aim(&mut self) -> Result<(), Fault> {
-        let listing = self.repository.as_ref().and_then(|repository| repository.listing.as_ref());
-        let (Some(assignment), Some(listing)) = (&self.assignment, listing) else { return Ok(()) };
+        let listing = self
+            .repository
+            .as_ref()
+            .and_then(|repository| repository.listing.as_ref());
+        let (Some(assignment), Some(listing)) = (&self.assignment, listing) else {
+            return Ok(());
+        };
         let now = self.clock.now();
-        match aim(&self.state, self.console.as_ref(), assignment, listing, &self.installed, now).await {
+        match aim(
+            &self.state,
+            self.console.as_ref(),
+            assignment,
+            listing,
+            &self.installed,
+            now,
+        )
+        .await
+        {
             Ok(aim) => {
                 self.aim = aim;
                 Ok(())
@@ -92,7 +111,11 @@ impl Supervisor {
 
     fn permission(&self) -> Permission {
         if self.enrolment != EnrolState::Approved {
-            return Permission::Keep(if self.status.console == "ok" { WaitingOn::Approval } else { WaitingOn::Console });
+            return Permission::Keep(if self.status.console == "ok" {
+                WaitingOn::Approval
+            } else {
+                WaitingOn::Console
+            });
         }
         if !self.verdict.allows_change() {
             return Permission::Keep(WaitingOn::Verdict);
@@ -108,8 +131,11 @@ impl Supervisor {
 
     fn observe(&mut self) -> Result<Observed, Fault> {
         let stored = self.store.stored()?;
-        let revocations =
-            self.repository.as_ref().and_then(|repository| repository.listing.as_ref()).map(|listing| &listing.revocations);
+        let revocations = self
+            .repository
+            .as_ref()
+            .and_then(|repository| repository.listing.as_ref())
+            .map(|listing| &listing.revocations);
         let mut observed = Observed::empty(self.store.free_bytes()?);
         observed.permission = self.permission();
         observed.hardware.clone_from(&self.settings.hardware);
@@ -119,7 +145,9 @@ impl Supervisor {
             if let Some(report) = revocations.and_then(|revocations| taken_back(revocations, admitted)) {
                 observed.revoked.insert(*root, report);
             }
-            let Admitted { release, name, version, .. } = admitted.clone();
+            let Admitted {
+                release, name, version, ..
+            } = admitted.clone();
             observed.stored.insert(*root, StoredModel { release, name, version });
         }
         for release in self.store.unfinished()? {
@@ -128,7 +156,9 @@ impl Supervisor {
                 (self.aim.desired.models.get(&release), self.aim.releases.get(&release))
             {
                 for (file, signed) in wanted.files.iter().zip(signed.descriptor.all_files()) {
-                    let there = self.store.chunks(&release, file.place, &file.path, file.chunk_size, &signed.chunks)?;
+                    let there = self
+                        .store
+                        .chunks(&release, file.place, &file.path, file.chunk_size, &signed.chunks)?;
                     if let Some(there) = there {
                         files.insert(file.path.clone(), there);
                     }
@@ -182,7 +212,11 @@ impl Supervisor {
                 seen,
             };
             let source = FromConsole(self.console.as_ref());
-            let mut telling = Telling { state: &self.state, board: &mut self.board, status: &mut self.status };
+            let mut telling = Telling {
+                state: &self.state,
+                board: &mut self.board,
+                status: &mut self.status,
+            };
             let mut hands = Hands {
                 store: &self.store,
                 host: &mut self.engines,
@@ -203,18 +237,28 @@ impl Supervisor {
         tracing::info!("{step}");
         self.status.doing = step.to_string();
         let entry = match step {
-            Step::RefuseTarget { target, refusal } => {
-                self.chronicle.entry("release.refused").with("target", target.as_str()).refused(refusal)
-            }
-            Step::FetchFile { release, path, chunks, .. } => self
+            Step::RefuseTarget { target, refusal } => self
+                .chronicle
+                .entry("release.refused")
+                .with("target", target.as_str())
+                .refused(refusal),
+            Step::FetchFile {
+                release, path, chunks, ..
+            } => self
                 .chronicle
                 .entry("release.fetch")
                 .with("release", *release)
                 .with("path", path.as_str())
                 .with("chunks", chunks.len()),
-            Step::VerifyModel { release, root, name } => model(&self.chronicle, "model.verify", root, name, Some(release)),
-            Step::AdmitModel { release, root, name } => model(&self.chronicle, "model.admit", root, name, Some(release)),
-            Step::StoreModel { release, root, name } => model(&self.chronicle, "model.store", root, name, Some(release)),
+            Step::VerifyModel { release, root, name } => {
+                model(&self.chronicle, "model.verify", root, name, Some(release))
+            }
+            Step::AdmitModel { release, root, name } => {
+                model(&self.chronicle, "model.admit", root, name, Some(release))
+            }
+            Step::StoreModel { release, root, name } => {
+                model(&self.chronicle, "model.store", root, name, Some(release))
+            }
             Step::StartEngine { root, name, purpose } => {
                 model(&self.chronicle, "engine.start", root, name, None).with("purpose", purpose.to_string())
             }
@@ -262,7 +306,12 @@ impl Supervisor {
                     | Step::StoreModel { release, .. } => Some(*release),
                     _ => None,
                 };
-                self.chronicle.entry("step.refused").with("step", step.to_string()).refused(&report).write().await?;
+                self.chronicle
+                    .entry("step.refused")
+                    .with("step", step.to_string())
+                    .refused(&report)
+                    .write()
+                    .await?;
                 self.remember(report.clone());
                 if let Some(release) = release {
                     self.pursuit.failed.insert(release, report.clone());
@@ -273,7 +322,12 @@ impl Supervisor {
             Err(StepFailed::Away(report)) => {
                 tracing::warn!(code = %report.code, message = %report.message, "not now: {step}");
                 if report.code != "console.away" {
-                    self.chronicle.entry("step.failed").with("step", step.to_string()).refused(&report).write().await?;
+                    self.chronicle
+                        .entry("step.failed")
+                        .with("step", step.to_string())
+                        .refused(&report)
+                        .write()
+                        .await?;
                     self.remember(report.clone());
                 }
                 Err(report.into())
@@ -285,120 +339,18 @@ impl Supervisor {
         if self.pursuit.achieved == self.aim.desired.assignment {
             return Ok(());
         }
-        let Some(counter) = self.aim.desired.assignment else { return Ok(()) };
-        self.chronicle.entry("assignment.achieved").with("counter", counter).write().await?;
+        let Some(counter) = self.aim.desired.assignment else {
+            return Ok(());
+        };
+        self.chronicle
+            .entry("assignment.achieved")
+            .with("counter", counter)
+            .write()
+            .await?;
         tracing::info!(counter, "assignment achieved");
         self.pursuit.achieved = Some(counter);
         self.state.put_json("pursuit.json", &self.pursuit)
     }
-
-    /// The models as status and reports say them.
-    fn models(&mut self, made: &Plan) -> Result<(), Fault> {
-        let stored = self.store.stored()?;
-        let engines = self.engines.observe();
-        let running = |root: &Sha256Digest| {
-            engines.iter().find(|engine| engine.root == *root && engine.purpose == Purpose::Chat).map(state_of)
-        };
-        let mut models: Vec<ModelState> = stored
-            .values()
-            .map(|admitted| {
-                let view = self.engines.view(&admitted.root, Purpose::Chat);
-                let (phase, reason) = match running(&admitted.root) {
-                    Some(EngineState::Running) => (ModelPhase::Serving, None),
-                    Some(EngineState::Resting) => (ModelPhase::Stopped, view.reason),
-                    None => (ModelPhase::Admitted, view.reason),
-                };
-                ModelState {
-                    name: admitted.name.clone(),
-                    version: admitted.version.clone(),
-                    digest: admitted.root.to_hex(),
-                    signer: admitted.signer.clone(),
-                    phase,
-                    reason,
-                    memory_bound: view.memory_bound.to_owned(),
-                }
-            })
-            .collect();
-        for wanted in self.aim.desired.models.values().filter(|wanted| !stored.contains_key(&wanted.root)) {
-            let failed = self.pursuit.failed.get(&wanted.release);
-            let fetching = made.steps.iter().any(|step| matches!(step, Step::FetchFile { release, .. } if *release == wanted.release));
-            models.push(ModelState {
-                name: wanted.name.clone(),
-                version: wanted.version.clone(),
-                digest: wanted.root.to_hex(),
-                signer: String::new(),
-                phase: match failed {
-                    Some(_) => ModelPhase::Refused,
-                    None if fetching => ModelPhase::Fetching,
-                    None => ModelPhase::Verifying,
-                },
-                reason: failed.map(|report| report.code.clone()),
-                memory_bound: String::new(),
-            });
-        }
-        for (target, report) in &self.aim.desired.refused {
-            let mut parts = target.split('/').skip(1);
-            models.push(ModelState {
-                name: parts.next().unwrap_or(target).to_owned(),
-                version: parts.next().unwrap_or_default().to_owned(),
-                digest: String::new(),
-                signer: String::new(),
-                phase: ModelPhase::Refused,
-                reason: Some(report.code.clone()),
-                memory_bound: String::new(),
-            });
-        }
-        self.status.models = models;
-        self.status.pursuing = self.pursuit.accepted;
-        self.status.achieved = self.pursuit.achieved;
-        self.status.policy = self.policy.as_ref().map(|policy| policy.target().to_owned());
-        Ok(())
-    }
-
-    /// What the gateway serves now.
-    pub(super) fn tell_gateway(&mut self) -> Result<(), Fault> {
-        let stored = self.store.stored()?;
-        let door = |admitted: &Admitted, purpose| {
-            let view = self.engines.view(&admitted.root, purpose);
-            match view.socket {
-                Some(socket) => EngineDoor::Ready { socket: socket.display().to_string() },
-                None => {
-                    let code = view.reason.as_deref().and_then(|reason| reason.split_once(": ")).map(|(code, _)| code);
-                    let code = code.filter(|code| code.starts_with("engine.")).unwrap_or("engine.missing").to_owned();
-                    EngineDoor::Away { code, retry_after: RETRY_AFTER }
-                }
-            }
-        };
-        let models = stored
-            .values()
-            .map(|admitted| ServedModel {
-                name: admitted.name.clone(),
-                digest: admitted.root,
-                bytes: admitted.files.iter().map(|file| file.length).sum(),
-                context: self.engines.context(),
-                admitted: admitted.at,
-                engine: door(admitted, Purpose::Chat),
-                embeddings: admitted.embeddings.then(|| door(admitted, Purpose::Embeddings)),
-            })
-            .collect();
-        let serving = match self.chronicle.trouble() {
-            Some(code) => Serving::Closed { code },
-            None => Serving::Open,
-        };
-        self.door.serve(Config {
-            v: VERSION,
-            generation: 0,
-            box_id: self.box_id.clone(),
-            serving,
-            models,
-            tokens: self.tokens.clone(),
-        });
-        Ok(())
-    }
-}
-
-fn state_of(engine: &RunningEngine) -> EngineState {
-    engine.state
 }
 
 fn model<'a>(
@@ -414,4 +366,3 @@ fn model<'a>(
         None => note,
     }
 }
-

@@ -45,7 +45,10 @@ fn now() -> i64 {
 }
 
 fn repository_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 impl World {
@@ -57,7 +60,11 @@ impl World {
         let authority = TpmAuthority::new(&at("tpm-authority")).unwrap();
         fs::create_dir(at("box")).unwrap();
         let tpm = Swtpm::start_with(&at("box"), &authority).unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
         let wish = Wish {
             state: at("console"),
             name: "ward".to_owned(),
@@ -88,16 +95,24 @@ impl World {
             };
             publish_other(&publisher, &publication, &Expiry::default(), now()).unwrap();
         };
-        other(ReleaseKind::Os, "demo", vec![("manifest.json".to_owned(), at("manifest.json"))]);
+        other(
+            ReleaseKind::Os,
+            "demo",
+            vec![("manifest.json".to_owned(), at("manifest.json"))],
+        );
         let signer = at("publisher/keys/model-1.pub.pem");
         let mut data = BundleData::default();
-        data.model_signers.insert(read_public_key(&signer).unwrap().fingerprint().to_hex());
+        data.model_signers
+            .insert(read_public_key(&signer).unwrap().fingerprint().to_hex());
         data.licences.insert("Apache-2.0".to_owned());
         fs::write(at("policy.json"), Bundle::shipped("ward", "1.0.0", data).to_bytes()).unwrap();
         other(
             ReleaseKind::Policy,
             "ward",
-            vec![("policy.json".to_owned(), at("policy.json")), ("model-1.pub.pem".to_owned(), signer)],
+            vec![
+                ("policy.json".to_owned(), at("policy.json")),
+                ("model-1.pub.pem".to_owned(), signer),
+            ],
         );
         let mut world = Self {
             runtime,
@@ -126,7 +141,9 @@ impl World {
             boxes_url: None,
         };
         let dir = StateDir::new(&self.at("console"));
-        let running = self.runtime.block_on(async { start(open(dir).await.unwrap(), &doors).await.unwrap() });
+        let running = self
+            .runtime
+            .block_on(async { start(open(dir).await.unwrap(), &doors).await.unwrap() });
         self.boxes = running.boxes;
         self.console = Some(running);
     }
@@ -146,7 +163,9 @@ impl World {
         let to = self.at("export");
         export(&self.publisher, &to).unwrap();
         let root = freehold_trust::sha256(&fs::read(to.join("metadata/1.root.json")).unwrap()).to_hex();
-        self.runtime.block_on(self.console().import(&to, Some(root), "test")).unwrap();
+        self.runtime
+            .block_on(self.console().import(&to, Some(root), "test"))
+            .unwrap();
         let pairing = self.console().pairing().unwrap();
         fs::write(self.at("pairing.json"), serde_json::to_vec(&pairing).unwrap()).unwrap();
     }
@@ -160,11 +179,19 @@ impl World {
         // Versions differ by a file beside the weights.
         fs::write(folder.join("README.md"), format!("{name} {version}\n")).unwrap();
         let hashed = hash_folder(&folder, &[], Watch::nobody()).unwrap();
-        let files: Vec<ModelFile> =
-            hashed.iter().map(|file| ModelFile { path: file.path.clone(), sha256: file.sha256 }).collect();
+        let files: Vec<ModelFile> = hashed
+            .iter()
+            .map(|file| ModelFile {
+                path: file.path.clone(),
+                sha256: file.sha256,
+            })
+            .collect();
         let key = read_signing_key(&self.at("publisher/keys/model-1.pem")).unwrap();
         let bundle = sign_model(name, &files, &[], ModelSigner::Key(&key)).unwrap();
-        let trust = SignerTrust { keys: vec![key.public().clone()], ..SignerTrust::default() };
+        let trust = SignerTrust {
+            keys: vec![key.public().clone()],
+            ..SignerTrust::default()
+        };
         let manifest = verify_bundle(&bundle, &trust, now()).unwrap();
         let checked = check_folder(&folder, &manifest, Watch::nobody()).unwrap();
         let headers = gate_files(&folder, &checked).unwrap();
@@ -194,7 +221,10 @@ impl World {
     }
 
     pub fn revoke(&self, root: freehold_trust::Sha256Digest) {
-        let change = RevocationChange { models: vec![root], ..RevocationChange::default() };
+        let change = RevocationChange {
+            models: vec![root],
+            ..RevocationChange::default()
+        };
         revoke(&self.publisher, change, &Expiry::default(), now()).unwrap();
         self.import();
     }
@@ -202,7 +232,10 @@ impl World {
     pub fn assign(&self, targets: &[&str]) {
         let names: Vec<String> = targets.iter().map(|name| (*name).to_owned()).collect();
         let box_id = self.box_id();
-        self.runtime.block_on(self.console().assign(&box_id, &names, None, "test")).map_err(|refused| refused.report).unwrap();
+        self.runtime
+            .block_on(self.console().assign(&box_id, &names, None, "test"))
+            .map_err(|refused| refused.report)
+            .unwrap();
     }
 
     /// The engine that `make engine` unpacks, when it is there.
@@ -213,10 +246,22 @@ impl World {
 
     pub fn start_supervisor(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freehold-supervisor"));
-        command.arg("run").arg("--state").arg(self.at("box/state")).arg("--runtime").arg(self.at("box/run"));
-        command.arg("--tcti").arg(self.tpm.tcti()).arg("--pairing").arg(self.at("pairing.json"));
+        command
+            .arg("run")
+            .arg("--state")
+            .arg(self.at("box/state"))
+            .arg("--runtime")
+            .arg(self.at("box/run"));
+        command
+            .arg("--tcti")
+            .arg(self.tpm.tcti())
+            .arg("--pairing")
+            .arg(self.at("pairing.json"));
         command.arg("--ek-chain").arg(self.tpm.authority().intermediate_path());
-        command.arg("--boot-log").arg(self.at("box/boot.log")).args(["--label", "box1", "--interval", "0.1"]);
+        command
+            .arg("--boot-log")
+            .arg(self.at("box/boot.log"))
+            .args(["--label", "box1", "--interval", "0.1"]);
         command.args(["--threads", "1", "--memory", "512", "--context", "256", "--slots", "1"]);
         if let Some(engine) = Self::engine() {
             command.arg("--engine-root").arg(engine);
@@ -250,7 +295,10 @@ impl World {
             if let Some(status) = supervisor.as_mut().and_then(|program| program.ended().ok().flatten()) {
                 anyhow::bail!("the supervisor ended with {status}");
             }
-            last = fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+            last = fs::read(&path)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+                .unwrap_or_default();
             Ok(look(&last).then(|| last.clone()))
         });
         match found {
@@ -262,11 +310,25 @@ impl World {
     /// Starts the supervisor, approves it as a person would, and waits for the first verdict.
     pub fn join(&mut self) {
         self.start_supervisor();
-        let status = self.wait("the box to ask for approval", |status| status["enrolment"] == "waiting_for_approval");
-        let shown = status["fingerprint"].as_str().unwrap().rsplit(' ').next().unwrap().to_owned();
-        let event = Event::Approved { box_id: self.box_id(), fingerprint: shown, ek: None, by: "test".to_owned() };
+        let status = self.wait("the box to ask for approval", |status| {
+            status["enrolment"] == "waiting_for_approval"
+        });
+        let shown = status["fingerprint"]
+            .as_str()
+            .unwrap()
+            .rsplit(' ')
+            .next()
+            .unwrap()
+            .to_owned();
+        let event = Event::Approved {
+            box_id: self.box_id(),
+            fingerprint: shown,
+            ek: None,
+            by: "test".to_owned(),
+        };
         let console = self.console();
-        self.runtime.block_on(async move { console.happen(event).await.map_err(|refused| refused.report).unwrap() });
+        self.runtime
+            .block_on(async move { console.happen(event).await.map_err(|refused| refused.report).unwrap() });
         self.wait("the first verdict", |status| status["verdict"] == "trusted_simulated");
     }
 }

@@ -1,0 +1,196 @@
+//! What others are told: the models in status and reports, what the gateway serves, the head of the record.
+//!
+//! Refuses to call a model served whose engine does not answer. Invariant: what is told of models is made from the
+//! store and the engines as they are now.
+
+use freehold_execute::Admitted;
+use freehold_plan::{EngineState, Plan, Purpose, Step};
+use freehold_protocol::local::{Config, EngineDoor, ServedModel, Serving, VERSION};
+use freehold_protocol::report::RecordCheckpoint;
+use freehold_protocol::status::{ModelPhase, ModelState};
+use freehold_protocol::{Base64, V1};
+use freehold_trust::Sha256Digest;
+
+use crate::fault::Fault;
+use crate::supervisor::Supervisor;
+
+/// Seconds after which a client may ask again for a model whose engine is not there.
+const RETRY_AFTER: u32 = 5;
+
+impl Supervisor {
+    /// The models as status and reports say them.
+    pub(super) fn models(&mut self, made: &Plan) -> Result<(), Fault> {
+        let stored = self.store.stored()?;
+        let engines = self.engines.observe();
+        let running = |root: &Sha256Digest| {
+            engines
+                .iter()
+                .find(|engine| engine.root == *root && engine.purpose == Purpose::Chat)
+                .map(|engine| engine.state)
+        };
+        let mut models: Vec<ModelState> = stored
+            .values()
+            .map(|admitted| {
+                let view = self.engines.view(&admitted.root, Purpose::Chat);
+                let (phase, reason) = match running(&admitted.root) {
+                    Some(EngineState::Running) => (ModelPhase::Serving, None),
+                    Some(EngineState::Resting) => (ModelPhase::Stopped, view.reason),
+                    None => (ModelPhase::Admitted, view.reason),
+                };
+                ModelState {
+                    name: admitted.name.clone(),
+                    version: admitted.version.clone(),
+                    digest: admitted.root.to_hex(),
+                    signer: admitted.signer.clone(),
+                    phase,
+                    reason,
+                    memory_bound: view.memory_bound.to_owned(),
+                }
+            })
+            .collect();
+        for wanted in self
+            .aim
+            .desired
+            .models
+            .values()
+            .filter(|wanted| !stored.contains_key(&wanted.root))
+        {
+            let failed = self.pursuit.failed.get(&wanted.release);
+            let fetching = made
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::FetchFile { release, .. } if *release == wanted.release));
+            models.push(ModelState {
+                name: wanted.name.clone(),
+                version: wanted.version.clone(),
+                digest: wanted.root.to_hex(),
+                signer: String::new(),
+                phase: match failed {
+                    Some(_) => ModelPhase::Refused,
+                    None if fetching => ModelPhase::Fetching,
+                    None => ModelPhase::Verifying,
+                },
+                reason: failed.map(|report| report.code.clone()),
+                memory_bound: String::new(),
+            });
+        }
+        for (target, report) in &self.aim.desired.refused {
+            let mut parts = target.split('/').skip(1);
+            models.push(ModelState {
+                name: parts.next().unwrap_or(target).to_owned(),
+                version: parts.next().unwrap_or_default().to_owned(),
+                digest: String::new(),
+                signer: String::new(),
+                phase: ModelPhase::Refused,
+                reason: Some(report.code.clone()),
+                memory_bound: String::new(),
+            });
+        }
+        self.status.models = models;
+        self.status.pursuing = self.pursuit.accepted;
+        self.status.achieved = self.pursuit.achieved;
+        self.status.policy = self.policy.as_ref().map(|policy| policy.target().to_owned());
+        Ok(())
+    }
+
+    /// What the gateway serves now.
+    pub(super) fn tell_gateway(&mut self) -> Result<(), Fault> {
+        let stored = self.store.stored()?;
+        let door = |admitted: &Admitted, purpose| {
+            let view = self.engines.view(&admitted.root, purpose);
+            match view.socket {
+                Some(socket) => EngineDoor::Ready {
+                    socket: socket.display().to_string(),
+                },
+                None => {
+                    let code = view
+                        .reason
+                        .as_deref()
+                        .and_then(|reason| reason.split_once(": "))
+                        .map(|(code, _)| code);
+                    let code = code
+                        .filter(|code| code.starts_with("engine."))
+                        .unwrap_or("engine.missing")
+                        .to_owned();
+                    EngineDoor::Away {
+                        code,
+                        retry_after: RETRY_AFTER,
+                    }
+                }
+            }
+        };
+        let models = stored
+            .values()
+            .map(|admitted| ServedModel {
+                name: admitted.name.clone(),
+                digest: admitted.root,
+                bytes: admitted.files.iter().map(|file| file.length).sum(),
+                context: self.engines.context(),
+                admitted: admitted.at,
+                engine: door(admitted, Purpose::Chat),
+                embeddings: admitted.embeddings.then(|| door(admitted, Purpose::Embeddings)),
+            })
+            .collect();
+        let serving = match self.chronicle.trouble() {
+            Some(code) => Serving::Closed { code },
+            None => Serving::Open,
+        };
+        self.door.serve(Config {
+            v: VERSION,
+            generation: 0,
+            box_id: self.box_id.clone(),
+            serving,
+            models,
+            tokens: self.tokens.clone(),
+        });
+        Ok(())
+    }
+
+    /// Shows the head of the record to the console, whose cosignature ties it down.
+    pub(super) async fn show_record(&mut self) -> Result<(), Fault> {
+        let old = self.cosigned;
+        if self.chronicle.head().size <= old {
+            return Ok(());
+        }
+        let recorder = self.chronicle.recorder().clone();
+        let proven = tokio::task::spawn_blocking(move || {
+            let (note, proof) = recorder.checkpoint_since(old)?;
+            let (_, checkpoint) = recorder.reader().checkpoint()?;
+            Ok::<_, freehold_record_files::RecordFault>((note, proof, checkpoint.size))
+        })
+        .await
+        .map_err(|error| Fault::of("record.files", error.to_string()))?;
+        let (note, proof, _) = proven?;
+        let checkpoint = String::from_utf8_lossy(&note).into_owned();
+        let size = freehold_record::SignedNote::parse(&note)
+            .and_then(|note| freehold_record::Checkpoint::parse(note.text()))
+            .map_err(freehold_record_files::RecordFault::from)?
+            .size;
+        let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
+        let message = RecordCheckpoint {
+            v: V1,
+            checkpoint: checkpoint.clone(),
+            old_size: old,
+            proof,
+        };
+        let answer = match self.console()?.record(&message).await {
+            // One of us lost count: begin at what the console saw last, if that is ours at all.
+            Err(Fault::Coded {
+                code,
+                expected: Some(expected),
+                ..
+            }) if code == "record.old_size" => {
+                self.cosigned = expected.parse().unwrap_or(0);
+                return Ok(());
+            }
+            other => other?,
+        };
+        self.state.put(
+            "cosigned.note",
+            format!("{checkpoint}{}\n", answer.cosignature.trim_end()).as_bytes(),
+        )?;
+        self.state.put_json("cosigned.json", &size)?;
+        self.cosigned = size;
+        Ok(())
+    }
+}
