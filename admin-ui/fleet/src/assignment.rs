@@ -22,17 +22,27 @@ pub(crate) fn assign(fleet: &Fleet, box_id: &str, head: &AssignmentHead, envelop
         .fact("counter", head.counter)
         .fact("targets", head.targets.clone());
     let rejection = match fleet.boxes.get(box_id).filter(|member| member.is_approved()) {
-        None => FleetRejection::UnknownBox { box_id: box_id.to_owned() },
-        Some(_) if head.targets.is_empty() || head.targets.len() > TARGET_LIMIT => {
-            FleetRejection::BadTargets { found: head.targets.len(), limit: TARGET_LIMIT }
-        }
-        Some(_) if head.counter != fleet.next_counter(box_id) => {
-            FleetRejection::CounterNotNext { expected: fleet.next_counter(box_id), found: head.counter }
-        }
+        None => FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        },
+        Some(_) if head.targets.is_empty() || head.targets.len() > TARGET_LIMIT => FleetRejection::BadTargets {
+            found: head.targets.len(),
+            limit: TARGET_LIMIT,
+        },
+        Some(_) if head.counter != fleet.next_counter(box_id) => FleetRejection::CounterNotNext {
+            expected: fleet.next_counter(box_id),
+            found: head.counter,
+        },
         Some(_) => {
-            let assigned =
-                Effect::Assigned { box_id: box_id.to_owned(), head: head.clone(), envelope: envelope.to_vec() };
-            return Outcome::accepted(Answer::Assignment(Some(head.counter)), vec![assigned, Effect::Record(entry)]);
+            let assigned = Effect::Assigned {
+                box_id: box_id.to_owned(),
+                head: head.clone(),
+                envelope: envelope.to_vec(),
+            };
+            return Outcome::accepted(
+                Answer::Assignment(Some(head.counter)),
+                vec![assigned, Effect::Record(entry)],
+            );
         }
     };
     entry = entry.refused(rejection.code());
@@ -41,7 +51,9 @@ pub(crate) fn assign(fleet: &Fleet, box_id: &str, head: &AssignmentHead, envelop
 
 pub(crate) fn ask(fleet: &Fleet, box_id: &str, now: i64) -> Outcome {
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {
-        return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() });
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        });
     };
     let Some(head) = &member.assignment else {
         return Outcome::accepted(Answer::Assignment(None), Vec::new());
@@ -50,20 +62,29 @@ pub(crate) fn ask(fleet: &Fleet, box_id: &str, now: i64) -> Outcome {
     if word.allows_change() {
         Outcome::accepted(Answer::Assignment(Some(head.counter)), Vec::new())
     } else {
-        Outcome::refused(FleetRejection::NotTrusted { box_id: box_id.to_owned(), word: word.word() })
+        Outcome::refused(FleetRejection::NotTrusted {
+            box_id: box_id.to_owned(),
+            word: word.word(),
+        })
     }
 }
 
 pub(crate) fn cosign(fleet: &Fleet, box_id: &str, head: &CosignedHead, now: i64) -> Outcome {
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {
-        return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() });
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        });
     };
-    let fault = member.cosigned.as_ref().filter(|last| {
-        head.size < last.size || (head.size == last.size && head.root != last.root)
-    });
+    let fault = member
+        .cosigned
+        .as_ref()
+        .filter(|last| head.size < last.size || (head.size == last.size && head.root != last.root));
     if let Some(last) = fault {
-        let rejection =
-            FleetRejection::RecordRollback { box_id: box_id.to_owned(), expected: last.size, found: head.size };
+        let rejection = FleetRejection::RecordRollback {
+            box_id: box_id.to_owned(),
+            expected: last.size,
+            found: head.size,
+        };
         let entry = Entry::new("record.shown", now, &fleet.site, &format!("box:{box_id}"))
             .about(box_id)
             .refused(rejection.code())
@@ -74,7 +95,13 @@ pub(crate) fn cosign(fleet: &Fleet, box_id: &str, head: &CosignedHead, now: i64)
     if member.cosigned.as_ref().is_some_and(|last| last.size == head.size) {
         return Outcome::accepted(Answer::Done, Vec::new());
     }
-    Outcome::accepted(Answer::Done, vec![Effect::Cosigned { box_id: box_id.to_owned(), head: head.clone() }])
+    Outcome::accepted(
+        Answer::Done,
+        vec![Effect::Cosigned {
+            box_id: box_id.to_owned(),
+            head: head.clone(),
+        }],
+    )
 }
 
 pub(crate) fn make_token(fleet: &Fleet, box_id: &str, token: &TokenRow, now: i64) -> Outcome {
@@ -86,12 +113,17 @@ pub(crate) fn make_token(fleet: &Fleet, box_id: &str, token: &TokenRow, now: i64
     let named = (1..=64).contains(&token.name.len()) && !token.name.chars().any(char::is_control);
     let bounded = token.models.len() <= 64 && token.models.iter().all(|model| model.len() <= 128);
     let rejection = match fleet.boxes.get(box_id).filter(|member| member.is_approved()) {
-        None => FleetRejection::UnknownBox { box_id: box_id.to_owned() },
+        None => FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        },
         Some(member) if !named || !bounded || member.tokens.len() >= TOKEN_LIMIT => {
             FleetRejection::BadToken { limit: TOKEN_LIMIT }
         }
         Some(_) => {
-            let made = Effect::TokenMade { box_id: box_id.to_owned(), token: token.clone() };
+            let made = Effect::TokenMade {
+                box_id: box_id.to_owned(),
+                token: token.clone(),
+            };
             return Outcome::accepted(Answer::Done, vec![made, Effect::Record(entry)]);
         }
     };
@@ -100,12 +132,22 @@ pub(crate) fn make_token(fleet: &Fleet, box_id: &str, token: &TokenRow, now: i64
 }
 
 pub(crate) fn withdraw_token(fleet: &Fleet, box_id: &str, id: &str, by: &str, now: i64) -> Outcome {
-    let entry = Entry::new("token.withdrawn", now, &fleet.site, by).about(box_id).fact("token_id", id);
-    let known = fleet.boxes.get(box_id).is_some_and(|member| member.tokens.iter().any(|token| token.id == id));
+    let entry = Entry::new("token.withdrawn", now, &fleet.site, by)
+        .about(box_id)
+        .fact("token_id", id);
+    let known = fleet
+        .boxes
+        .get(box_id)
+        .is_some_and(|member| member.tokens.iter().any(|token| token.id == id));
     if !known {
-        return Outcome::refused(FleetRejection::TokenUnknown { id: id.chars().take(32).collect() })
-            .record(entry.refused("console.token_unknown"));
+        return Outcome::refused(FleetRejection::TokenUnknown {
+            id: id.chars().take(32).collect(),
+        })
+        .record(entry.refused("console.token_unknown"));
     }
-    let gone = Effect::TokenWithdrawn { box_id: box_id.to_owned(), id: id.to_owned() };
+    let gone = Effect::TokenWithdrawn {
+        box_id: box_id.to_owned(),
+        id: id.to_owned(),
+    };
     Outcome::accepted(Answer::Done, vec![gone, Effect::Record(entry)])
 }

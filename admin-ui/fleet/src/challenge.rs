@@ -44,29 +44,49 @@ pub enum Spent {
 
 pub(crate) fn issue(fleet: &Fleet, box_id: &str, nonce: [u8; 32], now: i64) -> Outcome {
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {
-        return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() });
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        });
     };
     // Two equal nonces mean a broken source of randomness; better no challenge than a predictable one.
     if fleet.nonces.contains_key(&nonce) || member.spent.iter().any(|spent| spent.nonce == nonce) {
         return Outcome::refused(FleetRejection::NonceRepeated);
     }
-    let challenge = Challenge { nonce, issued: now, expires: now.saturating_add(fleet.rules.challenge_ttl) };
+    let challenge = Challenge {
+        nonce,
+        issued: now,
+        expires: now.saturating_add(fleet.rules.challenge_ttl),
+    };
     Outcome::accepted(
         Answer::Challenge(challenge.clone()),
-        vec![Effect::ChallengeIssued { box_id: box_id.to_owned(), challenge }],
+        vec![Effect::ChallengeIssued {
+            box_id: box_id.to_owned(),
+            challenge,
+        }],
     )
 }
 
 /// Takes an answer to a challenge: on success the nonce is spent and the evidence may be verified against it.
 pub(crate) fn answer(fleet: &Fleet, box_id: &str, nonce: &[u8], now: i64) -> Outcome {
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {
-        return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() });
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        });
     };
     if let Some(open) = member.challenge.as_ref().filter(|open| open.nonce.as_slice() == nonce) {
-        let spend = Effect::ChallengeSpent { box_id: box_id.to_owned(), nonce: open.nonce };
+        let spend = Effect::ChallengeSpent {
+            box_id: box_id.to_owned(),
+            nonce: open.nonce,
+        };
         // A clock that jumped back behind the issue makes the nonce as unusable as one that ran out.
         if now > open.expires || now < open.issued {
-            return Outcome { effects: vec![spend], answer: Err(FleetRejection::NonceExpired { expires: open.expires, now }) };
+            return Outcome {
+                effects: vec![spend],
+                answer: Err(FleetRejection::NonceExpired {
+                    expires: open.expires,
+                    now,
+                }),
+            };
         }
         return Outcome::accepted(Answer::Nonce(open.nonce), vec![spend]);
     }
@@ -76,7 +96,9 @@ pub(crate) fn answer(fleet: &Fleet, box_id: &str, nonce: &[u8], now: i64) -> Out
             Spent::Superseded => FleetRejection::NonceSuperseded,
         });
     }
-    let owner = <[u8; 32]>::try_from(nonce).ok().and_then(|nonce| fleet.nonces.get(&nonce));
+    let owner = <[u8; 32]>::try_from(nonce)
+        .ok()
+        .and_then(|nonce| fleet.nonces.get(&nonce));
     match owner {
         Some(owner) => Outcome::refused(FleetRejection::NonceOfOtherBox { owner: owner.clone() }),
         None => Outcome::refused(FleetRejection::NonceUnknown { length: nonce.len() }),

@@ -44,12 +44,16 @@ pub struct Session {
 #[must_use]
 pub fn is_box_id(text: &str) -> bool {
     let mut parts = text.split('-');
-    let (Some(first), Some(second), Some(third), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+    let (Some(first), Some(second), Some(third), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
         return false;
     };
     let word = |part: &str| (2..=12).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_lowercase());
     let hex = |part: &str| {
-        (4..=16).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+        (4..=16).contains(&part.len())
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
     };
     word(first) && word(second) && hex(third)
 }
@@ -61,32 +65,50 @@ fn is_label(text: &str) -> bool {
 /// The rules that hold before and, again, after the proof: between the two, another session may have won.
 fn admissible(fleet: &Fleet, session: &Session) -> Result<(), FleetRejection> {
     if session.fleet != fleet.id {
-        return Err(FleetRejection::OtherFleet { expected: fleet.id.clone(), found: clipped(&session.fleet) });
+        return Err(FleetRejection::OtherFleet {
+            expected: fleet.id.clone(),
+            found: clipped(&session.fleet),
+        });
     }
     if session.site != fleet.site {
-        return Err(FleetRejection::OtherSite { expected: fleet.site.clone(), found: clipped(&session.site) });
+        return Err(FleetRejection::OtherSite {
+            expected: fleet.site.clone(),
+            found: clipped(&session.site),
+        });
     }
     if !is_box_id(&session.box_id) {
-        return Err(FleetRejection::BadBoxId { length: session.box_id.len() });
+        return Err(FleetRejection::BadBoxId {
+            length: session.box_id.len(),
+        });
     }
     if !is_label(&session.label) {
-        return Err(FleetRejection::BadLabel { length: session.label.len() });
+        return Err(FleetRejection::BadLabel {
+            length: session.label.len(),
+        });
     }
     if session.ek_trust.kind() == TpmKind::Software && !fleet.rules.accept_simulated {
         return Err(FleetRejection::SimulatedRefused);
     }
     if let Some(member) = fleet.boxes.get(&session.box_id) {
         if member.ek != session.ek {
-            return Err(FleetRejection::IdTaken { box_id: session.box_id.clone() });
+            return Err(FleetRejection::IdTaken {
+                box_id: session.box_id.clone(),
+            });
         }
         if matches!(member.membership, Membership::Refused { .. }) {
-            return Err(FleetRejection::RefusedByPerson { box_id: session.box_id.clone() });
+            return Err(FleetRejection::RefusedByPerson {
+                box_id: session.box_id.clone(),
+            });
         }
     }
     if let Some(owner) = fleet.eks.get(&session.ek).filter(|owner| **owner != session.box_id) {
         return Err(FleetRejection::EkTaken { box_id: owner.clone() });
     }
-    if let Some(owner) = fleet.keys.get(&session.keys.tls_spki).filter(|owner| **owner != session.box_id) {
+    if let Some(owner) = fleet
+        .keys
+        .get(&session.keys.tls_spki)
+        .filter(|owner| **owner != session.box_id)
+    {
         return Err(FleetRejection::KeyTaken { box_id: owner.clone() });
     }
     let waiting = fleet.boxes.values().filter(|member| member.waits_for_person()).count();
@@ -98,7 +120,10 @@ fn admissible(fleet: &Fleet, session: &Session) -> Result<(), FleetRejection> {
 
 /// At most 64 characters of a stranger's text, control characters shown as `?`.
 fn clipped(text: &str) -> String {
-    text.chars().take(64).map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+    text.chars()
+        .take(64)
+        .map(|letter| if letter.is_control() { '?' } else { letter })
+        .collect()
 }
 
 fn stranger(session: &Session, kind: &str, now: i64, site: &str) -> Entry {
@@ -113,17 +138,27 @@ pub(crate) fn begin(fleet: &Fleet, session: &Session, now: i64) -> Outcome {
     let mut effects: Vec<Effect> = fleet
         .sessions
         .values()
-        .filter(|open| now.saturating_sub(open.opened) > fleet.rules.session_ttl || open.keys.tls_spki == session.keys.tls_spki)
-        .map(|open| Effect::SessionClosed { session: open.session.clone() })
+        .filter(|open| {
+            now.saturating_sub(open.opened) > fleet.rules.session_ttl || open.keys.tls_spki == session.keys.tls_spki
+        })
+        .map(|open| Effect::SessionClosed {
+            session: open.session.clone(),
+        })
         .collect();
     let left = fleet.sessions.len().saturating_sub(effects.len());
-    let fault = admissible(fleet, session).and_then(|()| {
-        if left >= fleet.rules.max_sessions { Err(FleetRejection::Busy { open: left }) } else { Ok(()) }
-    });
+    let room = if left >= fleet.rules.max_sessions {
+        Err(FleetRejection::Busy { open: left })
+    } else {
+        Ok(())
+    };
+    let fault = admissible(fleet, session).and(room);
     if let Err(rejection) = fault {
         let entry = stranger(session, "enrol.begun", now, &fleet.site).refused(rejection.code());
         effects.push(Effect::Record(entry));
-        return Outcome { effects, answer: Err(rejection) };
+        return Outcome {
+            effects,
+            answer: Err(rejection),
+        };
     }
     effects.push(Effect::SessionOpened(Box::new(session.clone())));
     Outcome::accepted(Answer::Done, effects)
@@ -145,16 +180,24 @@ pub(crate) fn prove(
         return Outcome::refused(FleetRejection::SessionOfOtherKey)
             .record(stranger(open, "enrol.proof", now, &fleet.site).refused("enrol.session_other_key"));
     }
-    let close = Effect::SessionClosed { session: session.to_owned() };
+    let close = Effect::SessionClosed {
+        session: session.to_owned(),
+    };
     let refuse = |rejection: FleetRejection| {
         let entry = stranger(open, "enrol.proof", now, &fleet.site).refused(rejection.code());
-        Outcome { effects: vec![close.clone(), Effect::Record(entry)], answer: Err(rejection) }
+        Outcome {
+            effects: vec![close.clone(), Effect::Record(entry)],
+            answer: Err(rejection),
+        }
     };
     if now.saturating_sub(open.opened) > fleet.rules.session_ttl || now < open.opened {
         return refuse(FleetRejection::SessionExpired);
     }
     if let Some((code, reason)) = fault {
-        return refuse(FleetRejection::ProofFailed { reason: reason.clone(), code });
+        return refuse(FleetRejection::ProofFailed {
+            reason: reason.clone(),
+            code,
+        });
     }
     if let Err(rejection) = admissible(fleet, open) {
         return refuse(rejection);
@@ -210,10 +253,15 @@ pub(crate) fn approve(fleet: &Fleet, box_id: &str, fingerprint: &str, ek: Option
     };
     let waiting = fleet.boxes.get(box_id).filter(|member| member.waits_for_person());
     let Some((member, keys)) = waiting.and_then(|member| member.pending.clone().map(|keys| (member, keys))) else {
-        return refuse(FleetRejection::NothingWaits { box_id: clipped(box_id) });
+        return refuse(FleetRejection::NothingWaits {
+            box_id: clipped(box_id),
+        });
     };
     if keys.fingerprint != fingerprint {
-        return refuse(FleetRejection::FingerprintDiffers { expected: keys.fingerprint, found: clipped(fingerprint) });
+        return refuse(FleetRejection::FingerprintDiffers {
+            expected: keys.fingerprint,
+            found: clipped(fingerprint),
+        });
     }
     if member.ek_trust == EkTrust::Hash && ek != Some(member.ek.as_str()) {
         return refuse(FleetRejection::EkNotApproved { ek: member.ek.clone() });
@@ -225,8 +273,13 @@ pub(crate) fn approve(fleet: &Fleet, box_id: &str, fingerprint: &str, ek: Option
     }
     approved.active = Some(keys.clone());
     approved.pending = None;
-    approved.membership = Membership::Approved { by: by.to_owned(), at: now };
-    let entry = entry.fact("fingerprint", keys.fingerprint).fact("ek", member.ek.clone());
+    approved.membership = Membership::Approved {
+        by: by.to_owned(),
+        at: now,
+    };
+    let entry = entry
+        .fact("fingerprint", keys.fingerprint)
+        .fact("ek", member.ek.clone());
     Outcome::accepted(
         Answer::Member(Box::new(approved.clone())),
         vec![Effect::BoxSaved(Box::new(approved)), Effect::Record(entry)],
@@ -236,14 +289,19 @@ pub(crate) fn approve(fleet: &Fleet, box_id: &str, fingerprint: &str, ek: Option
 pub(crate) fn refuse(fleet: &Fleet, box_id: &str, by: &str, now: i64) -> Outcome {
     let entry = Entry::new("enrol.refused", now, &fleet.site, by).about(&clipped(box_id));
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.waits_for_person()) else {
-        return Outcome::refused(FleetRejection::NothingWaits { box_id: clipped(box_id) })
-            .record(entry.refused("enrol.nothing_waits"));
+        return Outcome::refused(FleetRejection::NothingWaits {
+            box_id: clipped(box_id),
+        })
+        .record(entry.refused("enrol.nothing_waits"));
     };
     let mut refused = member.clone();
     refused.pending = None;
     // Refusing new keys of a member does not put the member out; refusing a first enrolment does.
     if refused.active.is_none() {
-        refused.membership = Membership::Refused { by: by.to_owned(), at: now };
+        refused.membership = Membership::Refused {
+            by: by.to_owned(),
+            at: now,
+        };
     }
     Outcome::accepted(
         Answer::Member(Box::new(refused.clone())),
@@ -254,8 +312,18 @@ pub(crate) fn refuse(fleet: &Fleet, box_id: &str, by: &str, now: i64) -> Outcome
 pub(crate) fn remove(fleet: &Fleet, box_id: &str, by: &str, now: i64) -> Outcome {
     let entry = Entry::new("enrol.removed", now, &fleet.site, by).about(&clipped(box_id));
     if !fleet.boxes.contains_key(box_id) {
-        return Outcome::refused(FleetRejection::UnknownBox { box_id: clipped(box_id) })
-            .record(entry.refused("enrol.unknown_box"));
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: clipped(box_id),
+        })
+        .record(entry.refused("enrol.unknown_box"));
     }
-    Outcome::accepted(Answer::Done, vec![Effect::BoxRemoved { box_id: box_id.to_owned() }, Effect::Record(entry)])
+    Outcome::accepted(
+        Answer::Done,
+        vec![
+            Effect::BoxRemoved {
+                box_id: box_id.to_owned(),
+            },
+            Effect::Record(entry),
+        ],
+    )
 }

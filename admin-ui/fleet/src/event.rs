@@ -158,11 +158,17 @@ pub struct Outcome {
 
 impl Outcome {
     pub(crate) fn accepted(answer: Answer, effects: Vec<Effect>) -> Self {
-        Self { effects, answer: Ok(answer) }
+        Self {
+            effects,
+            answer: Ok(answer),
+        }
     }
 
     pub(crate) fn refused(rejection: FleetRejection) -> Self {
-        Self { effects: Vec::new(), answer: Err(rejection) }
+        Self {
+            effects: Vec::new(),
+            answer: Err(rejection),
+        }
     }
 
     pub(crate) fn record(mut self, entry: Entry) -> Self {

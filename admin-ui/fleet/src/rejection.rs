@@ -194,12 +194,31 @@ impl FleetRejection {
     /// `freehold_verify::identity::EnrolRejection`'s, `quote.nonce` and `quote.nonce_expired` those of evidence: the same
     /// faults, found earlier.
     pub const CODES: &[&str] = &[
-        "enrol.other_fleet", "enrol.other_site", "enrol.bad_label", "enrol.key_taken", "enrol.simulated_refused", "enrol.refused_by_person", "enrol.busy", "enrol.session_unknown",
-        "enrol.session_expired", "enrol.session_other_key", "enrol.proof_failed", "enrol.unknown_box", "enrol.nothing_waits",
-        "enrol.fingerprint_differs", "enrol.ek_not_approved", "quote.nonce_superseded", "quote.nonce_used",
-        "quote.nonce_other_box", "console.nonce_repeated",
-        "console.bad_targets", "console.counter_not_next", "console.not_trusted", "console.bad_token",
-        "console.token_unknown", "record.rollback",
+        "enrol.other_fleet",
+        "enrol.other_site",
+        "enrol.bad_label",
+        "enrol.key_taken",
+        "enrol.simulated_refused",
+        "enrol.refused_by_person",
+        "enrol.busy",
+        "enrol.session_unknown",
+        "enrol.session_expired",
+        "enrol.session_other_key",
+        "enrol.proof_failed",
+        "enrol.unknown_box",
+        "enrol.nothing_waits",
+        "enrol.fingerprint_differs",
+        "enrol.ek_not_approved",
+        "quote.nonce_superseded",
+        "quote.nonce_used",
+        "quote.nonce_other_box",
+        "console.nonce_repeated",
+        "console.bad_targets",
+        "console.counter_not_next",
+        "console.not_trusted",
+        "console.bad_token",
+        "console.token_unknown",
+        "record.rollback",
     ];
 }
 

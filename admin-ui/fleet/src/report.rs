@@ -28,27 +28,43 @@ pub fn is_newer(new: &BoxReport, last: &BoxReport) -> bool {
 
 pub(crate) fn take(fleet: &Fleet, box_id: &str, report: &BoxReport, now: i64) -> Outcome {
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {
-        return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() });
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        });
     };
     if member.report.as_ref().is_some_and(|last| !is_newer(report, last)) {
         return Outcome::accepted(Answer::Report { taken: false }, Vec::new());
     }
-    let mut effects =
-        vec![Effect::ReportTaken { box_id: box_id.to_owned(), report: Box::new(report.clone()), at: now }];
+    let mut effects = vec![Effect::ReportTaken {
+        box_id: box_id.to_owned(),
+        report: Box::new(report.clone()),
+        at: now,
+    }];
     let entry = |kind: &str| Entry::new(kind, now, &fleet.site, &format!("box:{box_id}")).about(box_id);
     let before = member.report.as_ref();
     let known = |code: &str, message: &str| {
-        before.is_some_and(|last| last.refusals.iter().any(|old| old.code == code && old.message == message))
+        before.is_some_and(|last| {
+            last.refusals
+                .iter()
+                .any(|old| old.code == code && old.message == message)
+        })
     };
     for refusal in report.refusals.iter().take(ENTRIES_PER_REPORT) {
         if !known(&refusal.code, &refusal.message) {
-            let code: String = refusal.code.chars().filter(|letter| !letter.is_control()).take(64).collect();
+            let code: String = refusal
+                .code
+                .chars()
+                .filter(|letter| !letter.is_control())
+                .take(64)
+                .collect();
             effects.push(Effect::Record(entry("box.refused").refused(&code)));
         }
     }
     let achieved = before.and_then(|last| last.achieved);
     if report.achieved.is_some() && report.achieved != achieved {
-        effects.push(Effect::Record(entry("assignment.achieved").fact("counter", report.achieved)));
+        effects.push(Effect::Record(
+            entry("assignment.achieved").fact("counter", report.achieved),
+        ));
     }
     Outcome::accepted(Answer::Report { taken: true }, effects)
 }

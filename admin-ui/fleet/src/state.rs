@@ -116,17 +116,26 @@ impl Fleet {
     pub fn decide(&self, event: &Event, now: i64) -> Outcome {
         match event {
             Event::EnrolBegun(session) => enrolment::begin(self, session, now),
-            Event::ProofChecked { session, tls_spki, fault } => {
-                enrolment::prove(self, session, tls_spki, fault.as_ref(), now)
-            }
-            Event::Approved { box_id, fingerprint, ek, by } => {
-                enrolment::approve(self, box_id, fingerprint, ek.as_deref(), by, now)
-            }
+            Event::ProofChecked {
+                session,
+                tls_spki,
+                fault,
+            } => enrolment::prove(self, session, tls_spki, fault.as_ref(), now),
+            Event::Approved {
+                box_id,
+                fingerprint,
+                ek,
+                by,
+            } => enrolment::approve(self, box_id, fingerprint, ek.as_deref(), by, now),
             Event::Refused { box_id, by } => enrolment::refuse(self, box_id, by, now),
             Event::Removed { box_id, by } => enrolment::remove(self, box_id, by, now),
             Event::ChallengeAsked { box_id, nonce } => challenge::issue(self, box_id, *nonce, now),
             Event::ChallengeAnswered { box_id, nonce } => challenge::answer(self, box_id, nonce, now),
-            Event::Appraised { box_id, verdict, evidence } => self.appraised(box_id, verdict, evidence, now),
+            Event::Appraised {
+                box_id,
+                verdict,
+                evidence,
+            } => self.appraised(box_id, verdict, evidence, now),
             Event::Assigned { box_id, head, envelope } => assignment::assign(self, box_id, head, envelope, now),
             Event::AssignmentAsked { box_id } => assignment::ask(self, box_id, now),
             Event::Reported { box_id, report } => report::take(self, box_id, report, now),
@@ -149,7 +158,9 @@ impl Fleet {
 
     fn appraised(&self, box_id: &str, verdict: &Verdict, evidence: &[u8], now: i64) -> Outcome {
         if !self.boxes.get(box_id).is_some_and(Member::is_approved) {
-            return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() });
+            return Outcome::refused(FleetRejection::UnknownBox {
+                box_id: box_id.to_owned(),
+            });
         }
         let mut entry = Entry::new("verdict.reached", now, &self.site, "console")
             .about(box_id)
@@ -170,12 +181,19 @@ impl Fleet {
     fn attest_wanted(&self, box_id: &str, by: &str, now: i64) -> Outcome {
         let entry = Entry::new("evidence.wanted", now, &self.site, by).about(box_id);
         if !self.boxes.get(box_id).is_some_and(Member::is_approved) {
-            return Outcome::refused(FleetRejection::UnknownBox { box_id: box_id.to_owned() })
-                .record(entry.refused("enrol.unknown_box"));
+            return Outcome::refused(FleetRejection::UnknownBox {
+                box_id: box_id.to_owned(),
+            })
+            .record(entry.refused("enrol.unknown_box"));
         }
         Outcome::accepted(
             Answer::Done,
-            vec![Effect::AttestWanted { box_id: box_id.to_owned() }, Effect::Record(entry)],
+            vec![
+                Effect::AttestWanted {
+                    box_id: box_id.to_owned(),
+                },
+                Effect::Record(entry),
+            ],
         )
     }
 
@@ -196,7 +214,9 @@ impl Fleet {
             Effect::BoxSaved(member) => self.save(member),
             Effect::BoxRemoved { box_id } => self.unlink(box_id),
             Effect::ChallengeIssued { box_id, challenge } => {
-                let Some(member) = self.boxes.get_mut(box_id) else { return };
+                let Some(member) = self.boxes.get_mut(box_id) else {
+                    return;
+                };
                 if let Some(old) = member.challenge.replace(challenge.clone()) {
                     self.nonces.remove(&old.nonce);
                     remember(member, old.nonce, Spent::Superseded);
@@ -204,7 +224,9 @@ impl Fleet {
                 self.nonces.insert(challenge.nonce, box_id.clone());
             }
             Effect::ChallengeSpent { box_id, nonce } => {
-                let Some(member) = self.boxes.get_mut(box_id) else { return };
+                let Some(member) = self.boxes.get_mut(box_id) else {
+                    return;
+                };
                 if member.challenge.as_ref().is_some_and(|open| open.nonce == *nonce) {
                     member.challenge = None;
                     remember(member, *nonce, Spent::Answered);
@@ -212,7 +234,9 @@ impl Fleet {
                 }
             }
             Effect::VerdictReached { box_id, verdict, .. } => {
-                let Some(member) = self.boxes.get_mut(box_id) else { return };
+                let Some(member) = self.boxes.get_mut(box_id) else {
+                    return;
+                };
                 if verdict.word.allows_change() {
                     member.last_good = Some((**verdict).clone());
                 }

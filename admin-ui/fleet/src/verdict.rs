@@ -57,7 +57,11 @@ pub struct VerdictView<'a> {
 #[must_use]
 pub fn view<'a>(stored: Option<&'a Verdict>, rules: &Rules, started: i64, now: i64) -> VerdictView<'a> {
     let Some(verdict) = stored else {
-        return VerdictView { word: VerdictWord::Unknown, freshness: Freshness::Never, stored };
+        return VerdictView {
+            word: VerdictWord::Unknown,
+            freshness: Freshness::Never,
+            stored,
+        };
     };
     // A refusal stays visible however old: forgetting a fault is no kindness.
     let freshness = if verdict.at < started {
@@ -72,5 +76,9 @@ pub fn view<'a>(stored: Option<&'a Verdict>, rules: &Rules, started: i64, now: i
         (_, VerdictWord::Refused) => VerdictWord::Refused,
         _ => VerdictWord::Unknown,
     };
-    VerdictView { word, freshness, stored }
+    VerdictView {
+        word,
+        freshness,
+        stored,
+    }
 }

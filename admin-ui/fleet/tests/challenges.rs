@@ -27,9 +27,16 @@ fn a08_a_nonce_that_is_not_this_boxs_open_one_is_refused() {
         (&[9; 32], "quote.nonce"),
     ];
     for (nonce, expected) in cases {
-        assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", nonce, NOW)), expected, "{nonce:?}");
+        assert_eq!(
+            code(&answer(&mut fleet, "amber-fox-9d1e", nonce, NOW)),
+            expected,
+            "{nonce:?}"
+        );
     }
-    assert_eq!(code(&answer(&mut fleet, "unknown-box-ffff", &[1; 32], NOW)), "enrol.unknown_box");
+    assert_eq!(
+        code(&answer(&mut fleet, "unknown-box-ffff", &[1; 32], NOW)),
+        "enrol.unknown_box"
+    );
     // None of that used up the right one.
     assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", &[1; 32], NOW)), "accepted");
 }
@@ -40,14 +47,30 @@ fn a09_older_reused_and_late_nonces_are_refused() {
     member(&mut fleet, "amber-fox-9d1e", "ek1", "k1");
     challenge(&mut fleet, "amber-fox-9d1e", [1; 32], NOW);
     challenge(&mut fleet, "amber-fox-9d1e", [2; 32], NOW + 1);
-    assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", &[1; 32], NOW + 2)), "quote.nonce_superseded");
-    assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", &[2; 32], NOW + 2)), "accepted");
-    assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", &[2; 32], NOW + 2)), "quote.nonce_used");
+    assert_eq!(
+        code(&answer(&mut fleet, "amber-fox-9d1e", &[1; 32], NOW + 2)),
+        "quote.nonce_superseded"
+    );
+    assert_eq!(
+        code(&answer(&mut fleet, "amber-fox-9d1e", &[2; 32], NOW + 2)),
+        "accepted"
+    );
+    assert_eq!(
+        code(&answer(&mut fleet, "amber-fox-9d1e", &[2; 32], NOW + 2)),
+        "quote.nonce_used"
+    );
 
     challenge(&mut fleet, "amber-fox-9d1e", [3; 32], NOW + 10);
     let late = NOW + 10 + fleet.rules.challenge_ttl + 1;
-    assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", &[3; 32], late)), "quote.nonce_expired");
-    assert_eq!(code(&answer(&mut fleet, "amber-fox-9d1e", &[3; 32], NOW + 11)), "quote.nonce_used", "expired is spent");
+    assert_eq!(
+        code(&answer(&mut fleet, "amber-fox-9d1e", &[3; 32], late)),
+        "quote.nonce_expired"
+    );
+    assert_eq!(
+        code(&answer(&mut fleet, "amber-fox-9d1e", &[3; 32], NOW + 11)),
+        "quote.nonce_used",
+        "expired is spent"
+    );
 
     challenge(&mut fleet, "amber-fox-9d1e", [4; 32], NOW + 20);
     let back = answer(&mut fleet, "amber-fox-9d1e", &[4; 32], NOW - 365 * 86_400);
@@ -70,7 +93,14 @@ fn a10_ten_thousand_challenges_are_distinct_and_a_repeated_one_is_refused() {
     let mut nonce = [0u8; 32];
     nonce[..4].copy_from_slice(&9_999u32.to_be_bytes());
     for box_id in ["amber-fox-9d1e", "blue-owl-0001"] {
-        let outcome = happen(&mut fleet, &Event::ChallengeAsked { box_id: box_id.to_owned(), nonce }, NOW);
+        let outcome = happen(
+            &mut fleet,
+            &Event::ChallengeAsked {
+                box_id: box_id.to_owned(),
+                nonce,
+            },
+            NOW,
+        );
         assert_eq!(code(&outcome), "console.nonce_repeated");
     }
 }

@@ -13,7 +13,11 @@ use proptest::prelude::*;
 const BOX: &str = "amber-fox-9d1e";
 
 fn appraised(fleet: &mut Fleet, word: VerdictWord, now: i64) {
-    let event = Event::Appraised { box_id: BOX.to_owned(), verdict: Box::new(verdict(word, now)), evidence: Vec::new() };
+    let event = Event::Appraised {
+        box_id: BOX.to_owned(),
+        verdict: Box::new(verdict(word, now)),
+        evidence: Vec::new(),
+    };
     happen(fleet, &event, now).answer.expect("is taken");
 }
 
@@ -33,7 +37,10 @@ fn a21_an_old_verdict_is_unknown_and_a_refusal_stays() {
     assert_eq!(seen(&fleet, old), (VerdictWord::Unknown, Freshness::Expired));
     appraised(&mut fleet, VerdictWord::Refused, NOW + 1);
     assert_eq!(seen(&fleet, old + 2), (VerdictWord::Refused, Freshness::Expired));
-    assert_eq!(fleet.member(BOX).unwrap().last_good.as_ref().map(|good| good.at), Some(NOW));
+    assert_eq!(
+        fleet.member(BOX).unwrap().last_good.as_ref().map(|good| good.at),
+        Some(NOW)
+    );
 }
 
 #[test]
@@ -59,7 +66,11 @@ fn head(counter: u64) -> AssignmentHead {
 }
 
 fn assign(fleet: &mut Fleet, counter: u64) -> &'static str {
-    let event = Event::Assigned { box_id: BOX.to_owned(), head: head(counter), envelope: vec![1] };
+    let event = Event::Assigned {
+        box_id: BOX.to_owned(),
+        head: head(counter),
+        envelope: vec![1],
+    };
     code(&happen(fleet, &event, NOW))
 }
 
@@ -70,10 +81,21 @@ fn counters_count_up_by_one_and_survive_removal() {
     assert_eq!(assign(&mut fleet, 2), "console.counter_not_next");
     assert_eq!(assign(&mut fleet, 1), "accepted");
     assert_eq!(assign(&mut fleet, 1), "console.counter_not_next");
-    happen(&mut fleet, &Event::Removed { box_id: BOX.to_owned(), by: "ada".to_owned() }, NOW);
+    happen(
+        &mut fleet,
+        &Event::Removed {
+            box_id: BOX.to_owned(),
+            by: "ada".to_owned(),
+        },
+        NOW,
+    );
     member(&mut fleet, BOX, "ek1", "k1");
     assert!(fleet.member(BOX).unwrap().assignment.is_none());
-    assert_eq!(assign(&mut fleet, 1), "console.counter_not_next", "the box remembers the first one");
+    assert_eq!(
+        assign(&mut fleet, 1),
+        "console.counter_not_next",
+        "the box remembers the first one"
+    );
     assert_eq!(assign(&mut fleet, 2), "accepted");
 }
 
@@ -82,7 +104,11 @@ fn assignments_and_tokens_are_bounded() {
     let mut fleet = fleet();
     member(&mut fleet, BOX, "ek1", "k1");
     for targets in [Vec::new(), vec!["a".to_owned(); 257]] {
-        let event = Event::Assigned { box_id: BOX.to_owned(), head: AssignmentHead { targets, ..head(1) }, envelope: vec![] };
+        let event = Event::Assigned {
+            box_id: BOX.to_owned(),
+            head: AssignmentHead { targets, ..head(1) },
+            envelope: vec![],
+        };
         assert_eq!(code(&happen(&mut fleet, &event, NOW)), "console.bad_targets");
     }
     let token = |name: &str| TokenRow {
@@ -94,11 +120,24 @@ fn assignments_and_tokens_are_bounded() {
         made_at: NOW,
         made_by: "ada".to_owned(),
     };
-    let mut make = |name: &str| code(&happen(&mut fleet, &Event::TokenMade { box_id: BOX.to_owned(), token: token(name) }, NOW));
+    let mut make = |name: &str| {
+        code(&happen(
+            &mut fleet,
+            &Event::TokenMade {
+                box_id: BOX.to_owned(),
+                token: token(name),
+            },
+            NOW,
+        ))
+    };
     assert_eq!(make(""), "console.bad_token");
     assert_eq!(make("a\nb"), "console.bad_token");
     assert_eq!(make("ward assistant"), "accepted");
-    let withdraw = |id: &str| Event::TokenWithdrawn { box_id: BOX.to_owned(), id: id.to_owned(), by: "ada".to_owned() };
+    let withdraw = |id: &str| Event::TokenWithdrawn {
+        box_id: BOX.to_owned(),
+        id: id.to_owned(),
+        by: "ada".to_owned(),
+    };
     assert_eq!(code(&happen(&mut fleet, &withdraw("t9"), NOW)), "console.token_unknown");
     assert_eq!(code(&happen(&mut fleet, &withdraw("t1"), NOW)), "accepted");
 }
@@ -121,8 +160,19 @@ fn a_record_that_goes_back_or_forks_is_not_cosigned() {
     let mut fleet = fleet();
     member(&mut fleet, BOX, "ek1", "k1");
     let mut show = |size: u64, root: &str| {
-        let head = CosignedHead { size, root: root.to_owned(), at: NOW };
-        code(&happen(&mut fleet, &Event::CheckpointShown { box_id: BOX.to_owned(), head }, NOW))
+        let head = CosignedHead {
+            size,
+            root: root.to_owned(),
+            at: NOW,
+        };
+        code(&happen(
+            &mut fleet,
+            &Event::CheckpointShown {
+                box_id: BOX.to_owned(),
+                head,
+            },
+            NOW,
+        ))
     };
     assert_eq!(show(5, "a"), "accepted");
     assert_eq!(show(5, "a"), "accepted");
@@ -148,7 +198,14 @@ fn report(sequence: u64, at: i64) -> BoxReport {
 }
 
 fn reported(fleet: &mut Fleet, report: BoxReport) -> bool {
-    let outcome = happen(fleet, &Event::Reported { box_id: BOX.to_owned(), report: Box::new(report) }, NOW);
+    let outcome = happen(
+        fleet,
+        &Event::Reported {
+            box_id: BOX.to_owned(),
+            report: Box::new(report),
+        },
+        NOW,
+    );
     matches!(outcome.answer, Ok(Answer::Report { taken: true }))
 }
 
@@ -159,7 +216,10 @@ fn a_new_boot_starts_its_reports_again() {
     assert!(reported(&mut fleet, report(7, NOW)));
     assert!(!reported(&mut fleet, report(7, NOW)));
     assert!(!reported(&mut fleet, report(6, NOW - 1)));
-    assert!(reported(&mut fleet, report(1, NOW - 10 * 365 * 86_400)), "a clock ten years off does not silence a box");
+    assert!(
+        reported(&mut fleet, report(1, NOW - 10 * 365 * 86_400)),
+        "a clock ten years off does not silence a box"
+    );
 }
 
 proptest! {

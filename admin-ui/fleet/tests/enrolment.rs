@@ -9,8 +9,17 @@ fn begin(fleet: &mut freehold_fleet::Fleet, session: freehold_fleet::Session) ->
     code(&happen(fleet, &Event::EnrolBegun(Box::new(session)), NOW))
 }
 
-fn prove(fleet: &mut freehold_fleet::Fleet, session: &str, key: &str, fault: Option<(&'static str, String)>) -> &'static str {
-    let event = Event::ProofChecked { session: session.to_owned(), tls_spki: key.to_owned(), fault };
+fn prove(
+    fleet: &mut freehold_fleet::Fleet,
+    session: &str,
+    key: &str,
+    fault: Option<(&'static str, String)>,
+) -> &'static str {
+    let event = Event::ProofChecked {
+        session: session.to_owned(),
+        tls_spki: key.to_owned(),
+        fault,
+    };
     code(&happen(fleet, &event, NOW))
 }
 
@@ -18,7 +27,10 @@ fn prove(fleet: &mut freehold_fleet::Fleet, session: &str, key: &str, fault: Opt
 fn b05_another_ek_never_takes_a_known_name() {
     let mut fleet = fleet();
     member(&mut fleet, "amber-fox-9d1e", "ek1", "k1");
-    assert_eq!(begin(&mut fleet, session("s", "amber-fox-9d1e", "ek2", "k2")), "enrol.other_ek");
+    assert_eq!(
+        begin(&mut fleet, session("s", "amber-fox-9d1e", "ek2", "k2")),
+        "enrol.other_ek"
+    );
     let known = fleet.member("amber-fox-9d1e").unwrap();
     assert_eq!((known.ek.as_str(), known.is_approved()), ("ek1", true));
 }
@@ -26,8 +38,14 @@ fn b05_another_ek_never_takes_a_known_name() {
 #[test]
 fn b05_of_two_open_sessions_for_one_name_the_second_proof_loses() {
     let mut fleet = fleet();
-    assert_eq!(begin(&mut fleet, session("s1", "amber-fox-9d1e", "ek1", "k1")), "accepted");
-    assert_eq!(begin(&mut fleet, session("s2", "amber-fox-9d1e", "ek2", "k2")), "accepted");
+    assert_eq!(
+        begin(&mut fleet, session("s1", "amber-fox-9d1e", "ek1", "k1")),
+        "accepted"
+    );
+    assert_eq!(
+        begin(&mut fleet, session("s2", "amber-fox-9d1e", "ek2", "k2")),
+        "accepted"
+    );
     assert_eq!(prove(&mut fleet, "s1", "k1", None), "accepted");
     assert_eq!(prove(&mut fleet, "s2", "k2", None), "enrol.other_ek");
     assert_eq!(fleet.member("amber-fox-9d1e").unwrap().ek, "ek1");
@@ -37,15 +55,32 @@ fn b05_of_two_open_sessions_for_one_name_the_second_proof_loses() {
 fn b06_one_ek_never_has_two_names() {
     let mut fleet = fleet();
     member(&mut fleet, "amber-fox-9d1e", "ek1", "k1");
-    assert_eq!(begin(&mut fleet, session("s", "blue-owl-0001", "ek1", "k2")), "enrol.same_ek");
+    assert_eq!(
+        begin(&mut fleet, session("s", "blue-owl-0001", "ek1", "k2")),
+        "enrol.same_ek"
+    );
     assert!(fleet.member("blue-owl-0001").is_none());
 }
 
 #[test]
 fn b09_names_and_labels_from_outside_are_bounded() {
     let mut fleet = fleet();
-    for name in ["", "amber", "amber-fox", "amber-fox-9d1e\n", "AMBER-fox-9d1e", "../../etc-x-0000", "amber-fox-9d1e-x", &"a".repeat(1 << 20)] {
-        assert_eq!(begin(&mut fleet, session("s", name, "ek1", "k1")), "enrol.id", "{:.20}", name);
+    for name in [
+        "",
+        "amber",
+        "amber-fox",
+        "amber-fox-9d1e\n",
+        "AMBER-fox-9d1e",
+        "../../etc-x-0000",
+        "amber-fox-9d1e-x",
+        &"a".repeat(1 << 20),
+    ] {
+        assert_eq!(
+            begin(&mut fleet, session("s", name, "ek1", "k1")),
+            "enrol.id",
+            "{:.20}",
+            name
+        );
     }
     for label in ["a\nb", "\u{1b}[31mred", &"x".repeat(1 << 20)] {
         let mut hostile = session("s", "amber-fox-9d1e", "ek1", "k1");
@@ -57,20 +92,34 @@ fn b09_names_and_labels_from_outside_are_bounded() {
 #[test]
 fn b10_a_failed_proof_leaves_no_row_and_ends_the_session() {
     let mut fleet = fleet();
-    assert_eq!(begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1")), "accepted");
+    assert_eq!(
+        begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1")),
+        "accepted"
+    );
     let fault = Some(("identity.activation", "the activation answer is wrong".to_owned()));
     assert_eq!(prove(&mut fleet, "s", "k1", fault), "enrol.proof_failed");
     assert!(fleet.member("amber-fox-9d1e").is_none());
-    assert_eq!(prove(&mut fleet, "s", "k1", None), "enrol.session_unknown", "not even with a right answer afterwards");
+    assert_eq!(
+        prove(&mut fleet, "s", "k1", None),
+        "enrol.session_unknown",
+        "not even with a right answer afterwards"
+    );
     assert!(fleet.boxes().is_empty());
 }
 
 #[test]
 fn b04_a_session_belongs_to_the_key_that_began_it() {
     let mut fleet = fleet();
-    assert_eq!(begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1")), "accepted");
+    assert_eq!(
+        begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1")),
+        "accepted"
+    );
     assert_eq!(prove(&mut fleet, "s", "k2", None), "enrol.session_other_key");
-    assert_eq!(prove(&mut fleet, "s", "k1", None), "accepted", "a stranger's try does not end it");
+    assert_eq!(
+        prove(&mut fleet, "s", "k1", None),
+        "accepted",
+        "a stranger's try does not end it"
+    );
 }
 
 #[test]
@@ -86,7 +135,10 @@ fn nothing_is_a_member_before_a_person_compared() {
         ek: None,
         by: "ada".to_owned(),
     };
-    assert_eq!(code(&happen(&mut fleet, &approve("fp-of-another"), NOW)), "enrol.fingerprint_differs");
+    assert_eq!(
+        code(&happen(&mut fleet, &approve("fp-of-another"), NOW)),
+        "enrol.fingerprint_differs"
+    );
     assert_eq!(code(&happen(&mut fleet, &approve("fp-ek1-k1"), NOW)), "accepted");
     assert!(fleet.approved_by_key("k1").is_some());
 }
@@ -105,7 +157,10 @@ fn an_ek_without_certificate_is_approved_by_its_digest_or_not_at_all() {
         by: "ada".to_owned(),
     };
     assert_eq!(code(&happen(&mut fleet, &approve(None), NOW)), "enrol.ek_not_approved");
-    assert_eq!(code(&happen(&mut fleet, &approve(Some("ek2")), NOW)), "enrol.ek_not_approved");
+    assert_eq!(
+        code(&happen(&mut fleet, &approve(Some("ek2")), NOW)),
+        "enrol.ek_not_approved"
+    );
     assert_eq!(code(&happen(&mut fleet, &approve(Some("ek1")), NOW)), "accepted");
 }
 
@@ -113,7 +168,10 @@ fn an_ek_without_certificate_is_approved_by_its_digest_or_not_at_all() {
 fn a_cleared_tpm_waits_again_while_the_old_keys_go_on() {
     let mut fleet = fleet();
     member(&mut fleet, "amber-fox-9d1e", "ek1", "k1");
-    assert_eq!(begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k9")), "accepted");
+    assert_eq!(
+        begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k9")),
+        "accepted"
+    );
     assert_eq!(prove(&mut fleet, "s", "k9", None), "accepted");
     assert!(fleet.approved_by_key("k1").is_some());
     assert!(fleet.approved_by_key("k9").is_none(), "proven is not approved");
@@ -133,10 +191,30 @@ fn a_refused_box_stays_refused_until_it_is_removed() {
     let mut fleet = fleet();
     begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1"));
     prove(&mut fleet, "s", "k1", None);
-    happen(&mut fleet, &Event::Refused { box_id: "amber-fox-9d1e".to_owned(), by: "ada".to_owned() }, NOW);
-    assert_eq!(begin(&mut fleet, session("s2", "amber-fox-9d1e", "ek1", "k1")), "enrol.refused_by_person");
-    happen(&mut fleet, &Event::Removed { box_id: "amber-fox-9d1e".to_owned(), by: "ada".to_owned() }, NOW);
-    assert_eq!(begin(&mut fleet, session("s3", "amber-fox-9d1e", "ek1", "k1")), "accepted");
+    happen(
+        &mut fleet,
+        &Event::Refused {
+            box_id: "amber-fox-9d1e".to_owned(),
+            by: "ada".to_owned(),
+        },
+        NOW,
+    );
+    assert_eq!(
+        begin(&mut fleet, session("s2", "amber-fox-9d1e", "ek1", "k1")),
+        "enrol.refused_by_person"
+    );
+    happen(
+        &mut fleet,
+        &Event::Removed {
+            box_id: "amber-fox-9d1e".to_owned(),
+            by: "ada".to_owned(),
+        },
+        NOW,
+    );
+    assert_eq!(
+        begin(&mut fleet, session("s3", "amber-fox-9d1e", "ek1", "k1")),
+        "accepted"
+    );
 }
 
 #[test]
@@ -144,10 +222,23 @@ fn strangers_cannot_hold_more_sessions_than_there_are() {
     let mut fleet = fleet();
     fleet.rules.max_sessions = 3;
     for number in 0..3 {
-        assert_eq!(begin(&mut fleet, session(&format!("s{number}"), "amber-fox-9d1e", "ek1", &format!("k{number}"))), "accepted");
+        assert_eq!(
+            begin(
+                &mut fleet,
+                session(&format!("s{number}"), "amber-fox-9d1e", "ek1", &format!("k{number}"))
+            ),
+            "accepted"
+        );
     }
-    assert_eq!(begin(&mut fleet, session("s9", "amber-fox-9d1e", "ek1", "k9")), "enrol.busy");
-    assert_eq!(begin(&mut fleet, session("s10", "amber-fox-9d1e", "ek1", "k1")), "accepted", "the same key replaces its own");
+    assert_eq!(
+        begin(&mut fleet, session("s9", "amber-fox-9d1e", "ek1", "k9")),
+        "enrol.busy"
+    );
+    assert_eq!(
+        begin(&mut fleet, session("s10", "amber-fox-9d1e", "ek1", "k1")),
+        "accepted",
+        "the same key replaces its own"
+    );
     let after = NOW + fleet.rules.session_ttl + 1;
     let mut later = session("s11", "amber-fox-9d1e", "ek1", "k11");
     later.opened = after;
@@ -182,9 +273,15 @@ fn pairing_and_keys_have_to_fit_this_fleet() {
     let mut elsewhere = session("s", "blue-owl-0001", "ek2", "k2");
     elsewhere.site = "ward-8".to_owned();
     assert_eq!(begin(&mut fleet, elsewhere), "enrol.other_site");
-    assert_eq!(begin(&mut fleet, session("s", "blue-owl-0001", "ek2", "k1")), "enrol.key_taken");
+    assert_eq!(
+        begin(&mut fleet, session("s", "blue-owl-0001", "ek2", "k1")),
+        "enrol.key_taken"
+    );
     fleet.rules.accept_simulated = false;
-    assert_eq!(begin(&mut fleet, session("s", "blue-owl-0001", "ek2", "k2")), "enrol.simulated_refused");
+    assert_eq!(
+        begin(&mut fleet, session("s", "blue-owl-0001", "ek2", "k2")),
+        "enrol.simulated_refused"
+    );
 }
 
 #[test]
@@ -192,8 +289,15 @@ fn a_session_runs_out_and_nothing_waits_twice() {
     let mut fleet = fleet();
     begin(&mut fleet, session("s", "amber-fox-9d1e", "ek1", "k1"));
     let late = NOW + fleet.rules.session_ttl + 1;
-    let event = Event::ProofChecked { session: "s".to_owned(), tls_spki: "k1".to_owned(), fault: None };
+    let event = Event::ProofChecked {
+        session: "s".to_owned(),
+        tls_spki: "k1".to_owned(),
+        fault: None,
+    };
     assert_eq!(code(&happen(&mut fleet, &event, late)), "enrol.session_expired");
-    let refuse = Event::Refused { box_id: "amber-fox-9d1e".to_owned(), by: "ada".to_owned() };
+    let refuse = Event::Refused {
+        box_id: "amber-fox-9d1e".to_owned(),
+        by: "ada".to_owned(),
+    };
     assert_eq!(code(&happen(&mut fleet, &refuse, NOW)), "enrol.nothing_waits");
 }

@@ -41,7 +41,12 @@ fn event(fleet: &Fleet, step: &Move) -> Event {
     let name = |index: &usize| NAMES[*index].to_owned();
     match step {
         Move::Begin { name: index, ek, key } => {
-            let session = session(&format!("s{key}"), NAMES[*index], &format!("ek{ek}"), &format!("k{key}"));
+            let session = session(
+                &format!("s{key}"),
+                NAMES[*index],
+                &format!("ek{ek}"),
+                &format!("k{key}"),
+            );
             Event::EnrolBegun(Box::new(session))
         }
         Move::Prove { key, holds } => Event::ProofChecked {
@@ -58,10 +63,22 @@ fn event(fleet: &Fleet, step: &Move) -> Event {
                 by: "ada".to_owned(),
             }
         }
-        Move::Refuse { name: index } => Event::Refused { box_id: name(index), by: "ada".to_owned() },
-        Move::Remove { name: index } => Event::Removed { box_id: name(index), by: "ada".to_owned() },
-        Move::Ask { name: index, nonce } => Event::ChallengeAsked { box_id: name(index), nonce: [*nonce; 32] },
-        Move::Answer { name: index, nonce } => Event::ChallengeAnswered { box_id: name(index), nonce: vec![*nonce; 32] },
+        Move::Refuse { name: index } => Event::Refused {
+            box_id: name(index),
+            by: "ada".to_owned(),
+        },
+        Move::Remove { name: index } => Event::Removed {
+            box_id: name(index),
+            by: "ada".to_owned(),
+        },
+        Move::Ask { name: index, nonce } => Event::ChallengeAsked {
+            box_id: name(index),
+            nonce: [*nonce; 32],
+        },
+        Move::Answer { name: index, nonce } => Event::ChallengeAnswered {
+            box_id: name(index),
+            nonce: vec![*nonce; 32],
+        },
         Move::Appraise { name: index } => Event::Appraised {
             box_id: name(index),
             verdict: Box::new(verdict(VerdictWord::Trusted, NOW)),
@@ -88,7 +105,11 @@ fn check(fleet: &Fleet) -> Result<(), TestCaseError> {
     }
     for number in 0..4 {
         if let Some(owner) = fleet.by_key(&format!("k{number}")) {
-            let has = owner.active.iter().chain(&owner.pending).any(|keys| keys.tls_spki == format!("k{number}"));
+            let has = owner
+                .active
+                .iter()
+                .chain(&owner.pending)
+                .any(|keys| keys.tls_spki == format!("k{number}"));
             prop_assert!(has, "the index holds no key that is gone");
         }
     }

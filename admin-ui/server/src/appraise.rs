@@ -74,7 +74,11 @@ impl Question {
     pub fn about(member: &Member, challenge: &Challenge, tls: Sha256Digest) -> Option<Self> {
         let keys = member.active.clone()?;
         let clock = |verdict: &Verdict| serde_json::from_value(verdict.claims.get("clock")?.clone()).ok();
-        let previous = member.verdict.as_ref().and_then(clock).or_else(|| member.last_good.as_ref().and_then(clock));
+        let previous = member
+            .verdict
+            .as_ref()
+            .and_then(clock)
+            .or_else(|| member.last_good.as_ref().and_then(clock));
         Some(Self {
             box_id: member.box_id.clone(),
             keys,
@@ -110,7 +114,12 @@ pub fn nonce_of(bytes: &[u8]) -> Result<[u8; 32], EvidenceRejection> {
 /// A verdict that says that nothing could be told.
 #[must_use]
 pub fn could_not_tell(bytes: &[u8], code: &str, message: &str, at: i64) -> Verdict {
-    let report = RefusalReport { code: code.to_owned(), message: message.to_owned(), expected: None, found: None };
+    let report = RefusalReport {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        expected: None,
+        found: None,
+    };
     Verdict {
         word: VerdictWord::Unknown,
         because: vec![message.to_owned()],
@@ -134,7 +143,10 @@ impl Console {
     pub(crate) async fn appraise(&self, question: Question, bytes: Vec<u8>) -> (Verdict, Vec<u8>) {
         let now = self.now();
         let Ok(_room) = self.0.verifying.acquire().await else {
-            return (could_not_tell(&bytes, "console.verification_failed", "the console is stopping", now), bytes);
+            return (
+                could_not_tell(&bytes, "console.verification_failed", "the console is stopping", now),
+                bytes,
+            );
         };
         let console = self.clone();
         let shared = bytes.clone();
@@ -142,14 +154,21 @@ impl Console {
             Some(judged) => judged,
             None => {
                 let message = "the verification itself failed, so nothing is known";
-                (could_not_tell(&bytes, "console.verification_failed", message, now), bytes)
+                (
+                    could_not_tell(&bytes, "console.verification_failed", message, now),
+                    bytes,
+                )
             }
         }
     }
 
     fn judge(&self, question: &Question, bytes: &[u8], now: i64) -> (Verdict, Vec<u8>) {
         let shelf = self.shelf();
-        let manifests: Vec<Manifest> = shelf.boots.iter().filter_map(|boot| Manifest::parse(&boot.bytes).ok()).collect();
+        let manifests: Vec<Manifest> = shelf
+            .boots
+            .iter()
+            .filter_map(|boot| Manifest::parse(&boot.bytes).ok())
+            .collect();
         let verdict = match AttestationKey::from_public(&question.keys.ak_public) {
             Err(rejection) => could_not_tell(bytes, rejection.code(), "the enrolled key cannot be read any more", now),
             Ok(ak) => {
@@ -189,11 +208,18 @@ impl Console {
 
     fn decide_refused(&self, bytes: &[u8], rejection: &EvidenceRejection, now: i64) -> Verdict {
         let shelf = self.shelf();
-        let worth = self.0.authority.evidence(shelf.policy.as_deref(), &EvidenceFacts::refused(rejection.code()));
+        let worth = self
+            .0
+            .authority
+            .evidence(shelf.policy.as_deref(), &EvidenceFacts::refused(rejection.code()));
         let mut because = vec![rejection.to_string()];
         because.extend(worth.because);
         // Whatever a policy says, evidence that the verifier refused never allows a change.
-        let word = if worth.word.allows_change() { VerdictWord::Refused } else { worth.word };
+        let word = if worth.word.allows_change() {
+            VerdictWord::Refused
+        } else {
+            worth.word
+        };
         Verdict {
             word,
             because,
@@ -235,7 +261,12 @@ impl Console {
 
     /// The last evidence package of a box, or the one of this digest.
     pub(crate) async fn evidence_package(&self, box_id: &str, sha256: Option<&str>) -> Result<Vec<u8>, Refused> {
-        let found = self.0.store.evidence_of(box_id, sha256).await.map_err(|error| Refused::inside(&error))?;
+        let found = self
+            .0
+            .store
+            .evidence_of(box_id, sha256)
+            .await
+            .map_err(|error| Refused::inside(&error))?;
         found.ok_or_else(|| Refused::not_found("evidence"))
     }
 }
@@ -245,8 +276,12 @@ const EVENTS_SHOWN: usize = 400;
 
 /// The events of the boot log for people, or nothing when it does not parse (the reasons say so then).
 fn events_of(bytes: &[u8]) -> Value {
-    let Ok(evidence) = Evidence::decode(bytes) else { return Value::Null };
-    let Ok(log) = freehold_verify::event_log::EventLog::parse(&evidence.boot_log) else { return Value::Null };
+    let Ok(evidence) = Evidence::decode(bytes) else {
+        return Value::Null;
+    };
+    let Ok(log) = freehold_verify::event_log::EventLog::parse(&evidence.boot_log) else {
+        return Value::Null;
+    };
     let shown = log.events().iter().take(EVENTS_SHOWN).map(|event| {
         json!({
             "number": event.index,

@@ -83,13 +83,17 @@ impl Book {
     pub fn cosignature(&self, note: &mut SignedNote, at: u64) -> String {
         cosign(note, &self.witness, at);
         let text = note.to_string();
-        text.lines().next_back().map(|line| format!("{line}\n")).unwrap_or_default()
+        text.lines()
+            .next_back()
+            .map(|line| format!("{line}\n"))
+            .unwrap_or_default()
     }
 }
 
 fn translate(entry: &Entry) -> freehold_record::Entry {
     let at_ms = entry.at.saturating_mul(1000);
-    let mut out = freehold_record::Entry::new(at_ms, entry.who.clone(), entry.kind.clone()).with("site", entry.site.clone());
+    let mut out =
+        freehold_record::Entry::new(at_ms, entry.who.clone(), entry.kind.clone()).with("site", entry.site.clone());
     if let Some(about) = &entry.about {
         out = out.with("about", about.clone());
     }
@@ -98,8 +102,15 @@ fn translate(entry: &Entry) -> freehold_record::Entry {
     }
     match &entry.code {
         Some(code) => {
-            let message = freehold_explain::explain(code).map(|said| said.what).unwrap_or_default();
-            out.refused(RefusalNote { code: code.clone(), message, expected: None, found: None })
+            let message = freehold_explain::explain(code)
+                .map(|said| said.what)
+                .unwrap_or_default();
+            out.refused(RefusalNote {
+                code: code.clone(),
+                message,
+                expected: None,
+                found: None,
+            })
         }
         None => out,
     }

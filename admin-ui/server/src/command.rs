@@ -129,8 +129,13 @@ pub fn main() -> ExitCode {
     // Whatever is written belongs to this user alone; what is public says so when it is written.
     let _ = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let typed = Typed::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FREEHOLD_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("FREEHOLD_LOG").unwrap_or_else(|_| "info,sqlx=warn".into());
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -219,7 +224,10 @@ fn pairing(typed: &PairingArgs) -> anyhow::Result<ExitCode> {
             let text = std::fs::read(dir.path("addresses.json"))
                 .context("the console is not running; hint: --boxes-url https://NAME:PORT")?;
             let addresses: serde_json::Value = serde_json::from_slice(&text)?;
-            let boxes = addresses.get("boxes").and_then(serde_json::Value::as_str).context("`addresses.json` has no `boxes`")?;
+            let boxes = addresses
+                .get("boxes")
+                .and_then(serde_json::Value::as_str)
+                .context("`addresses.json` has no `boxes`")?;
             format!("https://{boxes}")
         }
     };
@@ -241,7 +249,10 @@ async fn take_in(typed: &Import) -> anyhow::Result<ExitCode> {
     let (file, keys) = (dir.console()?, dir.keys()?);
     let book = crate::init::open_book(&dir, &file.fleet).context("is the console running? hint: use the API then")?;
     let now = time::OffsetDateTime::now_utc().unix_timestamp();
-    let stamp = Stamp { key: &keys.timestamp, now };
+    let stamp = Stamp {
+        key: &keys.timestamp,
+        now,
+    };
     let entry = freehold_fleet::Entry::new("release.imported", now, &file.site, "console");
     match import::import(&dir, &typed.repository, typed.root_sha256.as_deref(), &stamp) {
         Ok(shelf) => {
@@ -253,7 +264,11 @@ async fn take_in(typed: &Import) -> anyhow::Result<ExitCode> {
         Err(fault @ (ShelfFault::State(_) | ShelfFault::Timestamp(_))) => Err(fault.into()),
         Err(fault) => {
             book.append(vec![entry.refused(fault.code())]).await?;
-            eprintln!("freehold-console: refused, {}: {:#}", fault.code(), anyhow::Error::from(fault));
+            eprintln!(
+                "freehold-console: refused, {}: {:#}",
+                fault.code(),
+                anyhow::Error::from(fault)
+            );
             Ok(ExitCode::from(1))
         }
     }
@@ -261,7 +276,10 @@ async fn take_in(typed: &Import) -> anyhow::Result<ExitCode> {
 
 fn print(shelf: &Shelf) {
     let version = shelf.targets.as_ref().map_or(0, |targets| targets.version);
-    println!("root       {}", shelf.pinned.map(|digest| digest.to_hex()).unwrap_or_default());
+    println!(
+        "root       {}",
+        shelf.pinned.map(|digest| digest.to_hex()).unwrap_or_default()
+    );
     println!("targets    version {version}");
     for name in shelf.descriptors.keys() {
         println!("release    {name}");

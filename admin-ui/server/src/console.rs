@@ -92,7 +92,9 @@ impl Console {
         let mut software_roots = BTreeSet::new();
         for root in &parts.file.ek_roots {
             // `init` has read them; one that cannot be read any more trusts nothing.
-            let Ok(certificate) = Certificate::from_pem(&root.pem) else { continue };
+            let Ok(certificate) = Certificate::from_pem(&root.pem) else {
+                continue;
+            };
             if root.kind == TpmKind::Software {
                 software_roots.insert(certificate.fingerprint());
             }
@@ -178,7 +180,12 @@ impl Console {
 
     /// What an open enrolment session must be answered with.
     pub(crate) fn enrolling(&self, session: &str) -> Option<Arc<Enrolling>> {
-        self.0.enrolling.lock().unwrap_or_else(PoisonError::into_inner).get(session).cloned()
+        self.0
+            .enrolling
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(session)
+            .cloned()
     }
 
     /// Whether a peer's key is one of an approved box.
@@ -203,8 +210,12 @@ impl Console {
     async fn decide(&self, event: &Event) -> Result<Answer, Refused> {
         let _turn = self.0.turn.lock().await;
         let outcome = self.fleet().decide(event, self.now());
-        let durable: Vec<Change<'_>> =
-            outcome.effects.iter().filter(|effect| effect.is_durable()).map(Change::Fleet).collect();
+        let durable: Vec<Change<'_>> = outcome
+            .effects
+            .iter()
+            .filter(|effect| effect.is_durable())
+            .map(Change::Fleet)
+            .collect();
         let entries: Vec<Entry> = outcome
             .effects
             .iter()
@@ -249,7 +260,11 @@ impl Console {
                 if self.0.book.append(vec![entry]).await.is_err() {
                     return Refused::not_durable();
                 }
-                Refused::new(StatusCode::CONFLICT, "console.conflict", format!("`{what}` is there already"))
+                Refused::new(
+                    StatusCode::CONFLICT,
+                    "console.conflict",
+                    format!("`{what}` is there already"),
+                )
             }
             CommitFault::NotSealed(source) => {
                 tracing::error!(error = %source, "the record is not durable");
@@ -269,8 +284,14 @@ impl Console {
 
     /// Evidence came and its verdict could not be kept: the box is unknown from now on, whatever it was before (A21).
     pub(crate) fn lose_verdict(&self, box_id: &str) {
-        let effect = Effect::VerdictLost { box_id: box_id.to_owned() };
-        self.0.fleet.write().unwrap_or_else(PoisonError::into_inner).apply(&effect);
+        let effect = Effect::VerdictLost {
+            box_id: box_id.to_owned(),
+        };
+        self.0
+            .fleet
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .apply(&effect);
         self.tell(effect);
     }
 
@@ -342,11 +363,13 @@ impl Console {
             }
             Effect::Record(_) => live.tell(Changed::Record),
             Effect::SessionClosed { session } => {
-                self.0.enrolling.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+                self.0
+                    .enrolling
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(session);
             }
-            Effect::SessionOpened(_)
-            | Effect::ChallengeIssued { .. }
-            | Effect::ChallengeSpent { .. } => {}
+            Effect::SessionOpened(_) | Effect::ChallengeIssued { .. } | Effect::ChallengeSpent { .. } => {}
         }
     }
 

@@ -34,19 +34,33 @@ impl Console {
         }
         // Only a proof from what was seen counts; the box may have lost count after a restore.
         if message.old_size != old_size {
-            let mut refused = Refused::new(StatusCode::CONFLICT, "record.old_size", "the proof starts at another size");
+            let mut refused = Refused::new(
+                StatusCode::CONFLICT,
+                "record.old_size",
+                "the proof starts at another size",
+            );
             refused.report.expected = Some(old_size.to_string());
             refused.report.found = Some(message.old_size.to_string());
             return Err(refused);
         }
         if checkpoint.size >= old_size {
-            let proof: Option<Vec<Sha256Digest>> =
-                message.proof.iter().map(|hash| hash.0.as_slice().try_into().ok().map(Sha256Digest::from_bytes)).collect();
+            let proof: Option<Vec<Sha256Digest>> = message
+                .proof
+                .iter()
+                .map(|hash| hash.0.as_slice().try_into().ok().map(Sha256Digest::from_bytes))
+                .collect();
             let proof = proof.ok_or_else(|| Refused::unreadable("a hash of the proof is not 32 bytes"))?;
             verify_consistency(old_size, &old_root, checkpoint.size, &checkpoint.root, &proof).map_err(refuse)?;
         }
         let now = self.now();
         let line = self.0.book.cosignature(&mut note, u64::try_from(now).unwrap_or(0));
-        Ok((CosignedHead { size: checkpoint.size, root: checkpoint.root.to_hex(), at: now }, line))
+        Ok((
+            CosignedHead {
+                size: checkpoint.size,
+                root: checkpoint.root.to_hex(),
+                at: now,
+            },
+            line,
+        ))
     }
 }

@@ -8,7 +8,9 @@ use freehold_fleet::Event;
 use freehold_fleet::member::{AssignmentHead, TokenRow};
 use freehold_trust::dsse::Envelope;
 use freehold_trust::sha256;
-use freehold_verify::document::{AssignedTarget, Assignment, Settings, settings_digest, sign_assignment, sign_settings};
+use freehold_verify::document::{
+    AssignedTarget, Assignment, Settings, settings_digest, sign_assignment, sign_settings,
+};
 use serde_json::json;
 
 use crate::console::Console;
@@ -48,7 +50,9 @@ impl Console {
         let shelf = self.shelf();
         let mut targets = Vec::new();
         for name in names {
-            let release = shelf.judge(&self.0.dir, name, self.now()).map_err(|fault| refused(&fault))?;
+            let release = shelf
+                .judge(&self.0.dir, name, self.now())
+                .map_err(|fault| refused(&fault))?;
             let info = shelf.targets.as_ref().and_then(|targets| targets.target(name).ok());
             targets.push(AssignedTarget {
                 name: name.clone(),
@@ -62,7 +66,11 @@ impl Console {
 
     /// The settings of a box: none yet, but signed, so that their absence is.
     pub(crate) fn settings_envelope(&self) -> Vec<u8> {
-        let settings = Settings { v: 1, fleet: self.0.file.fleet.clone(), values: serde_json::Map::new() };
+        let settings = Settings {
+            v: 1,
+            fleet: self.0.file.fleet.clone(),
+            values: serde_json::Map::new(),
+        };
         sign_settings(&settings, &self.0.keys.director)
     }
 
@@ -79,13 +87,18 @@ impl Console {
         let targets = match targets {
             Ok(targets) => targets,
             Err(refused) => {
-                let entry = self.entry("assignment.made", by).about(box_id).refused(&refused.report.code);
+                let entry = self
+                    .entry("assignment.made", by)
+                    .about(box_id)
+                    .refused(&refused.report.code);
                 self.record(entry.fact("targets", names.to_vec())).await?;
                 return Err(refused);
             }
         };
         let now = self.now();
-        let life = days.map_or(self.0.file.rules.assignment_ttl, |days| i64::from(days.min(MOST_DAYS)) * 86_400);
+        let life = days.map_or(self.0.file.rules.assignment_ttl, |days| {
+            i64::from(days.min(MOST_DAYS)) * 86_400
+        });
         let head = AssignmentHead {
             counter: self.fleet().next_counter(box_id),
             targets: names.to_vec(),
@@ -106,7 +119,12 @@ impl Console {
         };
         let envelope = sign_assignment(&document, &self.0.keys.director);
         let sha256 = sha256(&envelope).to_hex();
-        self.happen(Event::Assigned { box_id: box_id.to_owned(), head: head.clone(), envelope }).await?;
+        self.happen(Event::Assigned {
+            box_id: box_id.to_owned(),
+            head: head.clone(),
+            envelope,
+        })
+        .await?;
         Ok(Made { head, sha256 })
     }
 
@@ -134,7 +152,11 @@ impl Console {
             made_at: now,
             made_by: by.to_owned(),
         };
-        self.happen(Event::TokenMade { box_id: box_id.to_owned(), token: row.clone() }).await?;
+        self.happen(Event::TokenMade {
+            box_id: box_id.to_owned(),
+            token: row.clone(),
+        })
+        .await?;
         Ok(MadeToken { token, row })
     }
 

@@ -55,7 +55,11 @@ pub struct Made {
 /// A site's or fleet's name: short, printable, for paths and pages alike.
 fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
     let fits = !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control);
-    anyhow::ensure!(fits, "the {what} `{}` has 1 to 64 printable characters", name.escape_debug());
+    anyhow::ensure!(
+        fits,
+        "the {what} `{}` has 1 to 64 printable characters",
+        name.escape_debug()
+    );
     Ok(())
 }
 
@@ -64,13 +68,20 @@ fn read_roots(files: &[(PathBuf, TpmKind)]) -> anyhow::Result<Vec<EkRoot>> {
     let mut roots = Vec::new();
     for (file, kind) in files {
         let text = std::fs::read_to_string(file).with_context(|| format!("`{}`", file.display()))?;
-        let found = Certificate::all_from_pem(&text).map_err(|error| anyhow::anyhow!("`{}`: {error}", file.display()))?;
+        let found =
+            Certificate::all_from_pem(&text).map_err(|error| anyhow::anyhow!("`{}`: {error}", file.display()))?;
         anyhow::ensure!(!found.is_empty(), "`{}` holds no certificate", file.display());
         // Kept one by one, so that each is named on the settings page.
-        for block in text.split_inclusive("-----END CERTIFICATE-----").filter(|block| block.contains("BEGIN CERTIFICATE")) {
+        for block in text
+            .split_inclusive("-----END CERTIFICATE-----")
+            .filter(|block| block.contains("BEGIN CERTIFICATE"))
+        {
             let start = block.find("-----BEGIN CERTIFICATE-----").unwrap_or(0);
             let pem = block.get(start..).unwrap_or_default().to_owned();
-            roots.push(EkRoot { pem: format!("{pem}\n"), kind: *kind });
+            roots.push(EkRoot {
+                pem: format!("{pem}\n"),
+                kind: *kind,
+            });
         }
     }
     Ok(roots)
@@ -94,7 +105,11 @@ pub async fn init(wish: &Wish) -> anyhow::Result<Made> {
     dir.write_secret("keys/fleet-ca.pem", authority.key_pem().as_bytes())?;
     write_public(&dir, "fleet-ca.pem", authority.certificate_pem().as_bytes())?;
     let mut director = String::new();
-    for (name, kind) in [("director", KeyKind::P256), ("timestamp", KeyKind::P256), ("record", KeyKind::Ed25519)] {
+    for (name, kind) in [
+        ("director", KeyKind::P256),
+        ("timestamp", KeyKind::P256),
+        ("record", KeyKind::Ed25519),
+    ] {
         let key = SigningKey::generate(kind)?;
         dir.write_secret(&format!("keys/{name}.pem"), key.to_pkcs8_pem()?.as_bytes())?;
         write_public(&dir, &format!("{name}.pem"), key.public().to_spki_pem().as_bytes())?;
@@ -112,7 +127,10 @@ pub async fn init(wish: &Wish) -> anyhow::Result<Made> {
         name: wish.name.clone(),
         site: wish.site.clone(),
         made_at: now.unix_timestamp(),
-        rules: Rules { accept_simulated: wish.accept_simulated, ..Rules::default() },
+        rules: Rules {
+            accept_simulated: wish.accept_simulated,
+            ..Rules::default()
+        },
         ek_roots,
     };
     let password = random::password()?;
@@ -133,7 +151,9 @@ pub async fn init(wish: &Wish) -> anyhow::Result<Made> {
         .fact("name", file.name.clone())
         .fact("simulated_allowed", file.rules.accept_simulated)
         .fact("administrator", wish.administrator.clone());
-    store.commit(&[Change::Account(&AccountChange::Made(row))], book.append(vec![entry])).await?;
+    store
+        .commit(&[Change::Account(&AccountChange::Made(row))], book.append(vec![entry]))
+        .await?;
     store.close().await;
     dir.replace("console.json", &serde_json::to_vec_pretty(&file)?)?;
     let shown = match &wish.password_file {
@@ -143,7 +163,12 @@ pub async fn init(wish: &Wish) -> anyhow::Result<Made> {
         }
         None => Some(password),
     };
-    Ok(Made { fleet, password: shown, fleet_ca: authority.fingerprint().to_hex(), director })
+    Ok(Made {
+        fleet,
+        password: shown,
+        fleet_ca: authority.fingerprint().to_hex(),
+        director,
+    })
 }
 
 /// Opens the record with its key, read once for the log and once for cosignatures.
@@ -160,5 +185,6 @@ fn write_public(dir: &StateDir, name: &str, bytes: &[u8]) -> anyhow::Result<()> 
     use std::os::unix::fs::PermissionsExt as _;
     let path: &Path = &dir.path("public").join(name);
     std::fs::write(path, bytes).with_context(|| format!("`{}`", path.display()))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).with_context(|| format!("`{}`", path.display()))
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))
+        .with_context(|| format!("`{}`", path.display()))
 }

@@ -52,7 +52,11 @@ impl Limits {
     #[must_use]
     pub fn from_files(files: usize) -> Self {
         let share = (files / 8).clamp(32, 4096);
-        Self { handshakes: share, strangers: share, known: (files / 2).clamp(64, 65_536) }
+        Self {
+            handshakes: share,
+            strangers: share,
+            known: (files / 2).clamp(64, 65_536),
+        }
     }
 }
 
@@ -84,7 +88,11 @@ impl Room {
     fn enter(&self, name: &str, handle: AbortHandle, limit: usize, per_guest: usize) -> u64 {
         let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if places.by_name.get(name).is_some_and(|count| *count >= per_guest) {
-            let own = places.guests.iter().find(|(_, (guest, _))| guest == name).map(|(place, _)| *place);
+            let own = places
+                .guests
+                .iter()
+                .find(|(_, (guest, _))| guest == name)
+                .map(|(place, _)| *place);
             if let Some(oldest) = own.and_then(|place| places.leave(place)) {
                 oldest.abort();
             }
@@ -186,22 +194,31 @@ fn admit(shared: &Arc<Shared>, stream: TcpStream, from: SocketAddr) {
     });
     // The place is taken before the task runs, so that a burst of connections is bounded at once.
     let limit = shared.limits.handshakes;
-    let place = shared.handshakes.enter(&from.ip().to_string(), task.abort_handle(), limit, limit);
+    let place = shared
+        .handshakes
+        .enter(&from.ip().to_string(), task.abort_handle(), limit, limit);
     let _ = started.send((place, task.abort_handle()));
 }
 
 async fn connection(shared: &Arc<Shared>, stream: TcpStream, from: SocketAddr, (place, handle): (u64, AbortHandle)) {
     let handshake = Place(&shared.handshakes, place);
-    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, shared.acceptor.accept(stream)).await else { return };
+    let Ok(Ok(tls)) = tokio::time::timeout(HANDSHAKE_TIMEOUT, shared.acceptor.accept(stream)).await else {
+        return;
+    };
     drop(handshake);
     let peer = shared
         .fleet
         .as_ref()
         .and_then(|fleet| PeerIdentity::from_certificates(tls.get_ref().1.peer_certificates()?, fleet));
     let known = peer.as_ref().is_some_and(|peer| (shared.known)(peer));
-    let name = peer.as_ref().map_or_else(|| from.ip().to_string(), |peer| peer.spki.to_string());
-    let (room, limit) =
-        if known { (&shared.members, shared.limits.known) } else { (&shared.strangers, shared.limits.strangers) };
+    let name = peer
+        .as_ref()
+        .map_or_else(|| from.ip().to_string(), |peer| peer.spki.to_string());
+    let (room, limit) = if known {
+        (&shared.members, shared.limits.known)
+    } else {
+        (&shared.strangers, shared.limits.strangers)
+    };
     // Strangers share addresses (a hospital's proxy, a test), so only keys are counted one by one.
     let per_guest = if peer.is_some() { PER_GUEST } else { limit };
     let _place = Place(room, room.enter(&name, handle, limit, per_guest));
@@ -215,7 +232,11 @@ async fn connection(shared: &Arc<Shared>, stream: TcpStream, from: SocketAddr, (
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEAD);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -23,13 +23,22 @@ pub async fn wrap(request: Request, next: Next) -> Response {
     let inner = REQUEST.scope(name.clone(), async move {
         match tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Refused::new(StatusCode::GATEWAY_TIMEOUT, "console.too_slow", "the answer took too long").into_response(),
+            Err(_) => Refused::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "console.too_slow",
+                "the answer took too long",
+            )
+            .into_response(),
         }
     });
     let mut response = inner.await;
     let status = response.status().as_u16();
     let ms = started.elapsed().as_millis();
-    let code = response.extensions().get::<Refused>().map(|refused| refused.report.code.clone()).unwrap_or_default();
+    let code = response
+        .extensions()
+        .get::<Refused>()
+        .map(|refused| refused.report.code.clone())
+        .unwrap_or_default();
     // Paths come from outside: escaped, and cut.
     let path: String = path.chars().take(200).flat_map(char::escape_default).collect();
     tracing::info!(request = %name, %method, %path, status, code, ms, "answered");
@@ -37,7 +46,9 @@ pub async fn wrap(request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&name) {
         headers.insert("x-request-id", value);
     }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }

@@ -43,7 +43,11 @@ pub async fn frame(State(console): State<Console>, request: Request, next: Next)
             code: refused.report.code.clone(),
             request_id: request_id(),
             what: refused.report.message.clone(),
-            not_done: if changed { "Nothing was changed.".to_owned() } else { String::new() },
+            not_done: if changed {
+                "Nothing was changed.".to_owned()
+            } else {
+                String::new()
+            },
             next: "Go back, look again, and try once more.".to_owned(),
         };
         response = (refused.status, Html(page.render())).into_response();
@@ -62,7 +66,10 @@ pub async fn frame(State(console): State<Console>, request: Request, next: Next)
 /// 404.
 pub async fn asset(Path(name): Path<String>) -> Result<Response, Refused> {
     let asset = assets::asset(&name).ok_or_else(|| Refused::not_found("file"))?;
-    let headers = [(header::CONTENT_TYPE, asset.content_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let headers = [
+        (header::CONTENT_TYPE, asset.content_type),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
     Ok((headers, asset.bytes).into_response())
 }
 
@@ -87,6 +94,7 @@ pub fn see(path: &str) -> Response {
 /// A path of this console, or the overview: never another site.
 #[must_use]
 pub fn inner_path(path: &str) -> &str {
-    let own = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.chars().any(char::is_control);
+    let own =
+        path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.chars().any(char::is_control);
     if own { path } else { address::OVERVIEW }
 }

@@ -159,19 +159,32 @@ impl Plans {
     /// A plan.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|plan| plan.id == id).cloned()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .find(|plan| plan.id == id)
+            .cloned()
     }
 
     /// All plans, newest first.
     #[must_use]
     pub fn all(&self) -> Vec<Plan> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .rev()
+            .cloned()
+            .collect()
     }
 
     /// Moves a plan on, when it stands at `from`.
     pub fn advance(&self, id: &str, from: &Stand, to: Stand, by: &str, at: i64) -> bool {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(plan) = plans.iter_mut().find(|plan| plan.id == id && plan.stand == *from) else { return false };
+        let Some(plan) = plans.iter_mut().find(|plan| plan.id == id && plan.stand == *from) else {
+            return false;
+        };
         plan.stand = to;
         plan.decided_by = by.to_owned();
         plan.decided = Some(at);

@@ -35,7 +35,13 @@ pub fn password() -> Result<String, NoRandomness> {
     // 32 characters, so that a byte's low five bits choose evenly.
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let raw = bytes::<20>()?;
-    let text: Vec<char> =
-        raw.iter().filter_map(|byte| LETTERS.get(usize::from(byte & 31)).map(|letter| char::from(*letter))).collect();
-    Ok(text.chunks(4).map(|group| group.iter().collect::<String>()).collect::<Vec<_>>().join("-"))
+    let text: Vec<char> = raw
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte & 31)).map(|letter| char::from(*letter)))
+        .collect();
+    Ok(text
+        .chunks(4)
+        .map(|group| group.iter().collect::<String>())
+        .collect::<Vec<_>>()
+        .join("-"))
 }

@@ -12,12 +12,33 @@ use serde::Serialize;
 
 /// The codes that this program adds to those of the crates it carries.
 pub const CODES: &[&str] = &[
-    "console.unreadable", "console.not_found", "console.inside", "console.no_certificate", "console.unknown_key",
-    "console.too_large", "console.too_slow", "console.bad_range", "console.conflict", "console.not_ready",
-    "console.other_origin", "console.csrf", "console.not_signed_in", "console.password_must_change",
-    "console.sign_in_refused", "console.too_many_failures", "console.bad_password", "console.bad_account",
-    "console.bad_role", "console.last_administrator", "console.plan_changed", "console.plan_decided",
-    "console.verification_failed", "release.other_root", "release.no_root", "release.incomplete", "record.old_size",
+    "console.unreadable",
+    "console.not_found",
+    "console.inside",
+    "console.no_certificate",
+    "console.unknown_key",
+    "console.too_large",
+    "console.too_slow",
+    "console.bad_range",
+    "console.conflict",
+    "console.not_ready",
+    "console.other_origin",
+    "console.csrf",
+    "console.not_signed_in",
+    "console.password_must_change",
+    "console.sign_in_refused",
+    "console.too_many_failures",
+    "console.bad_password",
+    "console.bad_account",
+    "console.bad_role",
+    "console.last_administrator",
+    "console.plan_changed",
+    "console.plan_decided",
+    "console.verification_failed",
+    "release.other_root",
+    "release.no_root",
+    "release.incomplete",
+    "record.old_size",
 ];
 
 /// A refusal on its way out.
@@ -55,14 +76,27 @@ impl Refused {
     /// A refusal by code.
     #[must_use]
     pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        let report = RefusalReport { code: code.to_owned(), message: message.into(), expected: None, found: None };
-        Self { status, report, retry_after: None }
+        let report = RefusalReport {
+            code: code.to_owned(),
+            message: message.into(),
+            expected: None,
+            found: None,
+        };
+        Self {
+            status,
+            report,
+            retry_after: None,
+        }
     }
 
     /// From a verifier's refusal; 422.
     #[must_use]
     pub fn of(refusal: &dyn Refusal) -> Self {
-        Self { status: StatusCode::UNPROCESSABLE_ENTITY, report: refusal.report(), retry_after: None }
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            report: refusal.report(),
+            retry_after: None,
+        }
     }
 
     /// The request could not be read.
@@ -74,7 +108,11 @@ impl Refused {
     /// There is no such thing.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "console.not_found", format!("there is no such {what}"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "console.not_found",
+            format!("there is no such {what}"),
+        )
     }
 
     /// Something inside failed: the reason goes to the log only.
@@ -88,13 +126,21 @@ impl Refused {
             source = inner.source();
         }
         tracing::error!(error = %text.escape_debug(), "inside failure");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "console.inside", "the console could not do it; the log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "console.inside",
+            "the console could not do it; the log says why",
+        )
     }
 
     /// The record is not durable: nothing was done.
     #[must_use]
     pub fn not_durable() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "record.not_durable", "the record could not be written, nothing was done")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "record.not_durable",
+            "the record could not be written, nothing was done",
+        )
     }
 
     /// The document.
@@ -132,7 +178,10 @@ pub fn request_id() -> String {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.problem(&request_id()))).into_response();
-        if let Some(value) = self.retry_after.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
+        if let Some(value) = self
+            .retry_after
+            .and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok())
+        {
             response.headers_mut().insert(header::RETRY_AFTER, value);
         }
         // A page turns the refusal into a page; see `people::routes`.
@@ -145,7 +194,9 @@ impl From<FleetRejection> for Refused {
     fn from(rejection: FleetRejection) -> Self {
         use FleetRejection as R;
         let status = match rejection {
-            R::BadBoxId { .. } | R::BadLabel { .. } | R::BadTargets { .. } | R::BadToken { .. } => StatusCode::BAD_REQUEST,
+            R::BadBoxId { .. } | R::BadLabel { .. } | R::BadTargets { .. } | R::BadToken { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             R::IdTaken { .. }
             | R::EkTaken { .. }
             | R::KeyTaken { .. }
@@ -177,7 +228,10 @@ impl From<FleetRejection> for Refused {
             refused.report.code = (*code).to_owned();
         }
         // A box's page or route must not learn which box owns what from a stranger's question.
-        if matches!(rejection, R::EkTaken { .. } | R::KeyTaken { .. } | R::NonceOfOtherBox { .. }) {
+        if matches!(
+            rejection,
+            R::EkTaken { .. } | R::KeyTaken { .. } | R::NonceOfOtherBox { .. }
+        ) {
             refused.report.message = match rejection {
                 R::EkTaken { .. } => "this endorsement key is enrolled under another name",
                 R::KeyTaken { .. } => "this TLS key belongs to another box",

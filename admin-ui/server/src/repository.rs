@@ -15,8 +15,8 @@ use freehold_decide::PolicySet;
 use freehold_trust::SigningKey;
 use freehold_trust::digest::{Sha256Digest, sha256};
 use freehold_verify::release::{
-    InstalledReleases, REVOCATIONS_NAME, Release, ReleaseDescriptor, ReleaseKind, ReleaseRejection, RepositoryState, Revocations,
-    StoredMetadata, Targets, TrustedRepository, consistent_name, select_release, verify_revocations,
+    InstalledReleases, REVOCATIONS_NAME, Release, ReleaseDescriptor, ReleaseKind, ReleaseRejection, RepositoryState,
+    Revocations, StoredMetadata, Targets, TrustedRepository, consistent_name, select_release, verify_revocations,
 };
 use freehold_verify::{Refusal, Verified};
 
@@ -130,12 +130,17 @@ impl Shelf {
     /// # Errors
     /// When it does not verify any more.
     pub fn open(dir: &StateDir) -> Result<Self, ShelfFault> {
-        let Ok(pinned) = fs::read(dir.path(PINNED_ROOT)) else { return Ok(Self::default()) };
+        let Ok(pinned) = fs::read(dir.path(PINNED_ROOT)) else {
+            return Ok(Self::default());
+        };
         let accepted = fs::read(dir.path(ACCEPTED)).ok();
         let state: Option<RepositoryState> = accepted
             .map(|bytes| serde_json::from_slice(&bytes))
             .transpose()
-            .map_err(|_| StateFault::Form { path: dir.path(ACCEPTED), what: "the state of a repository" })?;
+            .map_err(|_| StateFault::Form {
+                path: dir.path(ACCEPTED),
+                what: "the state of a repository",
+            })?;
         let Some(state) = state.filter(|state| state.targets > 0) else {
             let root = TrustedRepository::new(&pinned, None)?;
             return Ok(Self {
@@ -185,7 +190,11 @@ impl Shelf {
             shelf.served.insert(name.clone(), (file.clone(), info.length));
             shelf.served.insert(file.clone(), (file, info.length));
             if name.starts_with("systems/") && name.ends_with("/manifest.json") {
-                shelf.boots.push(BootManifest { target: name.clone(), bytes: document(name)?, sha256: info.sha256 });
+                shelf.boots.push(BootManifest {
+                    target: name.clone(),
+                    bytes: document(name)?,
+                    sha256: info.sha256,
+                });
             }
         }
         let names: Vec<String> = targets.releases().map(|(name, _)| name.to_owned()).collect();
@@ -215,7 +224,14 @@ impl Shelf {
         };
         let file = dir.path("repository/targets").join(targets.file_name(name)?);
         let bytes = read(&file, MAX_DOCUMENT)?;
-        Ok(select_release(targets, name, &bytes, revocations, &InstalledReleases::default(), now)?)
+        Ok(select_release(
+            targets,
+            name,
+            &bytes,
+            revocations,
+            &InstalledReleases::default(),
+            now,
+        )?)
     }
 
     /// Why a release may not be assigned any more, as a code; `None` when it may.
@@ -228,7 +244,10 @@ impl Shelf {
         if revoked {
             return Some("release.revoked");
         }
-        list.floors.get(&line).is_some_and(|floor| descriptor.counter < *floor).then_some("release.rollback")
+        list.floors
+            .get(&line)
+            .is_some_and(|floor| descriptor.counter < *floor)
+            .then_some("release.rollback")
     }
 
     /// How the OS release of that name and version stands: `None` when nothing says that it exists.
@@ -247,7 +266,9 @@ impl Shelf {
     /// Everything revoked, as text.
     #[must_use]
     pub fn revoked(&self) -> BTreeSet<String> {
-        let Some(revocations) = &self.revocations else { return BTreeSet::new() };
+        let Some(revocations) = &self.revocations else {
+            return BTreeSet::new();
+        };
         let list = &revocations.list;
         let models = list.models.iter().map(|digest| format!("model {digest}"));
         let signers = list.signers.iter().map(|signer| format!("signer {signer}"));
@@ -258,8 +279,13 @@ impl Shelf {
 /// The newest policy release that may be used. One that cannot be used leaves the shipped policies in force, and says so in
 /// the log.
 fn policy(shelf: &Shelf, document: &dyn Fn(&str) -> Result<Vec<u8>, ShelfFault>) -> Option<Arc<PolicySet>> {
-    let of_kind = shelf.descriptors.values().filter(|descriptor| descriptor.kind == ReleaseKind::Policy);
-    let newest = of_kind.filter(|descriptor| shelf.barred(descriptor).is_none()).max_by_key(|descriptor| descriptor.counter)?;
+    let of_kind = shelf
+        .descriptors
+        .values()
+        .filter(|descriptor| descriptor.kind == ReleaseKind::Policy);
+    let newest = of_kind
+        .filter(|descriptor| shelf.barred(descriptor).is_none())
+        .max_by_key(|descriptor| descriptor.counter)?;
     // Beside the bundle a policy release holds the keys of model signers, as `.pem` files for the boxes.
     let file = newest.files.iter().find(|file| file.path.ends_with(".json"))?;
     let read = document(&newest.target_of(&file.path)).ok()?;
@@ -274,20 +300,32 @@ fn policy(shelf: &Shelf, document: &dyn Fn(&str) -> Result<Vec<u8>, ShelfFault>)
 
 /// What the verified root says about its roles; a TUF file that was verified is read here for showing only.
 fn roles(root: &str) -> BTreeMap<String, (u32, Vec<String>, Option<i64>)> {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(root) else { return BTreeMap::new() };
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(root) else {
+        return BTreeMap::new();
+    };
     let signed = value.get("signed");
-    let listed = signed.and_then(|signed| signed.get("roles")).and_then(serde_json::Value::as_object);
-    let expires = signed.and_then(|signed| signed.get("expires")).and_then(serde_json::Value::as_str).and_then(|text| {
-        let format = &time::format_description::well_known::Rfc3339;
-        Some(time::OffsetDateTime::parse(text, format).ok()?.unix_timestamp())
-    });
+    let listed = signed
+        .and_then(|signed| signed.get("roles"))
+        .and_then(serde_json::Value::as_object);
+    let expires = signed
+        .and_then(|signed| signed.get("expires"))
+        .and_then(serde_json::Value::as_str)
+        .and_then(|text| {
+            let format = &time::format_description::well_known::Rfc3339;
+            Some(time::OffsetDateTime::parse(text, format).ok()?.unix_timestamp())
+        });
     listed
         .into_iter()
         .flatten()
         .map(|(name, role)| {
             let threshold = role.get("threshold").and_then(serde_json::Value::as_u64).unwrap_or(0);
             let ids = role.get("keyids").and_then(serde_json::Value::as_array);
-            let ids = ids.into_iter().flatten().filter_map(serde_json::Value::as_str).map(str::to_owned).collect();
+            let ids = ids
+                .into_iter()
+                .flatten()
+                .filter_map(serde_json::Value::as_str)
+                .map(str::to_owned)
+                .collect();
             let until = if name == "root" { expires } else { None };
             (name.clone(), (u32::try_from(threshold).unwrap_or(u32::MAX), ids, until))
         })
@@ -296,16 +334,30 @@ fn roles(root: &str) -> BTreeMap<String, (u32, Vec<String>, Option<i64>)> {
 
 /// Reads a regular file of at most `limit` bytes, never through a link.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ShelfFault> {
-    let fault = |source| StateFault::File { path: path.to_owned(), source };
+    let fault = |source| StateFault::File {
+        path: path.to_owned(),
+        source,
+    };
     let about = fs::symlink_metadata(path).map_err(|_| ShelfFault::Missing(short(path)))?;
     if !about.is_file() || about.len() > limit {
-        return Err(StateFault::Form { path: path.to_owned(), what: "a file of a size that is read" }.into());
+        return Err(StateFault::Form {
+            path: path.to_owned(),
+            what: "a file of a size that is read",
+        }
+        .into());
     }
     Ok(fs::read(path).map_err(fault)?)
 }
 
 fn short(path: &Path) -> String {
-    let name: PathBuf = path.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev().collect();
+    let name: PathBuf = path
+        .iter()
+        .rev()
+        .take(2)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
     name.display().to_string()
 }
 
@@ -313,7 +365,10 @@ fn short(path: &Path) -> String {
 fn expiry(path: &Path) -> i64 {
     let text = fs::read(path).unwrap_or_default();
     let value: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-    let said = value.pointer("/signed/expires").and_then(serde_json::Value::as_str).unwrap_or_default();
+    let said = value
+        .pointer("/signed/expires")
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or_default();
     let format = &time::format_description::well_known::Rfc3339;
     time::OffsetDateTime::parse(said, format).map_or(0, time::OffsetDateTime::unix_timestamp)
 }
@@ -327,10 +382,10 @@ pub(crate) fn remember(dir: &StateDir, trusted: &TrustedRepository) -> Result<()
 /// The state as it was kept, with the pinned root.
 pub(crate) fn trusted(dir: &StateDir, pinned: &[u8]) -> Result<TrustedRepository, ShelfFault> {
     let state = match fs::read(dir.path(ACCEPTED)) {
-        Ok(bytes) => Some(
-            serde_json::from_slice(&bytes)
-                .map_err(|_| StateFault::Form { path: dir.path(ACCEPTED), what: "the state of a repository" })?,
-        ),
+        Ok(bytes) => Some(serde_json::from_slice(&bytes).map_err(|_| StateFault::Form {
+            path: dir.path(ACCEPTED),
+            what: "the state of a repository",
+        })?),
         Err(_) => None,
     };
     Ok(TrustedRepository::new(pinned, state)?)

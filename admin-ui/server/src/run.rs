@@ -72,15 +72,32 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     let started = OffsetDateTime::now_utc().unix_timestamp();
     let mut fleet = Fleet::new(&file.fleet, &file.site, file.rules.clone(), started);
     store.load(&mut fleet).await?;
-    let console = Console::new(Parts { dir, file, keys, store, book, shelf, fleet });
-    console.record(console.entry("console.started", "console").fact("version", env!("CARGO_PKG_VERSION"))).await.map_err(
-        |refused| anyhow::anyhow!("{}: {}", refused.report.code, refused.report.message),
-    )?;
+    let console = Console::new(Parts {
+        dir,
+        file,
+        keys,
+        store,
+        book,
+        shelf,
+        fleet,
+    });
+    console
+        .record(
+            console
+                .entry("console.started", "console")
+                .fact("version", env!("CARGO_PKG_VERSION")),
+        )
+        .await
+        .map_err(|refused| anyhow::anyhow!("{}: {}", refused.report.code, refused.report.message))?;
     Ok(console)
 }
 
 fn server_certificate(dir: &StateDir, console: &Console, names: &[String]) -> anyhow::Result<ServerCertificate> {
-    let made = console.0.keys.fleet_ca.issue_server(names, OffsetDateTime::now_utc(), SERVER_LIFETIME)?;
+    let made = console
+        .0
+        .keys
+        .fleet_ca
+        .issue_server(names, OffsetDateTime::now_utc(), SERVER_LIFETIME)?;
     dir.replace("server.pem", made.chain_pem().as_bytes())?;
     dir.replace("keys/server.pem", made.key_pem().as_bytes())?;
     Ok(made)
@@ -102,7 +119,10 @@ fn host_of(url: &str) -> Option<String> {
     if let Some(bracketed) = rest.strip_prefix('[') {
         return bracketed.split(']').next().map(str::to_owned);
     }
-    rest.split(':').next().filter(|host| !host.is_empty()).map(str::to_owned)
+    rest.split(':')
+        .next()
+        .filter(|host| !host.is_empty())
+        .map(str::to_owned)
 }
 
 /// Opens both doors.
@@ -111,14 +131,21 @@ fn host_of(url: &str) -> Option<String> {
 /// When an address cannot be listened on.
 pub async fn start(console: Console, doors: &Doors) -> anyhow::Result<Running> {
     let files = raise_file_limit();
-    let people = TcpListener::bind(doors.people).await.with_context(|| format!("cannot listen on `{}`", doors.people))?;
-    let at_boxes = TcpListener::bind(doors.boxes).await.with_context(|| format!("cannot listen on `{}`", doors.boxes))?;
+    let people = TcpListener::bind(doors.people)
+        .await
+        .with_context(|| format!("cannot listen on `{}`", doors.people))?;
+    let at_boxes = TcpListener::bind(doors.boxes)
+        .await
+        .with_context(|| format!("cannot listen on `{}`", doors.boxes))?;
     let (people_at, boxes_at) = (people.local_addr()?, at_boxes.local_addr()?);
     let addresses = Addresses {
         people_url: doors.people_url.clone().unwrap_or_else(|| url_of(people_at)),
         boxes_url: doors.boxes_url.clone().unwrap_or_else(|| url_of(boxes_at)),
     };
-    let mut names: Vec<String> = [&addresses.people_url, &addresses.boxes_url].into_iter().filter_map(|url| host_of(url)).collect();
+    let mut names: Vec<String> = [&addresses.people_url, &addresses.boxes_url]
+        .into_iter()
+        .filter_map(|url| host_of(url))
+        .collect();
     names.extend(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]);
     names.sort();
     names.dedup();
@@ -158,7 +185,13 @@ pub async fn start(console: Console, doors: &Doors) -> anyhow::Result<Running> {
     let text = serde_json::json!({ "people": people_at.to_string(), "boxes": boxes_at.to_string() });
     console.write_pairing();
     dir.replace("addresses.json", &serde_json::to_vec_pretty(&text)?)?;
-    Ok(Running { console, people: people_at, boxes: boxes_at, stop, tasks })
+    Ok(Running {
+        console,
+        people: people_at,
+        boxes: boxes_at,
+        stop,
+        tasks,
+    })
 }
 
 impl Running {
@@ -207,7 +240,10 @@ impl Console {
         }
         let console = self.clone();
         let renewed = tokio::task::spawn_blocking(move || {
-            let stamp = Stamp { key: &console.0.keys.timestamp, now };
+            let stamp = Stamp {
+                key: &console.0.keys.timestamp,
+                now,
+            };
             timestamp::renew(&console.0.dir, &stamp)
         })
         .await;

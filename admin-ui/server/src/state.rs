@@ -122,12 +122,27 @@ impl StateDir {
         if self.path("console.json").exists() {
             return Err(StateFault::Taken(self.0.clone()));
         }
-        for part in ["", "keys", "record", "repository", "repository/metadata", "repository/targets"] {
+        for part in [
+            "",
+            "keys",
+            "record",
+            "repository",
+            "repository/metadata",
+            "repository/targets",
+        ] {
             let path = self.path(part);
-            fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(file(&path))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&path)
+                .map_err(file(&path))?;
         }
         let public = self.path("public");
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(&public).map_err(file(&public))
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&public)
+            .map_err(file(&public))
     }
 
     /// Reads `console.json`.
@@ -137,10 +152,15 @@ impl StateDir {
     pub fn console(&self) -> Result<ConsoleFile, StateFault> {
         let path = self.path("console.json");
         let text = fs::read(&path).map_err(file(&path))?;
-        let console: ConsoleFile =
-            serde_json::from_slice(&text).map_err(|_| StateFault::Form { path: path.clone(), what: "a console's" })?;
+        let console: ConsoleFile = serde_json::from_slice(&text).map_err(|_| StateFault::Form {
+            path: path.clone(),
+            what: "a console's",
+        })?;
         if console.v != LAYOUT {
-            return Err(StateFault::Form { path, what: "of a layout that this program knows" });
+            return Err(StateFault::Form {
+                path,
+                what: "of a layout that this program knows",
+            });
         }
         Ok(console)
     }
@@ -172,8 +192,10 @@ impl StateDir {
 
     fn key(&self, name: &str) -> Result<SigningKey, StateFault> {
         let below = format!("keys/{name}.pem");
-        SigningKey::from_pkcs8_pem(&self.read_secret(&below)?)
-            .map_err(|_| StateFault::Form { path: self.path(&below), what: "a private key" })
+        SigningKey::from_pkcs8_pem(&self.read_secret(&below)?).map_err(|_| StateFault::Form {
+            path: self.path(&below),
+            what: "a private key",
+        })
     }
 
     /// Reads the keys.
@@ -183,8 +205,11 @@ impl StateDir {
     pub fn keys(&self) -> Result<Keys, StateFault> {
         let certificate = self.path("public/fleet-ca.pem");
         let text = fs::read_to_string(&certificate).map_err(file(&certificate))?;
-        let fleet_ca = FleetAuthority::from_pem(&text, &self.read_secret("keys/fleet-ca.pem")?)
-            .map_err(|_| StateFault::Form { path: certificate, what: "the certificate of keys/fleet-ca.pem" })?;
+        let fleet_ca =
+            FleetAuthority::from_pem(&text, &self.read_secret("keys/fleet-ca.pem")?).map_err(|_| StateFault::Form {
+                path: certificate,
+                what: "the certificate of keys/fleet-ca.pem",
+            })?;
         Ok(Keys {
             fleet_ca,
             director: self.key("director")?,
@@ -206,8 +231,16 @@ impl StateDir {
 /// # Errors
 /// When the file is there or cannot be written.
 pub fn write_new_secret(path: &Path, text: &[u8]) -> Result<(), StateFault> {
-    let mut opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(file(path))?;
-    opened.write_all(text).and_then(|()| opened.sync_all()).map_err(file(path))
+    let mut opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(file(path))?;
+    opened
+        .write_all(text)
+        .and_then(|()| opened.sync_all())
+        .map_err(file(path))
 }
 
 /// Writes a file whole: beside it, synced, then renamed over it; mode 0600.
@@ -225,10 +258,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateFault> {
         .mode(0o600)
         .open(&beside)
         .map_err(file(&beside))?;
-    opened.write_all(bytes).and_then(|()| opened.sync_all()).map_err(file(&beside))?;
+    opened
+        .write_all(bytes)
+        .and_then(|()| opened.sync_all())
+        .map_err(file(&beside))?;
     fs::rename(&beside, path).map_err(file(path))?;
     if let Some(parent) = path.parent() {
-        fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(file(parent))?;
+        fs::File::open(parent)
+            .and_then(|folder| folder.sync_all())
+            .map_err(file(parent))?;
     }
     Ok(())
 }

@@ -26,20 +26,34 @@ async fn b07_each_route_of_the_boxes_door_knows_its_callers() {
     let callers = [
         ("no certificate", None),
         ("foreign key", Some(self_signed(&stranger, DAY))),
-        ("foreign key, fleet certificate", Some(issued(&world, &stranger, "amber-fox-9d1e", now()))),
+        (
+            "foreign key, fleet certificate",
+            Some(issued(&world, &stranger, "amber-fox-9d1e", now())),
+        ),
         ("own certificate", Some(self_signed(&paper.tls, DAY))),
         ("expired certificate", Some(issued(&world, &paper.tls, &paper.id, old))),
-        ("current certificate", Some(issued(&world, &paper.tls, &paper.id, now()))),
+        (
+            "current certificate",
+            Some(issued(&world, &paper.tls, &paper.id, now())),
+        ),
     ];
     let mut said = String::new();
     for (method, path, caller) in BOX_ROUTES {
         let _ = writeln!(said, "{method} {path} ({caller:?})");
         for (name, identity) in &callers {
-            let path = if path.ends_with('/') { format!("{path}none") } else { (*path).to_owned() };
+            let path = if path.ends_with('/') {
+                format!("{path}none")
+            } else {
+                (*path).to_owned()
+            };
             let dialer = world.at_boxes(identity.clone());
             let answer = ask(&dialer, method.parse().unwrap(), &path, &[], "").await;
             let gate = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-            let heard = if gate { format!("{} {}", answer.status.as_u16(), code(&answer)) } else { "enters".to_owned() };
+            let heard = if gate {
+                format!("{} {}", answer.status.as_u16(), code(&answer))
+            } else {
+                "enters".to_owned()
+            };
             let _ = writeln!(said, "    {name:<32}{heard}");
         }
     }
@@ -48,12 +62,17 @@ async fn b07_each_route_of_the_boxes_door_knows_its_callers() {
 
 /// Compares with a golden file; `UPDATE_GOLDEN=1` writes it.
 fn golden(name: &str, said: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, said).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(said, expected, "hint: UPDATE_GOLDEN=1 writes {name}; read the difference first");
+    assert_eq!(
+        said, expected,
+        "hint: UPDATE_GOLDEN=1 writes {name}; read the difference first"
+    );
 }
 
 #[tokio::test]
@@ -64,13 +83,30 @@ async fn b07_a_box_is_nobody_on_the_peoples_door_and_a_person_nobody_on_the_boxe
     let identity = issued(&world, &paper.tls, &paper.id, now());
     let url = format!("https://{}", world.running.people);
     let dialer = freehold_dial::Dialer::new(&url, world.tls(Some(identity))).unwrap();
-    assert_eq!(code(&ask(&dialer, Method::GET, "/api/v1/boxes", &[], "").await), "console.not_signed_in");
+    assert_eq!(
+        code(&ask(&dialer, Method::GET, "/api/v1/boxes", &[], "").await),
+        "console.not_signed_in"
+    );
     let (token, _) = world.session("administrator", "api").await;
     let bearer = format!("Bearer {token}");
-    let answer = ask(&world.at_boxes(None), Method::POST, routes::CHALLENGE, &[("authorization", &bearer)], "").await;
+    let answer = ask(
+        &world.at_boxes(None),
+        Method::POST,
+        routes::CHALLENGE,
+        &[("authorization", &bearer)],
+        "",
+    )
+    .await;
     assert_eq!(code(&answer), "console.no_certificate");
     let stranger = self_signed(&SigningKey::generate(KeyKind::P256).unwrap(), DAY);
-    let answer = ask(&world.at_boxes(Some(stranger)), Method::POST, routes::CHALLENGE, &[], "").await;
+    let answer = ask(
+        &world.at_boxes(Some(stranger)),
+        Method::POST,
+        routes::CHALLENGE,
+        &[],
+        "",
+    )
+    .await;
     assert_eq!(code(&answer), "console.unknown_key");
 }
 
@@ -84,7 +120,13 @@ async fn a_box_proves_itself_and_gets_a_certificate_of_one_day() {
     let answer = show(&dialer, &evidence(&paper, nonce)).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let verdict: VerdictAnswer = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(verdict.verdict, VerdictWord::TrustedSimulated, "{:?} {:?}", verdict.because, verdict.refusals);
+    assert_eq!(
+        verdict.verdict,
+        VerdictWord::TrustedSimulated,
+        "{:?} {:?}",
+        verdict.because,
+        verdict.refusals
+    );
     assert!(verdict.certificate.is_some());
     assert!(verdict.time.is_some());
 
@@ -94,7 +136,14 @@ async fn a_box_proves_itself_and_gets_a_certificate_of_one_day() {
     assert_eq!(shown["tpm"], "software");
     assert_eq!(shown["boot"], "simulated");
     assert!(shown["claims"]["pcrs"].as_array().is_some_and(|pcrs| !pcrs.is_empty()));
-    let package = call(&world, &token, Method::GET, "/api/v1/boxes/amber-fox-9d1e/evidence", None).await;
+    let package = call(
+        &world,
+        &token,
+        Method::GET,
+        "/api/v1/boxes/amber-fox-9d1e/evidence",
+        None,
+    )
+    .await;
     assert_eq!(json(&package)["box"], "amber-fox-9d1e");
 }
 
@@ -109,18 +158,31 @@ async fn a08_a09_replayed_superseded_and_foreign_nonces_over_the_wire() {
     let first = challenge(&at_one).await;
     let second = challenge(&at_one).await;
     assert_ne!(first, second);
-    assert_eq!(code(&show(&at_one, &evidence(&one, first)).await), "quote.nonce_superseded");
+    assert_eq!(
+        code(&show(&at_one, &evidence(&one, first)).await),
+        "quote.nonce_superseded"
+    );
     let good = evidence(&one, second);
     assert_eq!(code(&show(&at_one, &good).await), "200");
     assert_eq!(code(&show(&at_one, &good).await), "quote.nonce_used", "a replay");
     let theirs = challenge(&at_two).await;
-    assert_eq!(code(&show(&at_one, &evidence(&one, theirs)).await), "quote.nonce_other_box");
+    assert_eq!(
+        code(&show(&at_one, &evidence(&one, theirs)).await),
+        "quote.nonce_other_box"
+    );
     let mut one_bit = challenge(&at_one).await;
     one_bit[0] ^= 1;
     assert_eq!(code(&show(&at_one, &evidence(&one, one_bit)).await), "quote.nonce");
-    assert_eq!(code(&ask(&at_one, Method::POST, routes::EVIDENCE, &[], "not evidence").await), "evidence.malformed");
+    assert_eq!(
+        code(&ask(&at_one, Method::POST, routes::EVIDENCE, &[], "not evidence").await),
+        "evidence.malformed"
+    );
     // None of that took the verdict away, and none of it gave one.
-    assert_eq!(code(&show(&at_two, &evidence(&one, theirs)).await), "200", "the nonce is right, the rest is judged");
+    assert_eq!(
+        code(&show(&at_two, &evidence(&one, theirs)).await),
+        "200",
+        "the nonce is right, the rest is judged"
+    );
     let (token, _) = world.session("viewer", "api").await;
     let seen = json(&call(&world, &token, Method::GET, "/api/v1/boxes/blue-owl-0001", None).await);
     assert_eq!(seen["verdict"], "refused");
@@ -160,10 +222,21 @@ async fn a_changed_boot_log_turns_the_box_red_with_the_event_named() {
     assert_eq!(verdict.verdict, VerdictWord::Refused);
     assert!(verdict.certificate.is_none());
     assert_eq!(verdict.refusals[0].code, "boot.event");
-    assert!(verdict.refusals[0].message.contains("event"), "{}", verdict.refusals[0].message);
-    assert_eq!(code(&ask(&dialer, Method::GET, routes::ASSIGNMENT, &[], "").await), "channel.certificate_not_issued");
+    assert!(
+        verdict.refusals[0].message.contains("event"),
+        "{}",
+        verdict.refusals[0].message
+    );
+    assert_eq!(
+        code(&ask(&dialer, Method::GET, routes::ASSIGNMENT, &[], "").await),
+        "channel.certificate_not_issued"
+    );
     let current = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
-    assert_eq!(code(&ask(&current, Method::GET, routes::ASSIGNMENT, &[], "").await), "204", "nothing is assigned");
+    assert_eq!(
+        code(&ask(&current, Method::GET, routes::ASSIGNMENT, &[], "").await),
+        "204",
+        "nothing is assigned"
+    );
 }
 
 #[tokio::test]
@@ -176,7 +249,9 @@ async fn a21_a_verdict_that_cannot_be_kept_leaves_the_box_unknown() {
     assert_eq!(code(&show(&dialer, &evidence(&paper, nonce)).await), "200");
     let word = || {
         let fleet = world.console().fleet();
-        fleet.verdict_of(fleet.member("amber-fox-9d1e").unwrap(), now().unix_timestamp()).word
+        fleet
+            .verdict_of(fleet.member("amber-fox-9d1e").unwrap(), now().unix_timestamp())
+            .word
     };
     assert_eq!(word(), VerdictWord::TrustedSimulated);
     let nonce = challenge(&dialer).await;
@@ -200,7 +275,12 @@ async fn b08_half_open_connections_do_not_stop_others() {
     }
     let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
     let nonce = challenge(&dialer).await;
-    assert_eq!(code(&show(&dialer, &evidence(&paper, nonce)).await), "200", "with {} half-open connections", open.len());
+    assert_eq!(
+        code(&show(&dialer, &evidence(&paper, nonce)).await),
+        "200",
+        "with {} half-open connections",
+        open.len()
+    );
 }
 
 #[tokio::test]
@@ -210,7 +290,14 @@ async fn reports_are_taken_once_and_bring_tokens_back() {
     world.member(&paper).await;
     let (token, _) = world.session("operator", "api").await;
     let body = serde_json::json!({"name": "ward assistant"});
-    let made = call(&world, &token, Method::POST, "/api/v1/boxes/amber-fox-9d1e/tokens", Some(body)).await;
+    let made = call(
+        &world,
+        &token,
+        Method::POST,
+        "/api/v1/boxes/amber-fox-9d1e/tokens",
+        Some(body),
+    )
+    .await;
     assert_eq!(made.status, StatusCode::CREATED);
     let secret = json(&made)["token"].as_str().unwrap().to_owned();
     let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
@@ -223,11 +310,20 @@ async fn reports_are_taken_once_and_bring_tokens_back() {
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
         let said = json(&answer);
         assert_eq!(said["attest"], true, "it has not proven itself yet");
-        assert_eq!(said["tokens"][0]["sha256"], freehold_trust::sha256(secret.as_bytes()).to_hex());
-        assert!(!String::from_utf8_lossy(&answer.body).contains(&secret), "the token itself is nowhere");
+        assert_eq!(
+            said["tokens"][0]["sha256"],
+            freehold_trust::sha256(secret.as_bytes()).to_hex()
+        );
+        assert!(
+            !String::from_utf8_lossy(&answer.body).contains(&secret),
+            "the token itself is nowhere"
+        );
     }
     let unknown = report.to_string().replace("\"v\":1", "\"v\":2");
-    assert_eq!(code(&ask(&dialer, Method::POST, routes::REPORT, &[], unknown).await), "console.unreadable");
+    assert_eq!(
+        code(&ask(&dialer, Method::POST, routes::REPORT, &[], unknown).await),
+        "console.unreadable"
+    );
 }
 
 #[tokio::test]
@@ -244,14 +340,25 @@ async fn targets_are_served_in_ranges_and_nothing_else_is() {
     let whole = get(&target, None).await;
     assert_eq!(whole.body, paper.manifests[0].to_json());
     let part = get(&target, Some("bytes=3-7")).await;
-    assert_eq!((part.status, &part.body[..]), (StatusCode::PARTIAL_CONTENT, &whole.body[3..8]));
+    assert_eq!(
+        (part.status, &part.body[..]),
+        (StatusCode::PARTIAL_CONTENT, &whole.body[3..8])
+    );
     assert_eq!(code(&get(&target, Some("bytes=99999999-")).await), "console.bad_range");
     for path in ["timestamp.json", "1.root.json"] {
-        assert_eq!(code(&get(&format!("{}{path}", routes::REPOSITORY_METADATA), None).await), "200", "{path}");
+        assert_eq!(
+            code(&get(&format!("{}{path}", routes::REPOSITORY_METADATA), None).await),
+            "200",
+            "{path}"
+        );
     }
     for path in ["../../keys/director.pem", "%2e%2e/%2e%2e/keys/director.pem", "none"] {
         for root in [routes::REPOSITORY_METADATA, routes::REPOSITORY_TARGETS] {
-            assert_eq!(code(&get(&format!("{root}{path}"), None).await), "console.not_found", "{path}");
+            assert_eq!(
+                code(&get(&format!("{root}{path}"), None).await),
+                "console.not_found",
+                "{path}"
+            );
         }
     }
 }
@@ -264,24 +371,41 @@ async fn a_boxs_record_is_cosigned_as_it_grows_and_not_when_it_shrinks() {
     let paper = PaperBox::new("amber-fox-9d1e");
     world.member(&paper).await;
     let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
-    let signer = NoteSigner::new("freehold/amber-fox-9d1e", SigningKey::generate(KeyKind::Ed25519).unwrap()).unwrap();
+    let signer = NoteSigner::new(
+        "freehold/amber-fox-9d1e",
+        SigningKey::generate(KeyKind::Ed25519).unwrap(),
+    )
+    .unwrap();
     let (one, two) = (leaf_hash(b"one"), leaf_hash(b"two"));
     let both = node_hash(&one, &two);
     let show = async |size: u64, root, old_size: u64, proof: Vec<freehold_trust::Sha256Digest>| {
-        let note = Checkpoint::new("freehold/amber-fox-9d1e", size, root).sign(&signer).unwrap();
+        let note = Checkpoint::new("freehold/amber-fox-9d1e", size, root)
+            .sign(&signer)
+            .unwrap();
         let message = RecordCheckpoint {
             v: freehold_protocol::V1,
             checkpoint: note.to_string(),
             old_size,
             proof: proof.into_iter().map(|hash| hash.as_bytes().to_vec().into()).collect(),
         };
-        ask(&dialer, Method::POST, routes::RECORD, &[], serde_json::to_string(&message).unwrap()).await
+        ask(
+            &dialer,
+            Method::POST,
+            routes::RECORD,
+            &[],
+            serde_json::to_string(&message).unwrap(),
+        )
+        .await
     };
     assert_eq!(code(&show(0, empty_root(), 0, Vec::new()).await), "200");
     let answer = show(1, one, 0, Vec::new()).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     let origin = format!("freehold/console/{}", world.console().file().fleet);
-    assert!(json(&answer)["cosignature"].as_str().is_some_and(|line| line.starts_with(&format!("\u{2014} {origin} "))));
+    assert!(
+        json(&answer)["cosignature"]
+            .as_str()
+            .is_some_and(|line| line.starts_with(&format!("\u{2014} {origin} ")))
+    );
     assert_eq!(code(&show(2, both, 0, Vec::new()).await), "record.old_size");
     assert_eq!(code(&show(2, both, 1, vec![two]).await), "200");
     assert_eq!(code(&show(1, one, 2, Vec::new()).await), "record.rollback");
@@ -296,11 +420,19 @@ async fn b05_what_another_process_wrote_is_a_conflict_and_not_two_rows() {
     world.member(&here).await;
     let row = world.console().fleet().member("amber-fox-9d1e").cloned().unwrap();
     let other = World::new().await;
-    let store = Store::open(&other.folder.path().join("state/console.db"), "ward-7").await.unwrap();
+    let store = Store::open(&other.folder.path().join("state/console.db"), "ward-7")
+        .await
+        .unwrap();
     let effect = Effect::BoxSaved(Box::new(row));
-    store.commit(&[Change::Fleet(&effect)], async { Ok::<(), std::io::Error>(()) }).await.unwrap();
+    store
+        .commit(&[Change::Fleet(&effect)], async { Ok::<(), std::io::Error>(()) })
+        .await
+        .unwrap();
     // Another EK under the same name: this process's memory knows nothing of the row.
-    let refused = other.enrol(&there, &freehold_trust::sha256(b"another ek").to_hex()).await.unwrap_err();
+    let refused = other
+        .enrol(&there, &freehold_trust::sha256(b"another ek").to_hex())
+        .await
+        .unwrap_err();
     assert_eq!(refused.report.code, "console.conflict");
     assert!(other.console().fleet().member("amber-fox-9d1e").is_none());
 }

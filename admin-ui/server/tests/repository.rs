@@ -30,12 +30,21 @@ async fn a_publisher_is_pinned_by_fingerprint_and_stays() {
     assert!(init(&wish).await.is_err(), "a folder holds one fleet");
     let console = open(StateDir::new(&wish.state)).await.unwrap();
     assert_eq!(console.pairing().unwrap_err().report.code, "console.not_ready");
-    assert_eq!(console.import(&out, None, "test").await.unwrap_err().report.code, "release.no_root");
+    assert_eq!(
+        console.import(&out, None, "test").await.unwrap_err().report.code,
+        "release.no_root"
+    );
     let other = Some("0".repeat(64));
-    assert_eq!(console.import(&out, other, "test").await.unwrap_err().report.code, "release.other_root");
+    assert_eq!(
+        console.import(&out, other, "test").await.unwrap_err().report.code,
+        "release.other_root"
+    );
     // The right root, but its timestamp role names another console's key.
     let root = freehold_trust::sha256(&std::fs::read(out.join("metadata/1.root.json")).unwrap()).to_hex();
-    assert_eq!(console.import(&out, Some(root), "test").await.unwrap_err().report.code, "release.signature");
+    assert_eq!(
+        console.import(&out, Some(root), "test").await.unwrap_err().report.code,
+        "release.signature"
+    );
     assert!(console.shelf().targets.is_none());
 }
 
@@ -53,16 +62,39 @@ async fn an_export_is_taken_in_whole_or_not_at_all() {
     std::fs::remove_dir_all(&state).unwrap();
     let hidden = world.folder.path().join("hidden");
     std::fs::rename(out.join("targets/systems"), &hidden).unwrap();
-    assert_eq!(world.console().import(&out, None, "test").await.unwrap_err().report.code, "release.incomplete");
+    assert_eq!(
+        world
+            .console()
+            .import(&out, None, "test")
+            .await
+            .unwrap_err()
+            .report
+            .code,
+        "release.incomplete"
+    );
     std::fs::rename(&hidden, out.join("targets/systems")).unwrap();
     let folder = out.join("targets/systems/freehold/1.0.0");
-    let manifest = std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).find(|path| path.to_string_lossy().ends_with("manifest.json")).unwrap();
+    let manifest = std::fs::read_dir(&folder)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.to_string_lossy().ends_with("manifest.json"))
+        .unwrap();
     let mut bytes = std::fs::read(&manifest).unwrap();
     bytes[10] ^= 1;
     // The export may share its files with the publisher's folder: a new file takes the place.
     std::fs::remove_file(&manifest).unwrap();
     std::fs::write(&manifest, &bytes).unwrap();
-    assert_eq!(world.console().import(&out, None, "test").await.unwrap_err().report.code, "release.hash");
+    assert_eq!(
+        world
+            .console()
+            .import(&out, None, "test")
+            .await
+            .unwrap_err()
+            .report
+            .code,
+        "release.hash"
+    );
     bytes[10] ^= 1;
     std::fs::write(&manifest, &bytes).unwrap();
     world.console().import(&out, None, "test").await.unwrap();
@@ -76,12 +108,29 @@ async fn only_what_the_offline_keys_signed_is_assigned() {
     let (token, _) = world.session("operator", "api").await;
     let assign = async |target: &str| {
         let body = json!({"targets": [target]});
-        call(&world, &token, Method::POST, "/api/v1/boxes/amber-fox-9d1e/assign", Some(body)).await
+        call(
+            &world,
+            &token,
+            Method::POST,
+            "/api/v1/boxes/amber-fox-9d1e/assign",
+            Some(body),
+        )
+        .await
     };
-    assert_eq!(code(&assign("models/own/1.0.0/release.json").await), "release.unknown_target");
+    assert_eq!(
+        code(&assign("models/own/1.0.0/release.json").await),
+        "release.unknown_target"
+    );
     let made = assign("systems/freehold/1.0.0/release.json").await;
     assert_eq!(code(&made), "200", "{:?}", made.body);
-    let envelope = call(&world, &token, Method::GET, "/api/v1/boxes/amber-fox-9d1e/assignment", None).await;
+    let envelope = call(
+        &world,
+        &token,
+        Method::GET,
+        "/api/v1/boxes/amber-fox-9d1e/assignment",
+        None,
+    )
+    .await;
     let expectation = freehold_verify::document::AssignmentExpectation {
         fleet: world.console().file().fleet.clone(),
         box_id: paper.id.clone(),
@@ -90,7 +139,8 @@ async fn only_what_the_offline_keys_signed_is_assigned() {
     };
     let director = world.console().director();
     let document =
-        freehold_verify::document::verify_assignment(&envelope.body, director, &expectation, now().unix_timestamp()).unwrap();
+        freehold_verify::document::verify_assignment(&envelope.body, director, &expectation, now().unix_timestamp())
+            .unwrap();
     assert_eq!(document.counter, 1);
     assert_eq!(document.targets[0].name, "systems/freehold/1.0.0/release.json");
 }

@@ -30,8 +30,14 @@ async fn j03_after_a_restart_a_box_is_unknown_until_it_proves_itself_again() {
     let fleet = console.fleet();
     let member = fleet.member("amber-fox-9d1e").unwrap();
     assert!(member.is_approved());
-    assert_eq!(fleet.verdict_of(member, now().unix_timestamp()).word, VerdictWord::Unknown);
+    assert_eq!(
+        fleet.verdict_of(member, now().unix_timestamp()).word,
+        VerdictWord::Unknown
+    );
     assert!(fleet.wants_evidence(member, now().unix_timestamp()));
-    assert!(member.challenge.is_none(), "the nonce {open_nonce:02x?} of before is worth nothing");
+    assert!(
+        member.challenge.is_none(),
+        "the nonce {open_nonce:02x?} of before is worth nothing"
+    );
     assert!(member.last_good.is_some(), "and what was proven then is not forgotten");
 }

@@ -121,7 +121,13 @@ impl AccountChange {
                 .await
                 .map_err(fault)?;
             }
-            Self::Password { name, password, must_change, at, keep } => {
+            Self::Password {
+                name,
+                password,
+                must_change,
+                at,
+                keep,
+            } => {
                 sqlx::query("UPDATE accounts SET password = ?, must_change = ?, changed_at = ? WHERE name = ?")
                     .bind(password)
                     .bind(must_change)
@@ -176,7 +182,11 @@ impl AccountChange {
                     .map_err(fault)?;
             }
             Self::Expired { now } => {
-                sqlx::query("DELETE FROM sessions WHERE expires < ?").bind(now).execute(&mut **tx).await.map_err(fault)?;
+                sqlx::query("DELETE FROM sessions WHERE expires < ?")
+                    .bind(now)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(fault)?;
             }
         }
         Ok(())
@@ -184,7 +194,11 @@ impl AccountChange {
 }
 
 async fn one(tx: &mut Transaction<'_, Sqlite>, statement: &'static str, value: &str) -> Result<(), CommitFault> {
-    sqlx::query(statement).bind(value).execute(&mut **tx).await.map_err(fault)?;
+    sqlx::query(statement)
+        .bind(value)
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
     Ok(())
 }
 

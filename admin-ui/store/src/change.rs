@@ -5,8 +5,8 @@
 
 use std::future::Future;
 
-use freehold_fleet::{Effect, Entry, Member, Verdict};
 use freehold_fleet::member::{AssignmentHead, CosignedHead, TokenRow};
+use freehold_fleet::{Effect, Entry, Member, Verdict};
 use freehold_protocol::report::BoxReport;
 use sqlx::{Sqlite, Transaction};
 
@@ -55,9 +55,11 @@ impl Store {
         match effect {
             Effect::BoxSaved(member) => self.save_box(tx, member).await,
             Effect::BoxRemoved { box_id } => remove_box(tx, box_id).await,
-            Effect::VerdictReached { box_id, verdict, evidence } => {
-                self.add_verdict(tx, box_id, verdict, evidence).await
-            }
+            Effect::VerdictReached {
+                box_id,
+                verdict,
+                evidence,
+            } => self.add_verdict(tx, box_id, verdict, evidence).await,
             Effect::Assigned { box_id, head, envelope } => self.add_assignment(tx, box_id, head, envelope).await,
             Effect::ReportTaken { box_id, report, at } => self.put_report(tx, box_id, report, *at).await,
             Effect::Cosigned { box_id, head } => self.put_cosigned(tx, box_id, head).await,
@@ -103,11 +105,21 @@ impl Store {
         .await
         .map_err(fault)?;
         if done.rows_affected() != 1 {
-            return Err(CommitFault::Conflict { what: "boxes.box_id".to_owned() });
+            return Err(CommitFault::Conflict {
+                what: "boxes.box_id".to_owned(),
+            });
         }
-        sqlx::query("DELETE FROM box_keys WHERE box_id = ?").bind(&member.box_id).execute(&mut **tx).await.map_err(fault)?;
-        let mut spkis: Vec<&str> =
-            member.active.iter().chain(&member.pending).map(|keys| keys.tls_spki.as_str()).collect();
+        sqlx::query("DELETE FROM box_keys WHERE box_id = ?")
+            .bind(&member.box_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(fault)?;
+        let mut spkis: Vec<&str> = member
+            .active
+            .iter()
+            .chain(&member.pending)
+            .map(|keys| keys.tls_spki.as_str())
+            .collect();
         spkis.dedup();
         for spki in spkis {
             sqlx::query("INSERT INTO box_keys (site, tls_spki, box_id) VALUES (?, ?, ?)")
@@ -270,8 +282,16 @@ impl Store {
 
 async fn remove_box(tx: &mut Transaction<'_, Sqlite>, box_id: &str) -> Result<(), CommitFault> {
     // Verdicts and assignments stay: the first are history, the second hold the counter that the box remembers.
-    for statement in ["DELETE FROM boxes WHERE box_id = ?", "DELETE FROM tokens WHERE box_id = ?", "DELETE FROM reports WHERE box_id = ?"] {
-        sqlx::query(statement).bind(box_id).execute(&mut **tx).await.map_err(fault)?;
+    for statement in [
+        "DELETE FROM boxes WHERE box_id = ?",
+        "DELETE FROM tokens WHERE box_id = ?",
+        "DELETE FROM reports WHERE box_id = ?",
+    ] {
+        sqlx::query(statement)
+            .bind(box_id)
+            .execute(&mut **tx)
+            .await
+            .map_err(fault)?;
     }
     Ok(())
 }

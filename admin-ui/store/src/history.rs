@@ -29,18 +29,20 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn verdicts_of(&self, box_id: &str, limit: u32) -> Result<Vec<VerdictRow>, StoreFault> {
-        let rows: Vec<Numbered> = sqlx::query_as(
-            "SELECT number, document FROM verdicts WHERE box_id = ? ORDER BY number DESC LIMIT ?",
-        )
-        .bind(box_id)
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(query("verdicts"))?;
+        let rows: Vec<Numbered> =
+            sqlx::query_as("SELECT number, document FROM verdicts WHERE box_id = ? ORDER BY number DESC LIMIT ?")
+                .bind(box_id)
+                .bind(limit)
+                .fetch_all(&self.readers)
+                .await
+                .map_err(query("verdicts"))?;
         rows.into_iter()
             .map(|row| {
                 let verdict = serde_json::from_str(&row.document).map_err(document("verdict"))?;
-                Ok(VerdictRow { number: row.number, verdict })
+                Ok(VerdictRow {
+                    number: row.number,
+                    verdict,
+                })
             })
             .collect()
     }

@@ -68,7 +68,8 @@ impl Store {
     /// # Errors
     /// When the database fails or holds a document that this program cannot read.
     pub async fn load(&self, fleet: &mut Fleet) -> Result<(), StoreFault> {
-        let last = "SELECT box_id, document FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts GROUP BY box_id)";
+        let last =
+            "SELECT box_id, document FROM verdicts WHERE number IN (SELECT max(number) FROM verdicts GROUP BY box_id)";
         let good = "SELECT box_id, document FROM verdicts WHERE number IN
                     (SELECT max(number) FROM verdicts WHERE good = 1 GROUP BY box_id)";
         let mut verdicts = self.verdicts(last).await?;
@@ -99,16 +100,27 @@ impl Store {
             fleet.restore(member);
         }
         for (box_id, report, at) in self.reports().await? {
-            fleet.apply(&Effect::ReportTaken { box_id, report: Box::new(report), at });
+            fleet.apply(&Effect::ReportTaken {
+                box_id,
+                report: Box::new(report),
+                at,
+            });
         }
         Ok(())
     }
 
     async fn verdicts(&self, statement: &'static str) -> Result<HashMap<String, Verdict>, StoreFault> {
-        let rows: Vec<OwnedDocument> =
-            sqlx::query_as(statement).fetch_all(&self.readers).await.map_err(query("verdicts"))?;
+        let rows: Vec<OwnedDocument> = sqlx::query_as(statement)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(query("verdicts"))?;
         rows.into_iter()
-            .map(|row| Ok((row.box_id, serde_json::from_str(&row.document).map_err(document("verdict"))?)))
+            .map(|row| {
+                Ok((
+                    row.box_id,
+                    serde_json::from_str(&row.document).map_err(document("verdict"))?,
+                ))
+            })
             .collect()
     }
 
@@ -142,7 +154,14 @@ impl Store {
             .await
             .map_err(query("cosigned"))?;
         let head = |row: CosignedRow| {
-            (row.box_id, CosignedHead { size: u64::try_from(row.size).unwrap_or(0), root: row.root, at: row.at })
+            (
+                row.box_id,
+                CosignedHead {
+                    size: u64::try_from(row.size).unwrap_or(0),
+                    root: row.root,
+                    at: row.at,
+                },
+            )
         };
         Ok(rows.into_iter().map(head).collect())
     }
@@ -178,8 +197,11 @@ impl Store {
         rows.into_iter()
             .map(|row| {
                 let mut report: BoxReport = serde_json::from_str(&row.document).map_err(document("report"))?;
-                report.inventory =
-                    row.inventory.map(|text| serde_json::from_str(&text)).transpose().map_err(document("inventory"))?;
+                report.inventory = row
+                    .inventory
+                    .map(|text| serde_json::from_str(&text))
+                    .transpose()
+                    .map_err(document("inventory"))?;
                 Ok((row.box_id, report, row.at))
             })
             .collect()

@@ -39,7 +39,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY);
-        let fault = |source| StoreFault::Open { path: path.display().to_string(), source };
+        let fault = |source| StoreFault::Open {
+            path: path.display().to_string(),
+            source,
+        };
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
@@ -53,7 +56,11 @@ impl Store {
             .connect_with(options.create_if_missing(false).pragma("query_only", "ON"))
             .await
             .map_err(fault)?;
-        Ok(Self { writer, readers, site: site.to_owned() })
+        Ok(Self {
+            writer,
+            readers,
+            site: site.to_owned(),
+        })
     }
 
     /// Waits for the writer and closes every connection, so that the folder can be copied.

@@ -12,7 +12,9 @@ async fn sealed() -> Result<(), std::io::Error> {
 }
 
 async fn open(folder: &tempfile::TempDir) -> Store {
-    Store::open(&folder.path().join("console.db"), "ward-7").await.expect("opens")
+    Store::open(&folder.path().join("console.db"), "ward-7")
+        .await
+        .expect("opens")
 }
 
 fn fleet() -> Fleet {
@@ -36,8 +38,14 @@ fn member(box_id: &str, ek: &str, key: &str) -> Member {
         label: "Radiology B".to_owned(),
         ek: ek.to_owned(),
         ek_public: ek.as_bytes().to_vec(),
-        ek_trust: EkTrust::Chain { root: "root".to_owned(), kind: TpmKind::Software },
-        membership: Membership::Approved { by: "ada".to_owned(), at: NOW },
+        ek_trust: EkTrust::Chain {
+            root: "root".to_owned(),
+            kind: TpmKind::Software,
+        },
+        membership: Membership::Approved {
+            by: "ada".to_owned(),
+            at: NOW,
+        },
         active: Some(keys(key)),
         pending: None,
         enrolled_at: NOW,
@@ -76,7 +84,13 @@ async fn what_is_written_comes_back() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     let mut memory = fleet();
-    let head = AssignmentHead { counter: 1, targets: vec!["models/a/1/release.json".to_owned()], not_after: NOW + 9, at: NOW, by: "ada".to_owned() };
+    let head = AssignmentHead {
+        counter: 1,
+        targets: vec!["models/a/1/release.json".to_owned()],
+        not_after: NOW + 9,
+        at: NOW,
+        by: "ada".to_owned(),
+    };
     let token = TokenRow {
         id: "t1".to_owned(),
         name: "app".to_owned(),
@@ -90,11 +104,33 @@ async fn what_is_written_comes_back() {
     let effects = vec![
         saved(&member(&box_id, "ek1", "k1")),
         saved(&member("blue-owl-0001", "ek2", "k2")),
-        Effect::VerdictReached { box_id: box_id.clone(), verdict: Box::new(verdict(VerdictWord::Trusted, NOW)), evidence: vec![1] },
-        Effect::VerdictReached { box_id: box_id.clone(), verdict: Box::new(verdict(VerdictWord::Refused, NOW + 1)), evidence: vec![2] },
-        Effect::Assigned { box_id: box_id.clone(), head, envelope: b"envelope".to_vec() },
-        Effect::Cosigned { box_id: box_id.clone(), head: CosignedHead { size: 3, root: "r".to_owned(), at: NOW } },
-        Effect::TokenMade { box_id: box_id.clone(), token },
+        Effect::VerdictReached {
+            box_id: box_id.clone(),
+            verdict: Box::new(verdict(VerdictWord::Trusted, NOW)),
+            evidence: vec![1],
+        },
+        Effect::VerdictReached {
+            box_id: box_id.clone(),
+            verdict: Box::new(verdict(VerdictWord::Refused, NOW + 1)),
+            evidence: vec![2],
+        },
+        Effect::Assigned {
+            box_id: box_id.clone(),
+            head,
+            envelope: b"envelope".to_vec(),
+        },
+        Effect::Cosigned {
+            box_id: box_id.clone(),
+            head: CosignedHead {
+                size: 3,
+                root: "r".to_owned(),
+                at: NOW,
+            },
+        },
+        Effect::TokenMade {
+            box_id: box_id.clone(),
+            token,
+        },
     ];
     let changes: Vec<Change<'_>> = effects.iter().map(Change::Fleet).collect();
     store.commit(&changes, sealed()).await.unwrap();
@@ -107,9 +143,18 @@ async fn what_is_written_comes_back() {
     store.load(&mut loaded).await.unwrap();
     assert_eq!(loaded.boxes(), memory.boxes());
     assert_eq!(loaded.next_counter(&box_id), 2);
-    assert_eq!(store.assignment_of(&box_id, 1).await.unwrap().as_deref(), Some(b"envelope".as_slice()));
+    assert_eq!(
+        store.assignment_of(&box_id, 1).await.unwrap().as_deref(),
+        Some(b"envelope".as_slice())
+    );
     assert_eq!(store.evidence_of(&box_id, None).await.unwrap(), Some(vec![2]));
-    let past: Vec<_> = store.verdicts_of(&box_id, 10).await.unwrap().into_iter().map(|row| row.verdict.word).collect();
+    let past: Vec<_> = store
+        .verdicts_of(&box_id, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.verdict.word)
+        .collect();
     assert_eq!(past, [VerdictWord::Refused, VerdictWord::Trusted]);
 }
 
@@ -143,7 +188,10 @@ async fn b06_one_ek_or_key_never_has_two_rows() {
     let store = open(&folder).await;
     let first = saved(&member("amber-fox-9d1e", "ek1", "k1"));
     store.commit(&[Change::Fleet(&first)], sealed()).await.unwrap();
-    for other in [member("blue-owl-0001", "ek1", "k2"), member("blue-owl-0001", "ek2", "k1")] {
+    for other in [
+        member("blue-owl-0001", "ek1", "k2"),
+        member("blue-owl-0001", "ek2", "k1"),
+    ] {
         let effect = saved(&other);
         let fault = store.commit(&[Change::Fleet(&effect)], sealed()).await.unwrap_err();
         assert!(matches!(fault, CommitFault::Conflict { .. }), "{fault}");
@@ -170,12 +218,30 @@ async fn what_is_not_sealed_did_not_happen() {
 async fn a_counter_is_used_once_and_outlives_its_box() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
-    let head = AssignmentHead { counter: 1, targets: vec!["a".to_owned()], not_after: NOW, at: NOW, by: "ada".to_owned() };
-    let assigned = Effect::Assigned { box_id: "amber-fox-9d1e".to_owned(), head, envelope: vec![1] };
+    let head = AssignmentHead {
+        counter: 1,
+        targets: vec!["a".to_owned()],
+        not_after: NOW,
+        at: NOW,
+        by: "ada".to_owned(),
+    };
+    let assigned = Effect::Assigned {
+        box_id: "amber-fox-9d1e".to_owned(),
+        head,
+        envelope: vec![1],
+    };
     let kept = saved(&member("amber-fox-9d1e", "ek1", "k1"));
-    store.commit(&[Change::Fleet(&kept), Change::Fleet(&assigned)], sealed()).await.unwrap();
-    assert!(matches!(store.commit(&[Change::Fleet(&assigned)], sealed()).await, Err(CommitFault::Conflict { .. })));
-    let gone = Effect::BoxRemoved { box_id: "amber-fox-9d1e".to_owned() };
+    store
+        .commit(&[Change::Fleet(&kept), Change::Fleet(&assigned)], sealed())
+        .await
+        .unwrap();
+    assert!(matches!(
+        store.commit(&[Change::Fleet(&assigned)], sealed()).await,
+        Err(CommitFault::Conflict { .. })
+    ));
+    let gone = Effect::BoxRemoved {
+        box_id: "amber-fox-9d1e".to_owned(),
+    };
     store.commit(&[Change::Fleet(&gone)], sealed()).await.unwrap();
     let mut loaded = fleet();
     store.load(&mut loaded).await.unwrap();
@@ -227,8 +293,16 @@ async fn g10_sessions_end_with_the_role_the_password_and_the_account() {
     };
     run(password).await;
     assert!(store.session("one", NOW).await.unwrap().is_none());
-    assert!(store.session("two", NOW).await.unwrap().is_some(), "the one that changed it goes on");
-    run(AccountChange::Role { name: "ada".to_owned(), role: "viewer".to_owned(), at: NOW }).await;
+    assert!(
+        store.session("two", NOW).await.unwrap().is_some(),
+        "the one that changed it goes on"
+    );
+    run(AccountChange::Role {
+        name: "ada".to_owned(),
+        role: "viewer".to_owned(),
+        at: NOW,
+    })
+    .await;
     assert!(store.session("two", NOW).await.unwrap().is_none());
     run(session("three")).await;
     run(AccountChange::Removed { name: "ada".to_owned() }).await;

@@ -49,7 +49,9 @@ pub async fn sign_in(
     Extension(RemoteAddress(from)): Extension<RemoteAddress>,
     Told(message): Told<SignIn>,
 ) -> Result<Json<NewSession>, Refused> {
-    let signed = console.sign_in(&message.name, &message.password, Door::Api, &from.ip().to_string()).await?;
+    let signed = console
+        .sign_in(&message.name, &message.password, Door::Api, &from.ip().to_string())
+        .await?;
     Ok(Json(NewSession {
         token: signed.token,
         expires: signed.session.expires,
@@ -74,7 +76,10 @@ pub async fn who(Extension(visitor): Extension<Visitor>) -> Json<Value> {
 ///
 /// # Errors
 /// 503.
-pub async fn sign_out(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Result<StatusCode, Refused> {
+pub async fn sign_out(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+) -> Result<StatusCode, Refused> {
     console.sign_out(&visitor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -107,7 +112,12 @@ pub async fn password(
 /// # Errors
 /// 500.
 pub async fn list(State(console): State<Console>) -> Result<Json<Value>, Refused> {
-    let accounts = console.0.store.accounts().await.map_err(|error| Refused::inside(&error))?;
+    let accounts = console
+        .0
+        .store
+        .accounts()
+        .await
+        .map_err(|error| Refused::inside(&error))?;
     let shown: Vec<Value> = accounts
         .into_iter()
         .map(|account| {
@@ -137,7 +147,9 @@ pub async fn make(
     Extension(visitor): Extension<Visitor>,
     Told(message): Told<NewAccount>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let password = console.make_account(&message.name, &message.role, &visitor.account.name).await?;
+    let password = console
+        .make_account(&message.name, &message.role, &visitor.account.name)
+        .await?;
     let made = json!({ "name": message.name, "role": message.role, "password": password });
     Ok((StatusCode::CREATED, Json(made)))
 }

@@ -17,7 +17,11 @@ use crate::refused::Refused;
 pub async fn list(State(console): State<Console>) -> Json<Value> {
     let now = console.now();
     let fleet = console.fleet();
-    let shown: Vec<_> = fleet.boxes().values().map(|member| summary(&fleet, member, now)).collect();
+    let shown: Vec<_> = fleet
+        .boxes()
+        .values()
+        .map(|member| summary(&fleet, member, now))
+        .collect();
     Json(json!({ "boxes": shown }))
 }
 
@@ -49,7 +53,14 @@ pub async fn evidence(
 ) -> Result<Response, Refused> {
     let package = console.evidence_package(&id, which.sha256.as_deref()).await?;
     let name = format!("attachment; filename=\"{id}-evidence.json\"");
-    Ok(([(header::CONTENT_TYPE, "application/json".to_owned()), (header::CONTENT_DISPOSITION, name)], package).into_response())
+    Ok((
+        [
+            (header::CONTENT_TYPE, "application/json".to_owned()),
+            (header::CONTENT_DISPOSITION, name),
+        ],
+        package,
+    )
+        .into_response())
 }
 
 /// How many.
@@ -68,8 +79,16 @@ pub async fn verdicts(
     Query(how): Query<HowMany>,
 ) -> Result<Json<Value>, Refused> {
     let limit = how.limit.unwrap_or(50).min(500);
-    let rows = console.0.store.verdicts_of(&id, limit).await.map_err(|error| Refused::inside(&error))?;
-    let shown: Vec<Value> = rows.into_iter().map(|row| json!({ "number": row.number, "verdict": row.verdict })).collect();
+    let rows = console
+        .0
+        .store
+        .verdicts_of(&id, limit)
+        .await
+        .map_err(|error| Refused::inside(&error))?;
+    let shown: Vec<Value> = rows
+        .into_iter()
+        .map(|row| json!({ "number": row.number, "verdict": row.verdict }))
+        .collect();
     Ok(Json(json!({ "verdicts": shown })))
 }
 
@@ -83,8 +102,15 @@ pub async fn assignment(State(console): State<Console>, Path(id): Path<String>) 
         let member = fleet.member(&id).ok_or_else(|| Refused::not_found("box"))?;
         member.assignment.as_ref().map(|head| head.counter)
     };
-    let Some(counter) = counter else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    let envelope = console.0.store.assignment_of(&id, counter).await.map_err(|error| Refused::inside(&error))?;
+    let Some(counter) = counter else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let envelope = console
+        .0
+        .store
+        .assignment_of(&id, counter)
+        .await
+        .map_err(|error| Refused::inside(&error))?;
     let envelope = envelope.ok_or_else(|| Refused::not_found("assignment"))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], envelope).into_response())
 }

@@ -43,8 +43,12 @@ pub async fn approve(
     Told(approval): Told<Approval>,
 ) -> Result<Json<BoxSummary>, Refused> {
     let by = visitor.account.name;
-    let event =
-        Event::Approved { box_id: id.clone(), fingerprint: approval.fingerprint.to_lowercase(), ek: approval.ek, by };
+    let event = Event::Approved {
+        box_id: id.clone(),
+        fingerprint: approval.fingerprint.to_lowercase(),
+        ek: approval.ek,
+        by,
+    };
     console.happen(event).await?;
     shown(&console, &id)
 }
@@ -58,7 +62,12 @@ pub async fn refuse(
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<Json<BoxSummary>, Refused> {
-    console.happen(Event::Refused { box_id: id.clone(), by: visitor.account.name }).await?;
+    console
+        .happen(Event::Refused {
+            box_id: id.clone(),
+            by: visitor.account.name,
+        })
+        .await?;
     shown(&console, &id)
 }
 
@@ -71,7 +80,12 @@ pub async fn remove(
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    console.happen(Event::Removed { box_id: id, by: visitor.account.name }).await?;
+    console
+        .happen(Event::Removed {
+            box_id: id,
+            by: visitor.account.name,
+        })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -84,7 +98,12 @@ pub async fn attest(
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Refused> {
-    console.happen(Event::AttestWanted { box_id: id, by: visitor.account.name }).await?;
+    console
+        .happen(Event::AttestWanted {
+            box_id: id,
+            by: visitor.account.name,
+        })
+        .await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -108,7 +127,9 @@ pub async fn assign(
     Path(id): Path<String>,
     Told(wish): Told<Wish>,
 ) -> Result<Json<Value>, Refused> {
-    let made = console.assign(&id, &wish.targets, wish.days, &visitor.account.name).await?;
+    let made = console
+        .assign(&id, &wish.targets, wish.days, &visitor.account.name)
+        .await?;
     Ok(Json(json!({
         "counter": made.head.counter, "targets": made.head.targets, "not_after": made.head.not_after, "sha256": made.sha256,
     })))
@@ -137,7 +158,9 @@ pub async fn make_token(
     Path(id): Path<String>,
     Told(wish): Told<NewToken>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let made = console.make_token(&id, &wish.name, wish.models, wish.days, &visitor.account.name).await?;
+    let made = console
+        .make_token(&id, &wish.name, wish.models, wish.days, &visitor.account.name)
+        .await?;
     let shown = json!({ "id": made.row.id, "token": made.token, "expires": made.row.expires });
     Ok((StatusCode::CREATED, Json(shown)))
 }
@@ -151,6 +174,12 @@ pub async fn withdraw_token(
     Extension(visitor): Extension<Visitor>,
     Path((id, token)): Path<(String, String)>,
 ) -> Result<StatusCode, Refused> {
-    console.happen(Event::TokenWithdrawn { box_id: id, id: token, by: visitor.account.name }).await?;
+    console
+        .happen(Event::TokenWithdrawn {
+            box_id: id,
+            id: token,
+            by: visitor.account.name,
+        })
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -27,7 +27,10 @@ pub async fn stream(State(console): State<Console>) -> Sse<impl Stream<Item = Re
         loop {
             if let Some(name) = waiting.pop() {
                 count = count.saturating_add(1);
-                return Some((Ok(Event::default().event(name).data(count.to_string())), (listener, waiting, count, first)));
+                return Some((
+                    Ok(Event::default().event(name).data(count.to_string())),
+                    (listener, waiting, count, first),
+                ));
             }
             // What happens within a second is told once.
             if !first {
@@ -58,5 +61,7 @@ pub async fn stream(State(console): State<Console>) -> Sse<impl Stream<Item = Re
 }
 
 fn everything() -> impl Iterator<Item = String> {
-    [Changed::Fleet, Changed::Approvals, Changed::Releases, Changed::Record].into_iter().map(|changed| changed.name())
+    [Changed::Fleet, Changed::Approvals, Changed::Releases, Changed::Record]
+        .into_iter()
+        .map(|changed| changed.name())
 }

@@ -59,8 +59,14 @@ impl Console {
     pub fn pairing(&self) -> Result<Pairing, Refused> {
         let not_yet = |message: &str| Refused::new(StatusCode::CONFLICT, "console.not_ready", message);
         let shelf = self.shelf();
-        let root = shelf.pinned.ok_or_else(|| not_yet("no publisher is pinned yet: import a repository first"))?;
-        let addresses = self.0.addresses.get().ok_or_else(|| not_yet("the doors are not open yet"))?;
+        let root = shelf
+            .pinned
+            .ok_or_else(|| not_yet("no publisher is pinned yet: import a repository first"))?;
+        let addresses = self
+            .0
+            .addresses
+            .get()
+            .ok_or_else(|| not_yet("the doors are not open yet"))?;
         Ok(Pairing {
             v: V1,
             fleet: self.0.file.fleet.clone(),

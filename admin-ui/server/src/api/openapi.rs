@@ -14,7 +14,11 @@ use crate::people::session::Door;
 /// The schemas of what goes in and out.
 #[derive(Debug, OpenApi)]
 #[openapi(
-    info(title = "Freehold console", version = "1", description = "Everything that the pages do. Refusals are `Problem`."),
+    info(
+        title = "Freehold console",
+        version = "1",
+        description = "Everything that the pages do. Refusals are `Problem`."
+    ),
     components(schemas(
         crate::refused::Problem,
         super::summary::BoxSummary,
@@ -59,6 +63,13 @@ fn answer_of(method: &str, path: &str) -> Option<&'static str> {
     }
 }
 
+/// Sets a field of an object; anything else stays as it is.
+fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
 /// The whole document.
 #[must_use]
 pub fn whole() -> Value {
@@ -83,18 +94,28 @@ pub fn whole() -> Value {
             },
         });
         if let Some(body) = body_of(route.method, route.path) {
-            operation["requestBody"] = json!({ "required": true, "content": content(schema(body)) });
+            put(
+                &mut operation,
+                "requestBody",
+                json!({ "required": true, "content": content(schema(body)) }),
+            );
         }
         match route.gate.access {
-            Access::Anyone => operation["security"] = json!([]),
-            Access::SignedIn => operation["x-freehold-action"] = json!("signed_in"),
-            Access::May(action) => operation["x-freehold-action"] = json!(action.word()),
+            Access::Anyone => put(&mut operation, "security", json!([])),
+            Access::SignedIn => put(&mut operation, "x-freehold-action", json!("signed_in")),
+            Access::May(action) => put(&mut operation, "x-freehold-action", json!(action.word())),
         }
         let entry = paths.entry(path).or_insert_with(|| json!({}));
-        entry[route.method.to_lowercase()] = operation;
+        put(entry, &route.method.to_lowercase(), operation);
     }
-    document["paths"] = Value::Object(paths);
-    document["security"] = json!([{ "bearer": [] }]);
-    document["components"]["securitySchemes"] = json!({ "bearer": { "type": "http", "scheme": "bearer" } });
+    put(&mut document, "paths", Value::Object(paths));
+    put(&mut document, "security", json!([{ "bearer": [] }]));
+    if let Some(components) = document.get_mut("components") {
+        put(
+            components,
+            "securitySchemes",
+            json!({ "bearer": { "type": "http", "scheme": "bearer" } }),
+        );
+    }
     document
 }

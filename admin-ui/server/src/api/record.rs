@@ -22,7 +22,9 @@ const ENTRIES: u64 = 1000;
 /// 503 when the record cannot be brought into tiles.
 pub async fn checkpoint(State(console): State<Console>) -> Result<Response, Refused> {
     let recorder = console.0.book.recorder().clone();
-    let note = blocking(move || recorder.publish().and_then(|_| recorder.reader().checkpoint())).await?.0;
+    let note = blocking(move || recorder.publish().and_then(|_| recorder.reader().checkpoint()))
+        .await?
+        .0;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], note).into_response())
 }
 
@@ -83,7 +85,9 @@ impl Console {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, RecordFault> + Send + 'static) -> Result<T, Refused> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RecordFault> + Send + 'static,
+) -> Result<T, Refused> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Refused::inside(&error))?
@@ -96,10 +100,22 @@ mod tests {
 
     #[test]
     fn only_tiles() {
-        for good in ["tile/0/000", "tile/0/000.p/12", "tile/entries/x001/234", "tile/1/000.p/3"] {
+        for good in [
+            "tile/0/000",
+            "tile/0/000.p/12",
+            "tile/entries/x001/234",
+            "tile/1/000.p/3",
+        ] {
             assert!(is_tile(good), "{good}");
         }
-        for bad in ["tile/../key", "tile//0", "tile/0/", "journal", "tile/0/.p", "tile/0/00000"] {
+        for bad in [
+            "tile/../key",
+            "tile//0",
+            "tile/0/",
+            "journal",
+            "tile/0/.p",
+            "tile/0/00000",
+        ] {
             assert!(!is_tile(bad), "{bad}");
         }
     }

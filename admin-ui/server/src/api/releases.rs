@@ -62,9 +62,14 @@ pub async fn models(State(console): State<Console>) -> Json<Value> {
     let mut signers: BTreeMap<String, String> = BTreeMap::new();
     for member in fleet.boxes().values() {
         for model in member.report.iter().flat_map(|report| &report.models) {
-            signers.entry(model.digest.clone()).or_insert_with(|| model.signer.clone());
+            signers
+                .entry(model.digest.clone())
+                .or_insert_with(|| model.signer.clone());
             if model.phase == ModelPhase::Serving {
-                runs_on.entry((model.name.clone(), model.version.clone())).or_default().push(member.box_id.clone());
+                runs_on
+                    .entry((model.name.clone(), model.version.clone()))
+                    .or_default()
+                    .push(member.box_id.clone());
             }
         }
     }
@@ -108,30 +113,56 @@ pub async fn upload(
     let name = random::hex::<8>().map_err(|error| Refused::inside(&error))?;
     let aside = Aside(console.0.dir.path("incoming").join(name));
     for part in ["metadata", "targets"] {
-        tokio::fs::create_dir_all(aside.0.join(part)).await.map_err(|error| Refused::inside(&error))?;
+        tokio::fs::create_dir_all(aside.0.join(part))
+            .await
+            .map_err(|error| Refused::inside(&error))?;
     }
     let mut files = 0usize;
     let mut bytes = 0u64;
     let mut root = None;
-    while let Some(mut field) = parts.next_field().await.map_err(|error| Refused::unreadable(error.to_string()))? {
+    while let Some(mut field) = parts
+        .next_field()
+        .await
+        .map_err(|error| Refused::unreadable(error.to_string()))?
+    {
         if field.name() == Some("root_sha256") {
-            root = Some(field.text().await.map_err(|error| Refused::unreadable(error.to_string()))?);
+            root = Some(
+                field
+                    .text()
+                    .await
+                    .map_err(|error| Refused::unreadable(error.to_string()))?,
+            );
             continue;
         }
         files = files.saturating_add(1);
-        let path = field.file_name().map(str::to_owned).ok_or_else(|| Refused::unreadable("a part without file name"))?;
+        let path = field
+            .file_name()
+            .map(str::to_owned)
+            .ok_or_else(|| Refused::unreadable("a part without file name"))?;
         if files > MAX_FILES || !is_export_path(&path) {
             return Err(Refused::unreadable("a part is not a file of an export"));
         }
         let to = aside.0.join(&path);
         if let Some(parent) = to.parent() {
-            tokio::fs::create_dir_all(parent).await.map_err(|error| Refused::inside(&error))?;
+            tokio::fs::create_dir_all(parent)
+                .await
+                .map_err(|error| Refused::inside(&error))?;
         }
-        let mut file = tokio::fs::File::create_new(&to).await.map_err(|error| Refused::inside(&error))?;
-        while let Some(chunk) = field.chunk().await.map_err(|error| Refused::unreadable(error.to_string()))? {
+        let mut file = tokio::fs::File::create_new(&to)
+            .await
+            .map_err(|error| Refused::inside(&error))?;
+        while let Some(chunk) = field
+            .chunk()
+            .await
+            .map_err(|error| Refused::unreadable(error.to_string()))?
+        {
             bytes = bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
             if bytes > MAX_UPLOAD {
-                return Err(Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "console.too_large", "the upload is too large"));
+                return Err(Refused::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "console.too_large",
+                    "the upload is too large",
+                ));
             }
             file.write_all(&chunk).await.map_err(|error| Refused::inside(&error))?;
         }
@@ -156,7 +187,10 @@ impl Console {
         let console = self.clone();
         let from = from.to_owned();
         let done = tokio::task::spawn_blocking(move || {
-            let stamp = Stamp { key: &console.0.keys.timestamp, now: console.now() };
+            let stamp = Stamp {
+                key: &console.0.keys.timestamp,
+                now: console.now(),
+            };
             import::import(&console.0.dir, &from, root.as_deref(), &stamp)
         })
         .await
@@ -165,16 +199,23 @@ impl Console {
             Ok(shelf) => {
                 let entry = self
                     .entry("release.imported", by)
-                    .fact("targets_version", shelf.targets.as_ref().map_or(0, |targets| targets.version))
+                    .fact(
+                        "targets_version",
+                        shelf.targets.as_ref().map_or(0, |targets| targets.version),
+                    )
                     .fact("root_version", shelf.root_version)
-                    .fact("releases", shelf.descriptors.keys().take(64).cloned().collect::<Vec<_>>());
+                    .fact(
+                        "releases",
+                        shelf.descriptors.keys().take(64).cloned().collect::<Vec<_>>(),
+                    );
                 self.record(entry).await?;
                 self.put_shelf(shelf);
                 self.write_pairing();
                 Ok(())
             }
             Err(fault) => {
-                self.record(self.entry("release.imported", by).refused(fault.code())).await?;
+                self.record(self.entry("release.imported", by).refused(fault.code()))
+                    .await?;
                 Err(director::refused(&fault))
             }
         }
@@ -189,7 +230,15 @@ mod tests {
     fn only_paths_of_an_export() {
         assert!(is_export_path("metadata/1.root.json"));
         assert!(is_export_path("targets/models/guide/1.0.0/abc.release.json"));
-        for bad in ["metadata/../x", "../x", "/etc/passwd", "targets/../../x", "metadata/a/b", "keys/director.pem", "targets"] {
+        for bad in [
+            "metadata/../x",
+            "../x",
+            "/etc/passwd",
+            "targets/../../x",
+            "metadata/a/b",
+            "keys/director.pem",
+            "targets",
+        ] {
             assert!(!is_export_path(bad), "{bad}");
         }
     }

@@ -27,7 +27,10 @@ impl FingerprintSeen {
     #[must_use]
     pub fn of(hex: &str) -> Self {
         let bytes = hex::decode(hex).unwrap_or_default();
-        Self { hex: hex.to_owned(), words: words_of(&bytes, 8) }
+        Self {
+            hex: hex.to_owned(),
+            words: words_of(&bytes, 8),
+        }
     }
 }
 
@@ -114,7 +117,10 @@ pub fn summary(fleet: &Fleet, member: &Member, now: i64) -> BoxSummary {
         fresh: view.freshness,
         verdict_at: member.verdict.as_ref().map(|verdict| verdict.at),
         seen_at: heard.into_iter().flatten().max(),
-        first_refusal: member.verdict.as_ref().and_then(|verdict| verdict.refusals.first().cloned()),
+        first_refusal: member
+            .verdict
+            .as_ref()
+            .and_then(|verdict| verdict.refusals.first().cloned()),
         fingerprint: member.shown_keys().map(|keys| FingerprintSeen::of(&keys.fingerprint)),
         pending: member.waits_for_person(),
         ek: member.ek.clone(),

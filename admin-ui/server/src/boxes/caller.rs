@@ -32,11 +32,18 @@ pub async fn enforce(
     next: Next,
 ) -> Result<Response, Refused> {
     let Some(peer) = request.extensions().get::<PeerIdentity>().cloned() else {
-        return Err(Refused::new(StatusCode::UNAUTHORIZED, "console.no_certificate", "the connection shows no certificate"));
+        return Err(Refused::new(
+            StatusCode::UNAUTHORIZED,
+            "console.no_certificate",
+            "the connection shows no certificate",
+        ));
     };
     if wanted != Caller::Anyone {
         let spki = peer.spki.to_string();
-        let member = console.fleet().approved_by_key(&spki).map(|member| member.box_id.clone());
+        let member = console
+            .fleet()
+            .approved_by_key(&spki)
+            .map(|member| member.box_id.clone());
         let Some(box_id) = member else {
             let message = format!("the key `{spki}` is not one of an approved box");
             return Err(Refused::new(StatusCode::FORBIDDEN, "console.unknown_key", message));
@@ -45,7 +52,11 @@ pub async fn enforce(
         // A certificate that somebody else issued says nothing; one of ours that ran out may still attest and renew.
         if wanted == Caller::CurrentCertificate && standing != Standing::Current {
             let code = standing.code().unwrap_or("channel.certificate_not_issued");
-            return Err(Refused::new(StatusCode::FORBIDDEN, code, "the route needs a current certificate of the fleet"));
+            return Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                code,
+                "the route needs a current certificate of the fleet",
+            ));
         }
         request.extensions_mut().insert(Member(box_id));
     }

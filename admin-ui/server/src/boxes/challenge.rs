@@ -32,6 +32,10 @@ pub async fn issue(
             pcrs: crate::appraise::QUOTED_PCRS.to_vec(),
             expires: challenge.expires,
         })),
-        _ => Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "console.inside", "no challenge was made")),
+        _ => Err(Refused::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "console.inside",
+            "no challenge was made",
+        )),
     }
 }

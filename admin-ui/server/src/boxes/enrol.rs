@@ -34,7 +34,8 @@ pub async fn begin(
     Extension(Key(peer)): Extension<Key>,
     Told(message): Told<EnrolBegin>,
 ) -> Result<Json<EnrolChallenge>, Refused> {
-    let session_key = PublicKey::from_spki_der(&peer.spki_der).map_err(|error| Refused::unreadable(error.to_string()))?;
+    let session_key =
+        PublicKey::from_spki_der(&peer.spki_der).map_err(|error| Refused::unreadable(error.to_string()))?;
     let inner = console.clone();
     let (message, enrolling) = tokio::task::spawn_blocking(move || {
         let checked = examine(&inner, &message, &session_key);
@@ -85,7 +86,12 @@ type Examined = (Enrolling, EkTrust, bool);
 /// EK, AK and TLS key on paper: chain or digest, attributes, and a credential for them.
 fn examine(console: &Console, message: &EnrolBegin, session: &PublicKey) -> Result<Examined, IdentityRejection> {
     let (roots, software_roots) = console.ek_roots();
-    let chain: Vec<Vec<u8>> = message.ek_chain.iter().take(CHAIN_LIMIT).map(|der| der.0.clone()).collect();
+    let chain: Vec<Vec<u8>> = message
+        .ek_chain
+        .iter()
+        .take(CHAIN_LIMIT)
+        .map(|der| der.0.clone())
+        .collect();
     let candidate = Candidate {
         ek_public: &message.ek_public.0,
         ek_certificate: message.ek_certificate.as_ref().map(|der| der.0.as_slice()),
@@ -119,12 +125,21 @@ fn examine(console: &Console, message: &EnrolBegin, session: &PublicKey) -> Resu
         other => other?,
     };
     let by_hash = !approved.is_empty();
-    let trust = match identity::verify_endorsement(&message.ek_public.0, candidate.ek_certificate, &chain, &policy)?.get() {
-        identity::Endorsement { trust: identity::EkTrust::Chain { subject, .. }, tpm, .. } => {
-            EkTrust::Chain { root: subject.clone(), kind: kind(*tpm) }
-        }
-        identity::Endorsement { trust: identity::EkTrust::ApprovedDigest, .. } => EkTrust::Hash,
-    };
+    let trust =
+        match identity::verify_endorsement(&message.ek_public.0, candidate.ek_certificate, &chain, &policy)?.get() {
+            identity::Endorsement {
+                trust: identity::EkTrust::Chain { subject, .. },
+                tpm,
+                ..
+            } => EkTrust::Chain {
+                root: subject.clone(),
+                kind: kind(*tpm),
+            },
+            identity::Endorsement {
+                trust: identity::EkTrust::ApprovedDigest,
+                ..
+            } => EkTrust::Hash,
+        };
     if random_fault {
         return Err(IdentityRejection::Activation);
     }
@@ -141,7 +156,10 @@ const fn kind(tpm: identity::TpmKind) -> TpmKind {
 
 async fn refuse_stranger(console: &Console, message: &EnrolBegin, rejection: &IdentityRejection) -> Refused {
     let claimed: String = message.box_id.chars().take(64).flat_map(char::escape_default).collect();
-    let entry = console.entry("enrol.begun", &format!("box:{claimed}")).about(&claimed).refused(rejection.code());
+    let entry = console
+        .entry("enrol.begun", &format!("box:{claimed}"))
+        .about(&claimed)
+        .refused(rejection.code());
     match console.record(entry).await {
         Ok(()) => Refused::of(rejection),
         Err(refused) => refused,
@@ -162,10 +180,18 @@ pub async fn activate(
         // The fleet knows the session no better: it says so by its own code.
         None => None,
         Some(enrolling) => {
-            let proof = (message.activated.0, message.certify_attest.0, message.certify_signature.0);
+            let proof = (
+                message.activated.0,
+                message.certify_attest.0,
+                message.certify_signature.0,
+            );
             let checked = tokio::task::spawn_blocking(move || {
                 let (activated, certify_attest, certify_signature) = &proof;
-                enrolling.complete(&Proof { activated, certify_attest, certify_signature })
+                enrolling.complete(&Proof {
+                    activated,
+                    certify_attest,
+                    certify_signature,
+                })
             })
             .await;
             match checked {
@@ -177,7 +203,11 @@ pub async fn activate(
         }
     };
     let tls_spki = peer.spki.to_string();
-    let event = Event::ProofChecked { session: message.session, tls_spki: tls_spki.clone(), fault };
+    let event = Event::ProofChecked {
+        session: message.session,
+        tls_spki: tls_spki.clone(),
+        fault,
+    };
     console.happen(event).await?;
     Ok(Json(standing(&console, &tls_spki)))
 }
@@ -192,15 +222,19 @@ fn standing(console: &Console, tls_spki: &str) -> EnrolStatus {
     let member = fleet.by_key(tls_spki);
     let state = member.map_or(EnrolState::Unknown, |member| state_of(member, tls_spki));
     let keys = member.and_then(|member| {
-        member.pending.iter().chain(&member.active).find(|keys| keys.tls_spki == tls_spki).map(|keys| (member, keys))
+        member
+            .pending
+            .iter()
+            .chain(&member.active)
+            .find(|keys| keys.tls_spki == tls_spki)
+            .map(|keys| (member, keys))
     });
     let shelf = console.shelf();
     EnrolStatus {
         v: V1,
         state,
-        fingerprint: keys.map(|(member, keys)| {
-            Fingerprint::over(&member.ek_public, &keys.ak_public, &keys.tls_public).to_string()
-        }),
+        fingerprint: keys
+            .map(|(member, keys)| Fingerprint::over(&member.ek_public, &keys.ak_public, &keys.tls_public).to_string()),
         director: Some(Base64(console.director().spki_der().to_vec())),
         tuf_root: (!shelf.pinned_bytes.is_empty()).then(|| Base64(shelf.pinned_bytes.clone())),
     }

@@ -39,11 +39,23 @@ pub async fn take(
             return Err(Refused::of(&rejection));
         }
     };
-    let open = console.fleet().member(&box_id).and_then(|member| member.challenge.clone());
-    let event = Event::ChallengeAnswered { box_id: box_id.clone(), nonce: nonce.to_vec() };
+    let open = console
+        .fleet()
+        .member(&box_id)
+        .and_then(|member| member.challenge.clone());
+    let event = Event::ChallengeAnswered {
+        box_id: box_id.clone(),
+        nonce: nonce.to_vec(),
+    };
     match console.happen(event).await {
         Ok(Answer::Nonce(_)) => {}
-        Ok(_) => return Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "console.inside", "no nonce came back")),
+        Ok(_) => {
+            return Err(Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "console.inside",
+                "no nonce came back",
+            ));
+        }
         Err(refused) => {
             let entry = console.entry("evidence.shown", &format!("box:{box_id}")).about(&box_id);
             console.record(entry.refused(&refused.report.code)).await?;
@@ -59,11 +71,17 @@ pub async fn take(
         Some(question) => console.appraise(question, bytes).await,
         None => {
             let message = "the challenge changed while it was answered";
-            (appraise::could_not_tell(&bytes, "console.verification_failed", message, console.now()), bytes)
+            (
+                appraise::could_not_tell(&bytes, "console.verification_failed", message, console.now()),
+                bytes,
+            )
         }
     };
-    let event =
-        Event::Appraised { box_id: box_id.clone(), verdict: Box::new(verdict.clone()), evidence: package };
+    let event = Event::Appraised {
+        box_id: box_id.clone(),
+        verdict: Box::new(verdict.clone()),
+        evidence: package,
+    };
     if let Err(refused) = console.happen(event).await {
         console.lose_verdict(&box_id);
         return Err(refused);
@@ -80,7 +98,11 @@ fn answer(console: &Console, box_id: &str, verdict: &Verdict, nonce: &[u8]) -> R
     };
     let certificate = match spki.filter(|_| verdict.word.allows_change()) {
         Some(spki) => {
-            let issued = console.0.keys.fleet_ca.issue_box(&spki, box_id, OffsetDateTime::now_utc());
+            let issued = console
+                .0
+                .keys
+                .fleet_ca
+                .issue_box(&spki, box_id, OffsetDateTime::now_utc());
             Some(Base64(issued.map_err(|error| Refused::inside(&error))?.to_vec()))
         }
         None => None,

@@ -27,7 +27,9 @@ pub async fn metadata(State(console): State<Console>, Path(name): Path<String>) 
         return Err(Refused::not_found("metadata file"));
     }
     let path = console.0.dir.path("repository/metadata").join(&name);
-    let bytes = tokio::fs::read(&path).await.map_err(|_| Refused::not_found("metadata file"))?;
+    let bytes = tokio::fs::read(&path)
+        .await
+        .map_err(|_| Refused::not_found("metadata file"))?;
     Ok(([(header::CONTENT_TYPE, "application/json")], bytes).into_response())
 }
 
@@ -57,15 +59,28 @@ pub async fn target(
     let wanted = match range {
         None => None,
         Some(text) => Some(parse_range(text, length).ok_or_else(|| {
-            Refused::new(StatusCode::RANGE_NOT_SATISFIABLE, "console.bad_range", format!("the file has {length} bytes"))
+            Refused::new(
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "console.bad_range",
+                format!("the file has {length} bytes"),
+            )
         })?),
     };
-    let mut opened = tokio::fs::File::open(&path).await.map_err(|_| Refused::not_found("target"))?;
+    let mut opened = tokio::fs::File::open(&path)
+        .await
+        .map_err(|_| Refused::not_found("target"))?;
     let (status, first, count) = match wanted {
         None => (StatusCode::OK, 0, length),
-        Some((first, last)) => (StatusCode::PARTIAL_CONTENT, first, last.saturating_sub(first).saturating_add(1)),
+        Some((first, last)) => (
+            StatusCode::PARTIAL_CONTENT,
+            first,
+            last.saturating_sub(first).saturating_add(1),
+        ),
     };
-    opened.seek(SeekFrom::Start(first)).await.map_err(|error| Refused::inside(&error))?;
+    opened
+        .seek(SeekFrom::Start(first))
+        .await
+        .map_err(|error| Refused::inside(&error))?;
     let body = Body::from_stream(ReaderStream::with_capacity(opened.take(count), BLOCK));
     let mut response = Response::builder()
         .status(status)
@@ -88,7 +103,11 @@ fn parse_range(text: &str, length: u64) -> Option<(u64, u64)> {
             let count: u64 = count.parse().ok()?;
             (count > 0).then(|| (length.saturating_sub(count), end))
         }
-        (first, "") => first.parse().ok().filter(|first| *first <= end).map(|first| (first, end)),
+        (first, "") => first
+            .parse()
+            .ok()
+            .filter(|first| *first <= end)
+            .map(|first| (first, end)),
         (first, last) => {
             let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
             (first <= last && first <= end).then_some((first, last.min(end)))
@@ -107,7 +126,15 @@ mod tests {
         assert_eq!(parse_range("bytes=4-99", 10), Some((4, 9)));
         assert_eq!(parse_range("bytes=-3", 10), Some((7, 9)));
         assert_eq!(parse_range("bytes=-99", 10), Some((0, 9)));
-        for bad in ["bytes=10-", "bytes=5-4", "bytes=-0", "bytes=a-b", "bytes=0-1,3-4", "items=0-1", ""] {
+        for bad in [
+            "bytes=10-",
+            "bytes=5-4",
+            "bytes=-0",
+            "bytes=a-b",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "",
+        ] {
             assert_eq!(parse_range(bad, 10), None, "{bad}");
         }
         assert_eq!(parse_range("bytes=0-", 0), None);
@@ -118,7 +145,14 @@ mod tests {
         for good in ["timestamp.json", "1.root.json", "12.snapshot.json", "3.targets.json"] {
             assert!(is_metadata(good), "{good}");
         }
-        for bad in ["../keys/director.pem", ".root.json", "x.root.json", "1.root.json/..", "1.other.json", "root.json"] {
+        for bad in [
+            "../keys/director.pem",
+            ".root.json",
+            "x.root.json",
+            "1.root.json/..",
+            "1.other.json",
+            "root.json",
+        ] {
             assert!(!is_metadata(bad), "{bad}");
         }
     }

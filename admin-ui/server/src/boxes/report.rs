@@ -6,8 +6,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use freehold_fleet::{Answer, Event};
 use freehold_fleet::member::CosignedHead;
+use freehold_fleet::{Answer, Event};
 use freehold_protocol::V1;
 use freehold_protocol::report::{BoxReport, ClientToken, RecordCheckpoint, RecordCosignature, ReportAnswer};
 
@@ -34,19 +34,38 @@ pub async fn take(
         return Err(Refused::unreadable("the report holds more than the protocol allows"));
     }
     let achieved = report.achieved;
-    match console.happen(Event::Reported { box_id: box_id.clone(), report: Box::new(report) }).await? {
+    match console
+        .happen(Event::Reported {
+            box_id: box_id.clone(),
+            report: Box::new(report),
+        })
+        .await?
+    {
         Answer::Report { .. } => {}
-        _ => return Err(Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "console.inside", "the report was not taken")),
+        _ => {
+            return Err(Refused::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "console.inside",
+                "the report was not taken",
+            ));
+        }
     }
     let now = console.now();
     let fleet = console.fleet();
     let member = fleet.member(&box_id).ok_or_else(|| Refused::not_found("box"))?;
-    let tokens = member.tokens.iter().filter(|token| token.expires.is_none_or(|expires| expires >= now));
+    let tokens = member
+        .tokens
+        .iter()
+        .filter(|token| token.expires.is_none_or(|expires| expires >= now));
     Ok(Json(ReportAnswer {
         v: V1,
         next: fleet.rules.report_every,
         attest: fleet.wants_evidence(member, now),
-        assignment: member.assignment.as_ref().map(|head| head.counter).filter(|counter| Some(*counter) > achieved),
+        assignment: member
+            .assignment
+            .as_ref()
+            .map(|head| head.counter)
+            .filter(|counter| Some(*counter) > achieved),
         tokens: tokens
             .map(|token| ClientToken {
                 id: token.id.clone(),
@@ -69,7 +88,13 @@ pub async fn checkpoint(
     Told(message): Told<RecordCheckpoint>,
 ) -> Result<Json<RecordCosignature>, Refused> {
     let (head, cosignature) = console.cosign(&box_id, &message)?;
-    let event = Event::CheckpointShown { box_id, head: CosignedHead { at: console.now(), ..head } };
+    let event = Event::CheckpointShown {
+        box_id,
+        head: CosignedHead {
+            at: console.now(),
+            ..head
+        },
+    };
     console.happen(event).await?;
     Ok(Json(RecordCosignature { v: V1, cosignature }))
 }

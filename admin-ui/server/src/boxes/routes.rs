@@ -34,7 +34,12 @@ where
         .find(|(listed, listed_path, _)| *listed == method && *listed_path == path)
         .map_or(Caller::CurrentCertificate, |(_, _, caller)| *caller);
     let handler = if method == "GET" { get(handler) } else { post(handler) };
-    BoxRoute { method, path, caller, handler }
+    BoxRoute {
+        method,
+        path,
+        caller,
+        handler,
+    }
 }
 
 /// Every route.
@@ -59,8 +64,15 @@ pub fn router(console: Console) -> Router {
     let mut router = Router::new();
     for route in table() {
         let guard = from_fn_with_state((console.clone(), route.caller), caller::enforce);
-        let path = if route.path.ends_with('/') { format!("{}{{*path}}", route.path) } else { route.path.to_owned() };
+        let path = if route.path.ends_with('/') {
+            format!("{}{{*path}}", route.path)
+        } else {
+            route.path.to_owned()
+        };
         router = router.route(&path, route.handler.layer(guard));
     }
-    router.fallback(outer::nothing_here).layer(from_fn(outer::wrap)).with_state(console)
+    router
+        .fallback(outer::nothing_here)
+        .layer(from_fn(outer::wrap))
+        .with_state(console)
 }

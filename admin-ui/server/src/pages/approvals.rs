@@ -23,7 +23,11 @@ use crate::plan::Stand;
 const DECIDED: usize = 20;
 
 /// `GET /approvals`.
-pub async fn show(State(console): State<Console>, Extension(visitor): Extension<Visitor>, headers: HeaderMap) -> Html<String> {
+pub async fn show(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+) -> Html<String> {
     let page = model(&console, &visitor);
     Html(match fragment(&headers) {
         Some(id) => page.render_fragment(id),
@@ -50,7 +54,11 @@ fn model(console: &Console, visitor: &Visitor) -> ApprovalsPage {
                 id: member.box_id.clone(),
                 label: member.label.clone(),
                 site: member.site.clone(),
-                fingerprint: Fingerprint { of: "EK, AK and TLS key together".to_owned(), hex: all.hex(), words: all.words() },
+                fingerprint: Fingerprint {
+                    of: "EK, AK and TLS key together".to_owned(),
+                    hex: all.hex(),
+                    words: all.words(),
+                },
                 tpm: tpm(member.ek_trust.kind()),
                 ek_root: ek_root(&member.ek_trust),
                 since: member.enrolled_at,

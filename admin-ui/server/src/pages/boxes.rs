@@ -58,7 +58,11 @@ pub async fn list(
         .map(|member| row(&fleet, member, now))
         .collect();
     let total = rows.len();
-    let mut models: Vec<String> = rows.iter().map(|row| row.model.clone()).filter(|model| !model.is_empty()).collect();
+    let mut models: Vec<String> = rows
+        .iter()
+        .map(|row| row.model.clone())
+        .filter(|model| !model.is_empty())
+        .collect();
     models.sort();
     models.dedup();
     rows.retain(|row| matches(row, &filter));
@@ -70,7 +74,9 @@ pub async fn list(
     let matched = rows.len();
     let oldest_proof = rows.iter().filter_map(|row| row.last_proof).min();
     let per_page = usize::try_from(ROWS_PER_PAGE).unwrap_or(usize::MAX);
-    let skip = usize::try_from(filter.page.saturating_sub(1)).unwrap_or(0).saturating_mul(per_page);
+    let skip = usize::try_from(filter.page.saturating_sub(1))
+        .unwrap_or(0)
+        .saturating_mul(per_page);
     let page = BoxesPage {
         shell,
         filter,
@@ -116,7 +122,9 @@ pub fn row(fleet: &Fleet, member: &Member, now: i64) -> Row {
         site: member.site.clone(),
         reason,
         code: first.map(|first| first.code.clone()),
-        model: shown.map(|model| format!("{} {}", model.name, model.version)).unwrap_or_default(),
+        model: shown
+            .map(|model| format!("{} {}", model.name, model.version))
+            .unwrap_or_default(),
         model_state: match (shown, report) {
             (Some(model), _) if model.phase == ModelPhase::Serving => String::new(),
             (_, Some(report)) => report.doing.clone(),

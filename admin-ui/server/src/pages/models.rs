@@ -23,26 +23,42 @@ const PLACES: usize = 200;
 fn row(shelf: &Shelf, fleet: &Fleet, target: &str, descriptor: &ReleaseDescriptor) -> ModelRow {
     let digest = descriptor.root.map(|root| root.to_hex()).unwrap_or_default();
     let reported = || {
-        let models = fleet.boxes().values().flat_map(|member| member.report.iter().flat_map(|report| &report.models));
+        let models = fleet
+            .boxes()
+            .values()
+            .flat_map(|member| member.report.iter().flat_map(|report| &report.models));
         models.filter(|model| model.name == descriptor.name && model.version == descriptor.version)
     };
-    let count = |phase: ModelPhase| u32::try_from(reported().filter(|model| model.phase == phase).count()).unwrap_or(u32::MAX);
+    let count =
+        |phase: ModelPhase| u32::try_from(reported().filter(|model| model.phase == phase).count()).unwrap_or(u32::MAX);
     let assigned = fleet
         .boxes()
         .values()
-        .filter(|member| member.assignment.as_ref().is_some_and(|head| head.targets.iter().any(|name| name == target)))
+        .filter(|member| {
+            member
+                .assignment
+                .as_ref()
+                .is_some_and(|head| head.targets.iter().any(|name| name == target))
+        })
         .count();
     ModelRow {
         name: descriptor.name.clone(),
         version: descriptor.version.clone(),
         signer: String::new(),
-        signer_fingerprint: reported().find(|model| model.digest == digest).map(|model| model.signer.clone()).unwrap_or_default(),
+        signer_fingerprint: reported()
+            .find(|model| model.digest == digest)
+            .map(|model| model.signer.clone())
+            .unwrap_or_default(),
         licence: descriptor.licence.clone().unwrap_or_default(),
-        bytes: descriptor.files.iter().map(|file| file.length).fold(0, u64::saturating_add),
+        bytes: descriptor
+            .files
+            .iter()
+            .map(|file| file.length)
+            .fold(0, u64::saturating_add),
         released: None,
-        revoked: shelf.barred(descriptor).map(|code| {
-            freehold_explain::explain(code).map_or_else(|| code.to_owned(), |said| said.what)
-        }),
+        revoked: shelf
+            .barred(descriptor)
+            .map(|code| freehold_explain::explain(code).map_or_else(|| code.to_owned(), |said| said.what)),
         serving: count(ModelPhase::Serving),
         assigned: u32::try_from(assigned).unwrap_or(u32::MAX),
         refused: count(ModelPhase::Refused),
@@ -56,12 +72,18 @@ pub async fn list(State(console): State<Console>, Extension(visitor): Extension<
     let shelf = console.shelf();
     let page = {
         let fleet = console.fleet();
-        let models = shelf.descriptors.iter().filter(|(_, descriptor)| descriptor.kind == ReleaseKind::Model);
+        let models = shelf
+            .descriptors
+            .iter()
+            .filter(|(_, descriptor)| descriptor.kind == ReleaseKind::Model);
         let mut models: Vec<_> = models.collect();
         models.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name).then(b.counter.cmp(&a.counter)));
         ModelsPage {
             shell,
-            rows: models.into_iter().map(|(target, descriptor)| row(&shelf, &fleet, target, descriptor)).collect(),
+            rows: models
+                .into_iter()
+                .map(|(target, descriptor)| row(&shelf, &fleet, target, descriptor))
+                .collect(),
             publish_command: "freehold release publish".to_owned(),
         }
     };
@@ -88,10 +110,15 @@ pub async fn one(
         let fleet = console.fleet();
         let row = row(&shelf, &fleet, target, descriptor);
         let places = fleet.boxes().values().filter_map(|member| {
-            let model = member.report.iter().flat_map(|report| &report.models).find(|model| {
-                model.name == name && model.version == version
-            });
-            let assigned = member.assignment.as_ref().is_some_and(|head| head.targets.iter().any(|name| name == target));
+            let model = member
+                .report
+                .iter()
+                .flat_map(|report| &report.models)
+                .find(|model| model.name == name && model.version == version);
+            let assigned = member
+                .assignment
+                .as_ref()
+                .is_some_and(|head| head.targets.iter().any(|name| name == target));
             (model.is_some() || assigned).then(|| Place {
                 box_id: member.box_id.clone(),
                 label: member.label.clone(),
@@ -103,7 +130,10 @@ pub async fn one(
         });
         let mut fingerprints = vec![fingerprint("model (root digest of its signature)", &row.digest)];
         if !row.signer_fingerprint.is_empty() {
-            fingerprints.push(fingerprint("signer's key, as boxes verified it", &row.signer_fingerprint));
+            fingerprints.push(fingerprint(
+                "signer's key, as boxes verified it",
+                &row.signer_fingerprint,
+            ));
         }
         ModelPage {
             shell,
@@ -113,10 +143,18 @@ pub async fn one(
             files: descriptor
                 .files
                 .iter()
-                .map(|file| ModelFile { path: file.path.clone(), bytes: file.length, sha256: file.sha256.to_hex() })
+                .map(|file| ModelFile {
+                    path: file.path.clone(),
+                    bytes: file.length,
+                    sha256: file.sha256.to_hex(),
+                })
                 .collect(),
             bom: Vec::new(),
-            bom_digest: descriptor.bom.as_ref().map(|file| file.sha256.to_hex()).unwrap_or_default(),
+            bom_digest: descriptor
+                .bom
+                .as_ref()
+                .map(|file| file.sha256.to_hex())
+                .unwrap_or_default(),
             hardware: descriptor.hardware.clone(),
             embeddings: descriptor.embeddings,
             places: places.take(PLACES).collect(),

@@ -5,16 +5,16 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse as _, Response};
 use axum::response::Html;
+use axum::response::{IntoResponse as _, Response};
 use freehold_fleet::{EkTrust, Member, Membership, TpmKind};
 use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_trust::PublicKey;
 use freehold_verify::identity::AttestationKey;
 use freehold_verify::release::ReleaseKind;
 use freehold_views::one_box::{
-    Actions, AssignOption, Assignment, BootKind, BoxModel, Claim, Door, Hardware, Holds, Identity, RecordHead, Tab, Token,
-    Tpm,
+    Actions, AssignOption, Assignment, BootKind, BoxModel, Claim, Door, Hardware, Holds, Identity, RecordHead, Tab,
+    Token, Tpm,
 };
 use freehold_views::shell::Fingerprint;
 use freehold_views::{BoxPage, address, one_box};
@@ -60,7 +60,13 @@ pub async fn tab(
     page(&console, &visitor, &id, tab, &headers).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, id: &str, tab: Tab, headers: &HeaderMap) -> Result<Response, Refused> {
+async fn page(
+    console: &Console,
+    visitor: &Visitor,
+    id: &str,
+    tab: Tab,
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
     let mut page = model(console, visitor, id, tab)?;
     if matches!(tab, Tab::Summary | Tab::Record) && console.permits(visitor, Action::ReadRecord) {
         page.entries = entries_about(console, id, ENTRIES).await?;
@@ -83,7 +89,10 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<Box
     let report = member.report.as_ref();
     let mut because = verdict.map(|verdict| verdict.because.clone()).unwrap_or_default();
     if verdict.is_some_and(|verdict| verdict.word != view.word) {
-        because.insert(0, "The last proof is too old to count, or older than this start of the console.".to_owned());
+        because.insert(
+            0,
+            "The last proof is too old to count, or older than this start of the console.".to_owned(),
+        );
     }
     Ok(BoxPage {
         tab,
@@ -100,7 +109,13 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<Box
         because,
         policies: verdict.map(|verdict| verdict.policies.clone()).unwrap_or_default(),
         faults: verdict
-            .map(|verdict| verdict.refusals.iter().map(|report| fault(report, Some(verdict.at))).collect())
+            .map(|verdict| {
+                verdict
+                    .refusals
+                    .iter()
+                    .map(|report| fault(report, Some(verdict.at)))
+                    .collect()
+            })
             .unwrap_or_default(),
         doing: report.map(|report| report.doing.clone()).unwrap_or_default(),
         last_proof: member.last_good.as_ref().map(|verdict| verdict.at),
@@ -116,16 +131,21 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<Box
         boot: verdict.and_then(|verdict| boot::boot(&verdict.claims)),
         models: models(member),
         assignment: assignment(console, member),
-        gateway: report
-            .and_then(|report| report.gateway.as_ref())
-            .map(|door| Door { url: door.url.clone(), spki: door.spki.clone() }),
+        gateway: report.and_then(|report| report.gateway.as_ref()).map(|door| Door {
+            url: door.url.clone(),
+            spki: door.spki.clone(),
+        }),
         tokens: tokens(member),
-        hardware: member.inventory.as_ref().map(|document| Hardware::from_inventory(document, member.report_at)),
-        entries: Vec::new(),
-        record_head: member
-            .cosigned
+        hardware: member
+            .inventory
             .as_ref()
-            .map(|head| RecordHead { size: head.size, root: head.root.clone(), cosigned: head.at }),
+            .map(|document| Hardware::from_inventory(document, member.report_at)),
+        entries: Vec::new(),
+        record_head: member.cosigned.as_ref().map(|head| RecordHead {
+            size: head.size,
+            root: head.root.clone(),
+            cosigned: head.at,
+        }),
         actions: actions(console, visitor, member),
         shell,
     })
@@ -158,7 +178,11 @@ fn identity(member: &Member) -> Identity {
     let mut fingerprints: Vec<Fingerprint> = Vec::new();
     if let Some(keys) = member.shown_keys() {
         let all = Words::over(&member.ek_public, &keys.ak_public, &keys.tls_public);
-        fingerprints.push(Fingerprint { of: "EK, AK and TLS key together".to_owned(), hex: all.hex(), words: all.words() });
+        fingerprints.push(Fingerprint {
+            of: "EK, AK and TLS key together".to_owned(),
+            hex: all.hex(),
+            words: all.words(),
+        });
         fingerprints.push(fingerprint("EK (SHA-256 of its SubjectPublicKeyInfo)", &member.ek));
         if let Ok(ak) = AttestationKey::from_public(&keys.ak_public) {
             fingerprints.push(fingerprint("AK", &ak.fingerprint().to_hex()));
@@ -191,7 +215,11 @@ fn shown_claims(member: &Member, claims: &Value) -> Vec<Claim> {
     let mut shown = vec![claim(
         "TPM",
         kind.word(),
-        if kind == TpmKind::Unproven { Holds::CouldNotTell } else { Holds::Yes },
+        if kind == TpmKind::Unproven {
+            Holds::CouldNotTell
+        } else {
+            Holds::Yes
+        },
         "root of the EK certificate",
     )];
     if claims.is_null() {
@@ -199,24 +227,52 @@ fn shown_claims(member: &Member, claims: &Value) -> Vec<Claim> {
     }
     let boot = text("boot_kind");
     let boot_holds = if boot == "not_shown" { Holds::No } else { Holds::Yes };
-    shown.push(claim("Boot", &boot.replace('_', " "), boot_holds, "boot log against the release's manifest"));
+    shown.push(claim(
+        "Boot",
+        &boot.replace('_', " "),
+        boot_holds,
+        "boot log against the release's manifest",
+    ));
     let release = format!("{} {}", text("release"), text("version"));
     if !release.trim().is_empty() {
         shown.push(claim("OS release", release.trim(), Holds::Yes, "manifest that matches"));
     }
-    for (name, key, good) in [("Secure Boot", "secure_boot", "yes"), ("Development keys", "development_keys", "no")] {
+    for (name, key, good) in [
+        ("Secure Boot", "secure_boot", "yes"),
+        ("Development keys", "development_keys", "no"),
+    ] {
         let holds = match text(key) {
             "not_shown" | "" => Holds::CouldNotTell,
             value if value == good => Holds::Yes,
             _ => Holds::No,
         };
-        shown.push(claim(name, &text(key).replace('_', " "), holds, "PCR 7 and the manifest"));
+        shown.push(claim(
+            name,
+            &text(key).replace('_', " "),
+            holds,
+            "PCR 7 and the manifest",
+        ));
     }
-    shown.push(claim("Supervisor", text("supervisor"), Holds::NotAsked, "bound into the quote"));
+    shown.push(claim(
+        "Supervisor",
+        text("supervisor"),
+        Holds::NotAsked,
+        "bound into the quote",
+    ));
     let models = claims.get("models").and_then(Value::as_array).map_or(0, Vec::len);
-    shown.push(claim("Running models", &models.to_string(), Holds::NotAsked, "digests bound into the quote"));
+    shown.push(claim(
+        "Running models",
+        &models.to_string(),
+        Holds::NotAsked,
+        "digests bound into the quote",
+    ));
     if let Some(size) = claims.pointer("/checkpoint/size").and_then(Value::as_u64) {
-        shown.push(claim("Record", &format!("{size} entries"), Holds::NotAsked, "checkpoint bound into the quote"));
+        shown.push(claim(
+            "Record",
+            &format!("{size} entries"),
+            Holds::NotAsked,
+            "checkpoint bound into the quote",
+        ));
     }
     shown
 }
@@ -267,11 +323,17 @@ fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
     let decide = may(Action::DecideEnrolment) && member.waits_for_person();
     let approved = member.is_approved();
     let shelf = console.shelf();
-    let current = |target: &str| member.assignment.as_ref().is_some_and(|head| head.targets.iter().any(|name| name == target));
+    let current = |target: &str| {
+        member
+            .assignment
+            .as_ref()
+            .is_some_and(|head| head.targets.iter().any(|name| name == target))
+    };
     let assign = if approved && may(Action::Assign) {
-        let free = shelf.descriptors.iter().filter(|(_, descriptor)| {
-            descriptor.kind == ReleaseKind::Model && shelf.barred(descriptor).is_none()
-        });
+        let free = shelf
+            .descriptors
+            .iter()
+            .filter(|(_, descriptor)| descriptor.kind == ReleaseKind::Model && shelf.barred(descriptor).is_none());
         free.map(|(target, descriptor)| AssignOption {
             target: target.clone(),
             title: format!("{} {}", descriptor.name, descriptor.version),
@@ -289,7 +351,11 @@ fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
         assign,
         token: approved && may(Action::ManageTokens),
         retire: may(Action::RemoveBox),
-        why_not: if nothing { format!("your role `{}` may look", visitor.account.role) } else { String::new() },
+        why_not: if nothing {
+            format!("your role `{}` may look", visitor.account.role)
+        } else {
+            String::new()
+        },
     }
 }
 

@@ -22,7 +22,11 @@ use crate::plan::Stand;
 const LINES: usize = 20;
 
 /// `GET /`.
-pub async fn show(State(console): State<Console>, Extension(visitor): Extension<Visitor>, headers: HeaderMap) -> Html<String> {
+pub async fn show(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+) -> Html<String> {
     let page = model(&console, &visitor);
     Html(match fragment(&headers) {
         Some(id) => page.render_fragment(id),
@@ -54,7 +58,11 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
         needs: needs(console, &fleet, now),
         doing: doing(&fleet),
         verdicts,
-        sites: vec![Site { name: fleet.site.clone(), verdicts, oldest_proof }],
+        sites: vec![Site {
+            name: fleet.site.clone(),
+            verdicts,
+            oldest_proof,
+        }],
         oldest_proof,
         today: vec![Figure {
             name: "models serving".to_owned(),
@@ -72,13 +80,18 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
     for word in [VerdictWord::Refused, VerdictWord::Attention] {
         for member in fleet.boxes().values().filter(|member| member.is_approved()) {
             let view = fleet.verdict_of(member, now);
-            let Some(verdict) = view.stored.filter(|_| view.word == word) else { continue };
+            let Some(verdict) = view.stored.filter(|_| view.word == word) else {
+                continue;
+            };
             let first = verdict.refusals.first();
             needs.push(Need {
                 mark: word,
                 subject: member.box_id.clone(),
                 place: member.label.clone(),
-                text: first.map_or_else(|| verdict.because.first().cloned().unwrap_or_default(), |first| first.message.clone()),
+                text: first.map_or_else(
+                    || verdict.because.first().cloned().unwrap_or_default(),
+                    |first| first.message.clone(),
+                ),
                 code: first.map(|first| first.code.clone()),
                 since: verdict.at,
                 verb: "Look".to_owned(),
@@ -98,7 +111,13 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
             href: address::APPROVALS.to_owned(),
         });
     }
-    for plan in console.0.plans.all().into_iter().filter(|plan| plan.stand == Stand::Waiting) {
+    for plan in console
+        .0
+        .plans
+        .all()
+        .into_iter()
+        .filter(|plan| plan.stand == Stand::Waiting)
+    {
         needs.push(Need {
             mark: VerdictWord::Attention,
             subject: "plan".to_owned(),
@@ -120,7 +139,11 @@ fn doing(fleet: &Fleet) -> Vec<Doing> {
         .values()
         .filter_map(|member| {
             let report = member.report.as_ref().filter(|report| !report.doing.is_empty())?;
-            let subject = if member.label.is_empty() { &member.box_id } else { &member.label };
+            let subject = if member.label.is_empty() {
+                &member.box_id
+            } else {
+                &member.label
+            };
             Some(Doing {
                 subject: subject.clone(),
                 text: report.doing.clone(),
@@ -146,7 +169,13 @@ fn steps(fleet: &Fleet, publisher: bool, releases: bool) -> Vec<Step> {
         done,
     };
     let steps = vec![
-        step("Change the one-time password", "Nobody else knows the new one.", "", address::PASSWORD, true),
+        step(
+            "Change the one-time password",
+            "Nobody else knows the new one.",
+            "",
+            address::PASSWORD,
+            true,
+        ),
         step(
             "Take in the publisher's repository",
             "What may run is signed offline by your publisher. Its root is confirmed by fingerprint once.",
@@ -161,8 +190,24 @@ fn steps(fleet: &Fleet, publisher: bool, releases: bool) -> Vec<Step> {
             address::PAIRING,
             !fleet.boxes().is_empty(),
         ),
-        step("Approve it", "Compare the fingerprint on both screens.", "", address::APPROVALS, approved),
-        step("Assign a model", "The box fetches, checks and runs it by itself.", "", address::BOXES, assigned),
+        step(
+            "Approve it",
+            "Compare the fingerprint on both screens.",
+            "",
+            address::APPROVALS,
+            approved,
+        ),
+        step(
+            "Assign a model",
+            "The box fetches, checks and runs it by itself.",
+            "",
+            address::BOXES,
+            assigned,
+        ),
     ];
-    if steps.iter().all(|step| step.done) { Vec::new() } else { steps }
+    if steps.iter().all(|step| step.done) {
+        Vec::new()
+    } else {
+        steps
+    }
 }

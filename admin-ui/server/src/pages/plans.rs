@@ -33,7 +33,10 @@ pub fn title(proposal: &Proposal) -> String {
         Proposal::Approve { box_id, .. } => format!("Approve box {box_id}"),
         Proposal::Refuse { box_id, .. } => format!("Refuse box {box_id}"),
         Proposal::Assign { box_id, targets, .. } => {
-            let names: Vec<&str> = targets.keys().map(|name| name.trim_end_matches("/release.json")).collect();
+            let names: Vec<&str> = targets
+                .keys()
+                .map(|name| name.trim_end_matches("/release.json"))
+                .collect();
             format!("Assign {} to {box_id}", names.join(", "))
         }
         Proposal::MakeToken { box_id, name, .. } => format!("Make a token of {box_id} for {name}"),
@@ -43,17 +46,29 @@ pub fn title(proposal: &Proposal) -> String {
 }
 
 fn nothing_waits() -> Refused {
-    Refused::new(StatusCode::CONFLICT, "enrol.nothing_waits", "no enrolment of this box waits for a person")
+    Refused::new(
+        StatusCode::CONFLICT,
+        "enrol.nothing_waits",
+        "no enrolment of this box waits for a person",
+    )
 }
 
 fn pending(member: &Member) -> Result<String, Refused> {
-    member.pending.as_ref().map(|keys| keys.fingerprint.clone()).ok_or_else(nothing_waits)
+    member
+        .pending
+        .as_ref()
+        .map(|keys| keys.fingerprint.clone())
+        .ok_or_else(nothing_waits)
 }
 
 impl Console {
     /// The proposal as it would be made now: what `old` asks for, from the fleet as it is.
     fn renewed(&self, old: &Proposal) -> Result<Proposal, Refused> {
-        let member = self.fleet().member(old.box_id()).cloned().ok_or_else(|| Refused::not_found("box"))?;
+        let member = self
+            .fleet()
+            .member(old.box_id())
+            .cloned()
+            .ok_or_else(|| Refused::not_found("box"))?;
         let box_id = member.box_id.clone();
         Ok(match old {
             Proposal::Approve { .. } => Proposal::Approve {
@@ -61,25 +76,44 @@ impl Console {
                 ek: (member.ek_trust == EkTrust::Hash).then(|| member.ek.clone()),
                 box_id,
             },
-            Proposal::Refuse { .. } => Proposal::Refuse { fingerprint: pending(&member)?, box_id },
+            Proposal::Refuse { .. } => Proposal::Refuse {
+                fingerprint: pending(&member)?,
+                box_id,
+            },
             Proposal::Assign { targets, .. } => {
                 let names: Vec<String> = targets.keys().cloned().collect();
                 let judged = self.judge_targets(&names)?;
-                let targets = judged.into_iter().map(|target| (target.name, target.sha256.to_hex())).collect();
+                let targets = judged
+                    .into_iter()
+                    .map(|target| (target.name, target.sha256.to_hex()))
+                    .collect();
                 let counter = self.fleet().next_counter(&box_id);
-                Proposal::Assign { box_id, targets, counter }
+                Proposal::Assign {
+                    box_id,
+                    targets,
+                    counter,
+                }
             }
-            Proposal::MakeToken { name, days, .. } => {
-                Proposal::MakeToken { box_id, name: name.clone(), days: *days, tokens: member.tokens.len() }
-            }
+            Proposal::MakeToken { name, days, .. } => Proposal::MakeToken {
+                box_id,
+                name: name.clone(),
+                days: *days,
+                tokens: member.tokens.len(),
+            },
             Proposal::WithdrawToken { token, .. } => {
                 if !member.tokens.iter().any(|row| row.id == *token) {
                     return Err(Refused::not_found("token"));
                 }
-                Proposal::WithdrawToken { box_id, token: token.clone() }
+                Proposal::WithdrawToken {
+                    box_id,
+                    token: token.clone(),
+                }
             }
             Proposal::Remove { .. } => {
-                let key = member.shown_keys().map(|keys| keys.tls_spki.clone()).unwrap_or_default();
+                let key = member
+                    .shown_keys()
+                    .map(|keys| keys.tls_spki.clone())
+                    .unwrap_or_default();
                 Proposal::Remove { box_id, key }
             }
         })
@@ -100,22 +134,54 @@ pub async fn propose(
     let wish = match form.need("action")? {
         "attest" => {
             console.allow(&visitor, crate::people::action::Action::Attest).await?;
-            console.happen(Event::AttestWanted { box_id: box_id.clone(), by }).await?;
+            console
+                .happen(Event::AttestWanted {
+                    box_id: box_id.clone(),
+                    by,
+                })
+                .await?;
             return Ok(see(&address::one_box(&box_id, Tab::Summary)));
         }
-        "approve" => Proposal::Approve { box_id, fingerprint: String::new(), ek: None },
-        "refuse" => Proposal::Refuse { box_id, fingerprint: String::new() },
+        "approve" => Proposal::Approve {
+            box_id,
+            fingerprint: String::new(),
+            ek: None,
+        },
+        "refuse" => Proposal::Refuse {
+            box_id,
+            fingerprint: String::new(),
+        },
         "assign" => {
             let targets = [(form.need("target")?.to_owned(), String::new())].into();
-            Proposal::Assign { box_id, targets, counter: 0 }
+            Proposal::Assign {
+                box_id,
+                targets,
+                counter: 0,
+            }
         }
         "token" => {
-            let days = form.need("days")?.trim().parse().ok().filter(|days| (1..=TOKEN_DAYS).contains(days));
+            let days = form
+                .need("days")?
+                .trim()
+                .parse()
+                .ok()
+                .filter(|days| (1..=TOKEN_DAYS).contains(days));
             let days = days.ok_or_else(|| Refused::unreadable(format!("`days` is a number from 1 to {TOKEN_DAYS}")))?;
-            Proposal::MakeToken { box_id, name: form.need("name")?.trim().to_owned(), days, tokens: 0 }
+            Proposal::MakeToken {
+                box_id,
+                name: form.need("name")?.trim().to_owned(),
+                days,
+                tokens: 0,
+            }
         }
-        "revoke_token" => Proposal::WithdrawToken { box_id, token: form.need("token")?.to_owned() },
-        "retire" => Proposal::Remove { box_id, key: String::new() },
+        "revoke_token" => Proposal::WithdrawToken {
+            box_id,
+            token: form.need("token")?.to_owned(),
+        },
+        "retire" => Proposal::Remove {
+            box_id,
+            key: String::new(),
+        },
         _ => return Err(Refused::unreadable("there is no such action")),
     };
     console.allow(&visitor, wish.action()).await?;
@@ -130,7 +196,10 @@ pub async fn propose(
         decided: None,
         proposal,
     };
-    let entry = console.entry("plan.proposed", &by).about(plan.proposal.box_id()).fact("plan", plan.digest.clone());
+    let entry = console
+        .entry("plan.proposed", &by)
+        .about(plan.proposal.box_id())
+        .fact("plan", plan.digest.clone());
     console.record(entry.fact("title", title(&plan.proposal))).await?;
     let to = address::plan(&plan.id);
     console.0.plans.add(plan);
@@ -140,7 +209,9 @@ pub async fn propose(
 
 async fn renew(console: &Console, wish: &Proposal) -> Result<Proposal, Refused> {
     let (console, wish) = (console.clone(), wish.clone());
-    tokio::task::spawn_blocking(move || console.renewed(&wish)).await.map_err(|error| Refused::inside(&error))?
+    tokio::task::spawn_blocking(move || console.renewed(&wish))
+        .await
+        .map_err(|error| Refused::inside(&error))?
 }
 
 /// `GET /plans/{id}`.
@@ -171,7 +242,11 @@ pub async fn confirm(
     let by = visitor.account.name.clone();
     let now = console.now();
     if plan.stand != Stand::Waiting {
-        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_decided", "the plan was decided already"));
+        return Err(Refused::new(
+            StatusCode::CONFLICT,
+            "console.plan_decided",
+            "the plan was decided already",
+        ));
     }
     let outdated = match renew(&console, &plan.proposal).await {
         Ok(renewed) => renewed.digest() != plan.digest,
@@ -181,13 +256,20 @@ pub async fn confirm(
         if outdated {
             console.0.plans.advance(&id, &Stand::Waiting, Stand::Outdated, &by, now);
         }
-        let entry = console.entry("plan.confirmed", &by).about(plan.proposal.box_id()).refused("console.plan_changed");
+        let entry = console
+            .entry("plan.confirmed", &by)
+            .about(plan.proposal.box_id())
+            .refused("console.plan_changed");
         console.record(entry).await?;
         let message = "what the plan was made from has changed since it was shown";
         return Err(Refused::new(StatusCode::CONFLICT, "console.plan_changed", message));
     }
     if !console.0.plans.advance(&id, &Stand::Waiting, Stand::InWork, &by, now) {
-        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_decided", "the plan was decided already"));
+        return Err(Refused::new(
+            StatusCode::CONFLICT,
+            "console.plan_decided",
+            "the plan was decided already",
+        ));
     }
     let done = carry_out(&console, &visitor, &plan.proposal, &by).await;
     let stand = match &done {
@@ -202,11 +284,27 @@ pub async fn confirm(
     }
 }
 
-async fn carry_out(console: &Console, visitor: &Visitor, proposal: &Proposal, by: &str) -> Result<Option<SecretPage>, Refused> {
+async fn carry_out(
+    console: &Console,
+    visitor: &Visitor,
+    proposal: &Proposal,
+    by: &str,
+) -> Result<Option<SecretPage>, Refused> {
     let by = by.to_owned();
     match proposal.clone() {
-        Proposal::Approve { box_id, fingerprint, ek } => {
-            console.happen(Event::Approved { box_id, fingerprint, ek, by }).await?;
+        Proposal::Approve {
+            box_id,
+            fingerprint,
+            ek,
+        } => {
+            console
+                .happen(Event::Approved {
+                    box_id,
+                    fingerprint,
+                    ek,
+                    by,
+                })
+                .await?;
         }
         Proposal::Refuse { box_id, .. } => {
             console.happen(Event::Refused { box_id, by }).await?;
@@ -250,9 +348,24 @@ pub async fn withdraw(
     let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
     console.allow(&visitor, plan.proposal.action()).await?;
     let by = &visitor.account.name;
-    console.record(console.entry("plan.withdrawn", by).about(plan.proposal.box_id()).fact("plan", plan.digest.clone())).await?;
-    if !console.0.plans.advance(&id, &Stand::Waiting, Stand::Withdrawn, by, console.now()) {
-        return Err(Refused::new(StatusCode::CONFLICT, "console.plan_decided", "the plan was decided already"));
+    console
+        .record(
+            console
+                .entry("plan.withdrawn", by)
+                .about(plan.proposal.box_id())
+                .fact("plan", plan.digest.clone()),
+        )
+        .await?;
+    if !console
+        .0
+        .plans
+        .advance(&id, &Stand::Waiting, Stand::Withdrawn, by, console.now())
+    {
+        return Err(Refused::new(
+            StatusCode::CONFLICT,
+            "console.plan_decided",
+            "the plan was decided already",
+        ));
     }
     Ok(see(&address::plan(&id)))
 }
@@ -271,7 +384,10 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         Stand::Outdated => (PlanState::Outdated, Vec::new()),
     };
     if plan.stand == Stand::Done {
-        shell.notice = Some(Notice { text: format!("Done: {}.", title(&plan.proposal)), outcome: Outcome::Done });
+        shell.notice = Some(Notice {
+            text: format!("Done: {}.", title(&plan.proposal)),
+            outcome: Outcome::Done,
+        });
     }
     let may_confirm = console.permits(visitor, plan.proposal.action());
     let compare = match (&plan.proposal, member) {
@@ -279,7 +395,11 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
             .shown_keys()
             .map(|keys| {
                 let all = Words::over(&member.ek_public, &keys.ak_public, &keys.tls_public);
-                vec![Fingerprint { of: "EK, AK and TLS key together".to_owned(), hex: all.hex(), words: all.words() }]
+                vec![Fingerprint {
+                    of: "EK, AK and TLS key together".to_owned(),
+                    hex: all.hex(),
+                    words: all.words(),
+                }]
             })
             .unwrap_or_default(),
         _ => Vec::new(),
@@ -301,8 +421,16 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         decided: plan.decided,
         faults,
         may_confirm,
-        why_not: if may_confirm { String::new() } else { format!("your role `{}` may look", visitor.account.role) },
-        subject_href: if member.is_some() { address::one_box(&box_id, Tab::Summary) } else { address::BOXES.to_owned() },
+        why_not: if may_confirm {
+            String::new()
+        } else {
+            format!("your role `{}` may look", visitor.account.role)
+        },
+        subject_href: if member.is_some() {
+            address::one_box(&box_id, Tab::Summary)
+        } else {
+            address::BOXES.to_owned()
+        },
         subject: box_id,
         shell,
     }
@@ -311,11 +439,23 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
 type Told = (Vec<Line>, Vec<String>, &'static str, &'static str);
 
 fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
-    let line = |what: &str, before: &str, after: &str| Line { what: what.to_owned(), before: before.to_owned(), after: after.to_owned() };
-    let say = |sentences: &[&str]| sentences.iter().map(|sentence| (*sentence).to_owned()).collect::<Vec<_>>();
+    let line = |what: &str, before: &str, after: &str| Line {
+        what: what.to_owned(),
+        before: before.to_owned(),
+        after: after.to_owned(),
+    };
+    let say = |sentences: &[&str]| {
+        sentences
+            .iter()
+            .map(|sentence| (*sentence).to_owned())
+            .collect::<Vec<_>>()
+    };
     match proposal {
         Proposal::Approve { fingerprint, ek, .. } => {
-            let mut lines = vec![line("membership", "waiting", "approved"), line("keys in use", "", fingerprint)];
+            let mut lines = vec![
+                line("membership", "waiting", "approved"),
+                line("keys in use", "", fingerprint),
+            ];
             if let Some(ek) = ek {
                 lines.push(line("endorsement key approved by digest", "", ek));
             }
@@ -336,9 +476,20 @@ fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
                 &before.map(|head| head.counter.to_string()).unwrap_or_default(),
                 &counter.to_string(),
             )];
-            lines.extend(targets.iter().map(|(name, sha256)| line("release", &had, &format!("{name} ({sha256})"))));
-            let told = say(&["The box fetches the release, checks every chunk and signature by itself, asks its policy, and starts it."]);
-            (lines, told, "Assign what it had before, if its counter allows: a box refuses older releases.", "Assign")
+            lines.extend(
+                targets
+                    .iter()
+                    .map(|(name, sha256)| line("release", &had, &format!("{name} ({sha256})"))),
+            );
+            let told = say(&[
+                "The box fetches the release, checks every chunk and signature by itself, asks its policy, and starts it.",
+            ]);
+            (
+                lines,
+                told,
+                "Assign what it had before, if its counter allows: a box refuses older releases.",
+                "Assign",
+            )
         }
         Proposal::MakeToken { name, days, .. } => (
             vec![line("token", "", name), line("counts for", "", &format!("{days} days"))],

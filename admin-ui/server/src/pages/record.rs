@@ -89,8 +89,14 @@ pub async fn show(
             .into_iter()
             .collect(),
         checkpoint: checkpoint(&head.note, console.now()),
-        key: Some(fingerprint("record key (SHA-256 of its SubjectPublicKeyInfo)", &console.0.keys.record.public().fingerprint().to_hex())),
-        verify_commands: vec![format!("freehold-inspect record record/ --key '{}'", console.0.book.verifier())],
+        key: Some(fingerprint(
+            "record key (SHA-256 of its SubjectPublicKeyInfo)",
+            &console.0.keys.record.public().fingerprint().to_hex(),
+        )),
+        verify_commands: vec![format!(
+            "freehold-inspect record record/ --key '{}'",
+            console.0.book.verifier()
+        )],
         boxes: boxes(&console),
     };
     Ok(Html(match fragment(&headers) {
@@ -101,7 +107,10 @@ pub async fn show(
 
 fn boxes(console: &Console) -> Vec<BoxRecord> {
     let fleet = console.fleet();
-    let seen = fleet.boxes().values().filter_map(|member| member.cosigned.as_ref().map(|head| (member, head)));
+    let seen = fleet
+        .boxes()
+        .values()
+        .filter_map(|member| member.cosigned.as_ref().map(|head| (member, head)));
     seen.take(BOXES)
         .map(|(member, head)| BoxRecord {
             box_id: member.box_id.clone(),
@@ -152,8 +161,15 @@ pub fn entry(index: u64, bytes: &[u8]) -> Option<Entry> {
         index,
         at,
         kind: view.what,
-        actor: view.who.strip_prefix("box:").map_or(view.who.clone(), |id| format!("box {id}")),
-        href: if freehold_fleet::enrolment::is_box_id(&about) { address::one_box(&about, Tab::Summary) } else { String::new() },
+        actor: view
+            .who
+            .strip_prefix("box:")
+            .map_or(view.who.clone(), |id| format!("box {id}")),
+        href: if freehold_fleet::enrolment::is_box_id(&about) {
+            address::one_box(&about, Tab::Summary)
+        } else {
+            String::new()
+        },
         subject: about,
         text: facts.join(" · "),
         code: view.refusal.map(|refusal| refusal.code),
@@ -175,6 +191,10 @@ pub async fn entries_about(console: &Console, about: &str, most: usize) -> Resul
     let size = console.0.book.recorder().head().size;
     let start = size.saturating_sub(LOOKED_THROUGH);
     let (_, found) = console.entries(Some(start), size.saturating_sub(start)).await?;
-    let of_it = found.iter().rev().filter_map(|(index, bytes)| entry(*index, bytes)).filter(|entry| entry.subject == about);
+    let of_it = found
+        .iter()
+        .rev()
+        .filter_map(|(index, bytes)| entry(*index, bytes))
+        .filter(|entry| entry.subject == about);
     Ok(of_it.take(most).collect())
 }

@@ -26,7 +26,11 @@ pub async fn show(State(console): State<Console>, Extension(visitor): Extension<
         revocations: shelf
             .revoked()
             .into_iter()
-            .map(|what| Revocation { what, reason: "taken back by the publisher".to_owned(), at: None })
+            .map(|what| Revocation {
+                what,
+                reason: "taken back by the publisher".to_owned(),
+                at: None,
+            })
             .collect(),
         first_root: shelf.pinned.map(|digest| digest.to_hex()).unwrap_or_default(),
         publish_command: "freehold release publish".to_owned(),
@@ -35,7 +39,9 @@ pub async fn show(State(console): State<Console>, Extension(visitor): Extension<
 }
 
 fn roles(shelf: &Shelf) -> Vec<Role> {
-    let Some(targets) = &shelf.targets else { return Vec::new() };
+    let Some(targets) = &shelf.targets else {
+        return Vec::new();
+    };
     let role = |name: &str, version: u64, custody: &str| Role {
         name: name.to_owned(),
         version,
@@ -60,7 +66,9 @@ fn roles(shelf: &Shelf) -> Vec<Role> {
 }
 
 fn targets(shelf: &Shelf) -> Vec<Target> {
-    let Some(targets) = &shelf.targets else { return Vec::new() };
+    let Some(targets) = &shelf.targets else {
+        return Vec::new();
+    };
     let barred: BTreeMap<&String, bool> = shelf
         .descriptors
         .iter()

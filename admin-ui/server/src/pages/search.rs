@@ -36,7 +36,11 @@ pub async fn show(
     let mut shell = console.shell(Some(&visitor), path);
     let wanted = asked.q.trim().to_lowercase();
     shell.query = asked.q;
-    let hits = if wanted.is_empty() { Vec::new() } else { hits(&console, &wanted, shell.now) };
+    let hits = if wanted.is_empty() {
+        Vec::new()
+    } else {
+        hits(&console, &wanted, shell.now)
+    };
     Html(SearchPage { shell, hits }.render())
 }
 
@@ -47,7 +51,9 @@ fn hits(console: &Console, wanted: &str, now: i64) -> Vec<Hit> {
     let mut hits = Vec::new();
     for member in fleet.boxes().values() {
         let row = super::boxes::row(&fleet, member, now);
-        let keys = member.shown_keys().map(|keys| [keys.fingerprint.as_str(), keys.tls_spki.as_str()]);
+        let keys = member
+            .shown_keys()
+            .map(|keys| [keys.fingerprint.as_str(), keys.tls_spki.as_str()]);
         let by_key = has(&member.ek) || keys.is_some_and(|keys| keys.iter().any(|key| has(key)));
         let by_code = row.code.as_deref().is_some_and(has);
         if has(&row.id) || has(&row.label) || by_key || by_code {
@@ -55,7 +61,11 @@ fn hits(console: &Console, wanted: &str, now: i64) -> Vec<Hit> {
                 kind: if by_key { "key" } else { "box" }.to_owned(),
                 verdict: Some(row.verdict),
                 title: row.id.clone(),
-                detail: if by_code { row.code.unwrap_or_default() } else { format!("{} · {}", row.label, row.reason) },
+                detail: if by_code {
+                    row.code.unwrap_or_default()
+                } else {
+                    format!("{} · {}", row.label, row.reason)
+                },
                 href: address::one_box(&row.id, Tab::Summary),
             });
         }
@@ -69,7 +79,11 @@ fn hits(console: &Console, wanted: &str, now: i64) -> Vec<Hit> {
                 verdict: None,
                 title: format!("{} {}", descriptor.name, descriptor.version),
                 detail: target.clone(),
-                href: if model { address::model(&descriptor.name, &descriptor.version) } else { address::RELEASES.to_owned() },
+                href: if model {
+                    address::model(&descriptor.name, &descriptor.version)
+                } else {
+                    address::RELEASES.to_owned()
+                },
             });
         }
     }

@@ -24,13 +24,19 @@ use crate::refused::Refused;
 ///
 /// # Errors
 /// 500.
-pub async fn show(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Result<Html<String>, Refused> {
+pub async fn show(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+) -> Result<Html<String>, Refused> {
     let inside = |error: freehold_store::StoreFault| Refused::inside(&error);
     let now = console.now();
     let may_administer = console.permits(&visitor, Action::ManageAccounts);
     let accounts = console.0.store.accounts().await.map_err(inside)?;
     let mut sessions = Vec::new();
-    for account in accounts.iter().filter(|account| may_administer || account.name == visitor.account.name) {
+    for account in accounts
+        .iter()
+        .filter(|account| may_administer || account.name == visitor.account.name)
+    {
         for session in console.0.store.sessions_of(&account.name, now).await.map_err(inside)? {
             sessions.push(Session {
                 current: session.id == visitor.session.id,
@@ -74,8 +80,12 @@ fn fleet_facts(console: &Console) -> FleetFacts {
         made: Some(file.made_at),
         accepts_simulated: file.rules.accept_simulated,
         sites: vec![file.site.clone()],
-        people_address: addresses.map(|addresses| addresses.people_url.clone()).unwrap_or_default(),
-        boxes_address: addresses.map(|addresses| addresses.boxes_url.clone()).unwrap_or_default(),
+        people_address: addresses
+            .map(|addresses| addresses.people_url.clone())
+            .unwrap_or_default(),
+        boxes_address: addresses
+            .map(|addresses| addresses.boxes_url.clone())
+            .unwrap_or_default(),
         proof_every_s: u32::try_from(file.rules.attest_every).ok(),
     }
 }
@@ -83,9 +93,21 @@ fn fleet_facts(console: &Console) -> FleetFacts {
 fn keys(console: &Console) -> Vec<Key> {
     let keys = &console.0.keys;
     let signing = [
-        ("director", &keys.director, "Says which signed release a box runs. Stolen: boxes are moved among signed, unrevoked, not older releases, nothing else."),
-        ("timestamp", &keys.timestamp, "Says which repository is the newest. Stolen: an older one may be kept up for as long as boxes accept it."),
-        ("record", &keys.record, "Signs the record's heads. Stolen: a second history could be signed; boxes' cosignatures show it."),
+        (
+            "director",
+            &keys.director,
+            "Says which signed release a box runs. Stolen: boxes are moved among signed, unrevoked, not older releases, nothing else.",
+        ),
+        (
+            "timestamp",
+            &keys.timestamp,
+            "Says which repository is the newest. Stolen: an older one may be kept up for as long as boxes accept it.",
+        ),
+        (
+            "record",
+            &keys.record,
+            "Signs the record's heads. Stolen: a second history could be signed; boxes' cosignatures show it.",
+        ),
     ];
     let mut shown: Vec<Key> = signing
         .into_iter()
@@ -134,7 +156,12 @@ pub async fn end_session(
     let id = form.need("session")?.to_owned();
     let now = console.now();
     let inside = |error: freehold_store::StoreFault| Refused::inside(&error);
-    let own = console.0.store.sessions_of(&visitor.account.name, now).await.map_err(inside)?;
+    let own = console
+        .0
+        .store
+        .sessions_of(&visitor.account.name, now)
+        .await
+        .map_err(inside)?;
     let account = if own.iter().any(|session| session.id == id) {
         visitor.account.name.clone()
     } else {
@@ -148,7 +175,12 @@ pub async fn end_session(
         }
         owner.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, "console.not_found", "there is no such session"))?
     };
-    let entry = console.entry("session.ended", &visitor.account.name).about(&account).fact("session_id", id.clone());
-    console.people_change(vec![AccountChange::Ended { id, account }], entry).await?;
+    let entry = console
+        .entry("session.ended", &visitor.account.name)
+        .about(&account)
+        .fact("session_id", id.clone());
+    console
+        .people_change(vec![AccountChange::Ended { id, account }], entry)
+        .await?;
     Ok(see(address::SETTINGS))
 }

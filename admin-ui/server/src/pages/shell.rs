@@ -6,9 +6,9 @@ use freehold_fleet::{Fleet, TpmKind};
 use freehold_protocol::fingerprint::words_of;
 use freehold_protocol::status::VerdictWord;
 use freehold_trust::digest::Sha256Digest;
+use freehold_verify::RefusalReport;
 use freehold_views::Shell;
 use freehold_views::shell::{Fault, Fingerprint, Person, Waiting};
-use freehold_verify::RefusalReport;
 
 use crate::console::Console;
 use crate::people::session::Visitor;
@@ -27,14 +27,23 @@ impl Console {
             fleet: self.0.file.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             now,
-            person: visitor
-                .map(|visitor| Person { name: visitor.account.name.clone(), role: visitor.account.role.clone() }),
+            person: visitor.map(|visitor| Person {
+                name: visitor.account.name.clone(),
+                role: visitor.account.role.clone(),
+            }),
             csrf: visitor.map(|visitor| visitor.session.csrf.clone()).unwrap_or_default(),
             path: path.to_owned(),
-            waiting: if visitor.is_some() { self.waiting(&fleet, now) } else { Waiting::default() },
+            waiting: if visitor.is_some() {
+                self.waiting(&fleet, now)
+            } else {
+                Waiting::default()
+            },
             development_keys: visitor.is_some() && development_keys(&fleet),
             simulated: visitor.is_some()
-                && fleet.boxes().values().any(|member| member.ek_trust.kind() == TpmKind::Software),
+                && fleet
+                    .boxes()
+                    .values()
+                    .any(|member| member.ek_trust.kind() == TpmKind::Software),
             ..Shell::default()
         }
     }
@@ -43,10 +52,21 @@ impl Console {
         let members = || fleet.boxes().values();
         let bad = members()
             .filter(|member| member.is_approved())
-            .filter(|member| matches!(fleet.verdict_of(member, now).word, VerdictWord::Refused | VerdictWord::Attention))
+            .filter(|member| {
+                matches!(
+                    fleet.verdict_of(member, now).word,
+                    VerdictWord::Refused | VerdictWord::Attention
+                )
+            })
             .count();
         let enrolments = members().filter(|member| member.waits_for_person()).count();
-        let plans = self.0.plans.all().iter().filter(|plan| plan.stand == Stand::Waiting).count();
+        let plans = self
+            .0
+            .plans
+            .all()
+            .iter()
+            .filter(|plan| plan.stand == Stand::Waiting)
+            .count();
         let waiting = enrolments.saturating_add(plans);
         Waiting {
             overview: number(bad.saturating_add(waiting)),
@@ -60,7 +80,10 @@ impl Console {
 fn development_keys(fleet: &Fleet) -> bool {
     fleet.boxes().values().any(|member| {
         let claims = member.verdict.as_ref().map(|verdict| &verdict.claims);
-        claims.and_then(|claims| claims.get("development_keys")).and_then(serde_json::Value::as_str) == Some("yes")
+        claims
+            .and_then(|claims| claims.get("development_keys"))
+            .and_then(serde_json::Value::as_str)
+            == Some("yes")
     })
 }
 
@@ -68,7 +91,11 @@ fn development_keys(fleet: &Fleet) -> bool {
 #[must_use]
 pub fn fingerprint(of: &str, hex: &str) -> Fingerprint {
     let bytes = hex::decode(hex).unwrap_or_default();
-    Fingerprint { of: of.to_owned(), hex: hex.to_owned(), words: words_of(&bytes, 8) }
+    Fingerprint {
+        of: of.to_owned(),
+        hex: hex.to_owned(),
+        words: words_of(&bytes, 8),
+    }
 }
 
 /// A digest with words.

@@ -34,7 +34,10 @@ impl Console {
             name: name.chars().take(64).collect(),
             fault,
             first_time: accounts.iter().all(|account| account.must_change),
-            fingerprints: vec![digest("Fleet CA certificate (SHA-256)", self.0.keys.fleet_ca.fingerprint())],
+            fingerprints: vec![digest(
+                "Fleet CA certificate (SHA-256)",
+                self.0.keys.fleet_ca.fingerprint(),
+            )],
         };
         Ok(page.render())
     }
@@ -67,9 +70,16 @@ pub async fn enter(
 ) -> Result<Response, Refused> {
     let (name, password) = (form.need("name")?, form.need("password")?);
     let next = inner_path(form.field("next").unwrap_or_default());
-    match console.sign_in(name, password, Door::Page, &from.ip().to_string()).await {
+    match console
+        .sign_in(name, password, Door::Page, &from.ip().to_string())
+        .await
+    {
         Ok(signed) => {
-            let to = if signed.account.must_change { address::PASSWORD } else { next };
+            let to = if signed.account.must_change {
+                address::PASSWORD
+            } else {
+                next
+            };
             let mut response = see(to);
             let value = HeaderValue::from_str(&cookie(Some(&signed.token))).map_err(|error| Refused::inside(&error))?;
             response.headers_mut().insert(header::SET_COOKIE, value);
@@ -129,7 +139,11 @@ pub async fn change_password(
 ) -> Result<Response, Refused> {
     let (old, new, again) = (form.need("current")?, form.need("new")?, form.need("again")?);
     let again_fits = new == again;
-    let done = if again_fits { console.change_password(&visitor, old, new).await } else { Ok(()) };
+    let done = if again_fits {
+        console.change_password(&visitor, old, new).await
+    } else {
+        Ok(())
+    };
     let said = match done {
         Ok(()) if again_fits => return Ok(see(address::OVERVIEW)),
         Ok(()) => "The two new passwords differ.".to_owned(),
@@ -142,5 +156,9 @@ pub async fn change_password(
         }
         Err(refused) => return Err(refused),
     };
-    Ok((StatusCode::BAD_REQUEST, Html(password_page(&console, &visitor, Some(said)))).into_response())
+    Ok((
+        StatusCode::BAD_REQUEST,
+        Html(password_page(&console, &visitor, Some(said))),
+    )
+        .into_response())
 }

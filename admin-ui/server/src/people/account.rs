@@ -66,16 +66,32 @@ impl Console {
         let name = &visitor.account.name;
         let throttled = format!("account {name}");
         if self.0.throttle.wait(&[&throttled], self.now()) > 0 {
-            return Err(Refused::new(StatusCode::TOO_MANY_REQUESTS, "console.too_many_failures", "too many failures"));
+            return Err(Refused::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "console.too_many_failures",
+                "too many failures",
+            ));
         }
-        if !self.password_matches(old.to_owned(), Some(visitor.account.password.clone())).await? {
+        if !self
+            .password_matches(old.to_owned(), Some(visitor.account.password.clone()))
+            .await?
+        {
             self.0.throttle.failed(&[&throttled], self.now());
-            self.record(self.entry("account.password", name).refused("console.sign_in_refused")).await?;
-            return Err(Refused::new(StatusCode::UNAUTHORIZED, "console.sign_in_refused", "the old password is wrong"));
+            self.record(self.entry("account.password", name).refused("console.sign_in_refused"))
+                .await?;
+            return Err(Refused::new(
+                StatusCode::UNAUTHORIZED,
+                "console.sign_in_refused",
+                "the old password is wrong",
+            ));
         }
         check_choice(name, new)?;
         if old == new {
-            return Err(Refused::new(StatusCode::BAD_REQUEST, "console.bad_password", "the new password is the old one"));
+            return Err(Refused::new(
+                StatusCode::BAD_REQUEST,
+                "console.bad_password",
+                "the new password is the old one",
+            ));
         }
         let change = AccountChange::Password {
             name: name.clone(),
@@ -84,7 +100,8 @@ impl Console {
             at: self.now(),
             keep: Some(visitor.session.token.clone()),
         };
-        self.people_change(vec![change], self.entry("account.password", name).about(name)).await
+        self.people_change(vec![change], self.entry("account.password", name).about(name))
+            .await
     }
 
     /// Gives an account another role; its sessions end.
@@ -94,8 +111,16 @@ impl Console {
     pub async fn change_role(&self, name: &str, role: &str, by: &str) -> Result<(), Refused> {
         check_role(role)?;
         self.not_the_last(name, role == "administrator").await?;
-        let change = AccountChange::Role { name: name.to_owned(), role: role.to_owned(), at: self.now() };
-        self.people_change(vec![change], self.entry("account.role", by).about(name).fact("role", role)).await
+        let change = AccountChange::Role {
+            name: name.to_owned(),
+            role: role.to_owned(),
+            at: self.now(),
+        };
+        self.people_change(
+            vec![change],
+            self.entry("account.role", by).about(name).fact("role", role),
+        )
+        .await
     }
 
     /// Removes an account; its sessions end.
@@ -105,7 +130,8 @@ impl Console {
     pub async fn remove_account(&self, name: &str, by: &str) -> Result<(), Refused> {
         self.not_the_last(name, false).await?;
         let change = AccountChange::Removed { name: name.to_owned() };
-        self.people_change(vec![change], self.entry("account.removed", by).about(name)).await
+        self.people_change(vec![change], self.entry("account.removed", by).about(name))
+            .await
     }
 
     async fn not_the_last(&self, name: &str, stays: bool) -> Result<(), Refused> {
@@ -113,10 +139,16 @@ impl Console {
         if !accounts.iter().any(|account| account.name == name) {
             return Err(Refused::not_found("account"));
         }
-        let others = accounts.iter().any(|account| account.name != name && account.role == "administrator");
+        let others = accounts
+            .iter()
+            .any(|account| account.name != name && account.role == "administrator");
         if stays || others {
             return Ok(());
         }
-        Err(Refused::new(StatusCode::CONFLICT, "console.last_administrator", "the fleet would have no administrator"))
+        Err(Refused::new(
+            StatusCode::CONFLICT,
+            "console.last_administrator",
+            "the fleet would have no administrator",
+        ))
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
 use freehold_decide::{
-    Account, BundleData, ConsoleFacts, Decision, EvidenceFacts, OsStanding, Permission, PolicySet, PolicySummary, Proposer,
-    Reason, RecordStanding, Session,
+    Account, BundleData, ConsoleFacts, Decision, EvidenceFacts, OsStanding, Permission, PolicySet, PolicySummary,
+    Proposer, Reason, RecordStanding, Session,
 };
 use freehold_fleet::member::CosignedHead;
 use freehold_protocol::status::VerdictWord;
@@ -68,7 +68,9 @@ fn facts(visitor: &Visitor, action: Action, site: &str) -> ConsoleFacts {
 
 impl Authority {
     fn console(&self, facts: &ConsoleFacts) -> Decision<Permission> {
-        self.shipped.as_ref().map_or_else(|| PolicySet::unusable(facts), |policies| policies.use_console(facts))
+        self.shipped
+            .as_ref()
+            .map_or_else(|| PolicySet::unusable(facts), |policies| policies.use_console(facts))
     }
 
     /// What evidence is worth, by the publisher's policies or the shipped ones.
@@ -94,11 +96,21 @@ impl Authority {
         };
         let report = |reason: &Reason| {
             let code = reason.code.clone()?;
-            Some(RefusalReport { code, message: reason.why.clone(), expected: None, found: None })
+            Some(RefusalReport {
+                code,
+                message: reason.why.clone(),
+                expected: None,
+                found: None,
+            })
         };
         EvidenceWorth {
             word,
-            because: decision.denied_by.iter().chain(&decision.because).map(sentence).collect(),
+            because: decision
+                .denied_by
+                .iter()
+                .chain(&decision.because)
+                .map(sentence)
+                .collect(),
             refusals: decision.denied_by.iter().filter_map(report).collect(),
             policies: decision.policies().map(str::to_owned).collect(),
         }
@@ -125,7 +137,9 @@ pub fn record_standing(claims: &Claims, cosigned: Option<&CosignedHead>) -> Reco
         (None, _) => RecordStanding::NotShown,
         (Some(_), None) => RecordStanding::First,
         (Some(shown), Some(seen)) if shown.size < seen.size => RecordStanding::Truncated,
-        (Some(shown), Some(seen)) if shown.size == seen.size && shown.root.to_hex() != seen.root => RecordStanding::Forked,
+        (Some(shown), Some(seen)) if shown.size == seen.size && shown.root.to_hex() != seen.root => {
+            RecordStanding::Forked
+        }
         // Above what was cosigned: the box shows consistency with the next checkpoint, or is refused there.
         (Some(_), Some(_)) => RecordStanding::Extends,
     }
@@ -134,7 +148,9 @@ pub fn record_standing(claims: &Claims, cosigned: Option<&CosignedHead>) -> Reco
 /// How a box's operating system release stands.
 #[must_use]
 pub fn os_standing(claims: &Claims, shelf: &Shelf) -> OsStanding {
-    let (Some(release), Some(version)) = (&claims.release, &claims.version) else { return OsStanding::NotKnown };
+    let (Some(release), Some(version)) = (&claims.release, &claims.version) else {
+        return OsStanding::NotKnown;
+    };
     match shelf.os_release(release, version) {
         None => OsStanding::NotKnown,
         Some(None) => OsStanding::Current,
@@ -147,7 +163,10 @@ impl Console {
     /// Whether policy allows a visitor an action; for showing and hiding, without an entry.
     #[must_use]
     pub fn permits(&self, visitor: &Visitor, action: Action) -> bool {
-        self.0.authority.console(&facts(visitor, action, &self.0.file.site)).is_allowed()
+        self.0
+            .authority
+            .console(&facts(visitor, action, &self.0.file.site))
+            .is_allowed()
     }
 
     /// Whether policy allows a visitor an action. A no is recorded.
@@ -159,7 +178,10 @@ impl Console {
         if decision.is_allowed() {
             return Ok(());
         }
-        let code = decision.code.clone().unwrap_or_else(|| "policy.not_permitted".to_owned());
+        let code = decision
+            .code
+            .clone()
+            .unwrap_or_else(|| "policy.not_permitted".to_owned());
         let entry = self
             .entry("console.request", &visitor.account.name)
             .refused(&code)

@@ -42,10 +42,14 @@ fn not_signed_in() -> Refused {
 /// Whether a browser says that the request comes from a page of this console. Programs send neither header.
 fn from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::HeaderName::from_static("sec-fetch-site")).is_some_and(|site| !matches!(site, "same-origin" | "none")) {
+    if text(header::HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"))
+    {
         return false;
     }
-    let Some(origin) = text(header::ORIGIN) else { return true };
+    let Some(origin) = text(header::ORIGIN) else {
+        return true;
+    };
     let host = text(header::HOST).map(|host| format!("https://{host}"));
     host.is_some_and(|host| host.eq_ignore_ascii_case(origin))
 }
@@ -61,9 +65,15 @@ pub async fn pass(
 ) -> Result<Response, Refused> {
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
     if changes && gate.door == Door::Page && !from_here(&with_authority(&request)) {
-        let entry = console.entry("console.request", "stranger").refused("console.other_origin");
+        let entry = console
+            .entry("console.request", "stranger")
+            .refused("console.other_origin");
         console.record(entry).await?;
-        return Err(Refused::new(StatusCode::FORBIDDEN, "console.other_origin", "the request comes from another site's page"));
+        return Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            "console.other_origin",
+            "the request comes from another site's page",
+        ));
     }
     let visitor = match token_of(request.headers(), gate.door) {
         Some(token) => console.visitor(&token, gate.door).await?,
@@ -76,7 +86,11 @@ pub async fn pass(
         Access::SignedIn | Access::May(_) => {
             if gate.door == Door::Page && !changes {
                 let next = request.uri().path_and_query().map_or("/", |path| path.as_str());
-                let to = format!("{}?next={}", freehold_views::address::SIGN_IN, freehold_views::address::segment(next));
+                let to = format!(
+                    "{}?next={}",
+                    freehold_views::address::SIGN_IN,
+                    freehold_views::address::segment(next)
+                );
                 return Ok(Redirect::to(&to).into_response());
             }
             return Err(not_signed_in());
@@ -88,7 +102,11 @@ pub async fn pass(
                 return Ok(Redirect::to(freehold_views::address::PASSWORD).into_response());
             }
             let message = "the one-time password has to be changed first";
-            return Err(Refused::new(StatusCode::FORBIDDEN, "console.password_must_change", message));
+            return Err(Refused::new(
+                StatusCode::FORBIDDEN,
+                "console.password_must_change",
+                message,
+            ));
         }
         console.allow(visitor, action).await?;
     }
@@ -101,7 +119,11 @@ pub async fn pass(
 /// HTTP/2 says the host in `:authority`.
 fn with_authority(request: &Request) -> HeaderMap {
     let mut headers = request.headers().clone();
-    if let Some(value) = request.uri().authority().and_then(|authority| authority.as_str().parse().ok()) {
+    if let Some(value) = request
+        .uri()
+        .authority()
+        .and_then(|authority| authority.as_str().parse().ok())
+    {
         headers.insert(header::HOST, value);
     }
     headers
@@ -115,10 +137,16 @@ impl<S: Send + Sync> FromRequest<S> for SafeForm {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let csrf = request.extensions().get::<Visitor>().map(|visitor| visitor.session.csrf.clone());
+        let csrf = request
+            .extensions()
+            .get::<Visitor>()
+            .map(|visitor| visitor.session.csrf.clone());
         let csrf = csrf.ok_or_else(not_signed_in)?;
         let form = Form::from_request(request, state).await?;
-        if !form.field("csrf").is_some_and(|field| ct_eq(field.as_bytes(), csrf.as_bytes())) {
+        if !form
+            .field("csrf")
+            .is_some_and(|field| ct_eq(field.as_bytes(), csrf.as_bytes()))
+        {
             let message = "the form does not carry this session's token";
             return Err(Refused::new(StatusCode::FORBIDDEN, "console.csrf", message));
         }

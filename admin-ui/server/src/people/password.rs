@@ -44,8 +44,13 @@ fn matches(password: &str, stored: &str) -> bool {
 pub fn check_choice(name: &str, password: &str) -> Result<(), Refused> {
     let short = password.chars().count() < SHORTEST;
     if short || password.len() > LONGEST || password.eq_ignore_ascii_case(name) {
-        let message = format!("a password has at least {SHORTEST} characters, at most {LONGEST} bytes, and is not the name");
-        return Err(Refused::new(axum::http::StatusCode::BAD_REQUEST, "console.bad_password", message));
+        let message =
+            format!("a password has at least {SHORTEST} characters, at most {LONGEST} bytes, and is not the name");
+        return Err(Refused::new(
+            axum::http::StatusCode::BAD_REQUEST,
+            "console.bad_password",
+            message,
+        ));
     }
     Ok(())
 }
@@ -54,7 +59,12 @@ impl Console {
     /// Whether `password` is the stored one; takes as long for an account that does not exist.
     pub(crate) async fn password_matches(&self, password: String, stored: Option<String>) -> Result<bool, Refused> {
         static NOBODY: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-        let _room = self.0.hashing.acquire().await.map_err(|error| Refused::inside(&error))?;
+        let _room = self
+            .0
+            .hashing
+            .acquire()
+            .await
+            .map_err(|error| Refused::inside(&error))?;
         tokio::task::spawn_blocking(move || match stored {
             Some(stored) => matches(&password, &stored),
             None => {
@@ -69,7 +79,12 @@ impl Console {
 
     /// Hashes a new password on a thread of its own.
     pub(crate) async fn password_hash(&self, password: String) -> Result<String, Refused> {
-        let _room = self.0.hashing.acquire().await.map_err(|error| Refused::inside(&error))?;
+        let _room = self
+            .0
+            .hashing
+            .acquire()
+            .await
+            .map_err(|error| Refused::inside(&error))?;
         tokio::task::spawn_blocking(move || hash(&password))
             .await
             .map_err(|error| Refused::inside(&error))?

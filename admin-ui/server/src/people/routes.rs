@@ -30,7 +30,14 @@ pub struct Route {
     handler: MethodRouter<Console>,
 }
 
-fn route<H, T>(door: Door, method: &'static str, path: &'static str, access: Access, says: &'static str, handler: H) -> Route
+fn route<H, T>(
+    door: Door,
+    method: &'static str,
+    path: &'static str,
+    access: Access,
+    says: &'static str,
+    handler: H,
+) -> Route
 where
     H: Handler<T, Console>,
     T: 'static,
@@ -40,7 +47,13 @@ where
         "DELETE" => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    Route { method, path, gate: Gate { door, access }, says, handler: on(filter, handler) }
+    Route {
+        method,
+        path,
+        gate: Gate { door, access },
+        says,
+        handler: on(filter, handler),
+    }
 }
 
 /// Every route of the API.
@@ -149,5 +162,8 @@ pub fn router(console: Console) -> Router {
         router = router.route(route.path, handler);
     }
     let missing = axum::routing::any(pages::nothing_here).layer(from_fn_with_state(console.clone(), pages::frame));
-    router.fallback_service(missing.with_state(console.clone())).layer(from_fn(outer::wrap)).with_state(console)
+    router
+        .fallback_service(missing.with_state(console.clone()))
+        .layer(from_fn(outer::wrap))
+        .with_state(console)
 }

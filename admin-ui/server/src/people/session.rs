@@ -63,9 +63,14 @@ pub fn token_of(headers: &HeaderMap, door: Door) -> Option<String> {
             let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
             value.strip_prefix("Bearer ").map(str::to_owned)
         }
-        Door::Page => headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(|line| {
-            line.split(';').find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('=').map(str::to_owned))
-        }),
+        Door::Page => headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .find_map(|line| {
+                line.split(';')
+                    .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('=').map(str::to_owned))
+            }),
     }
 }
 
@@ -77,7 +82,11 @@ pub fn cookie(token: Option<&str>) -> String {
 }
 
 fn refused_sign_in() -> Refused {
-    Refused::new(StatusCode::UNAUTHORIZED, "console.sign_in_refused", "name or password is wrong")
+    Refused::new(
+        StatusCode::UNAUTHORIZED,
+        "console.sign_in_refused",
+        "name or password is wrong",
+    )
 }
 
 /// A stranger's text for the record: short, escaped.
@@ -95,7 +104,12 @@ impl Console {
             return Ok(None);
         }
         let hashed = sha256(token.as_bytes()).to_hex();
-        let found = self.0.store.session(&hashed, self.now()).await.map_err(|error| Refused::inside(&error))?;
+        let found = self
+            .0
+            .store
+            .session(&hashed, self.now())
+            .await
+            .map_err(|error| Refused::inside(&error))?;
         Ok(found
             .filter(|(session, _)| session.door == door.word())
             .map(|(session, account)| Visitor { account, session }))
@@ -114,18 +128,31 @@ impl Console {
             let message = format!("too many failures, wait {wait} s");
             let mut refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "console.too_many_failures", message);
             refused.retry_after = u32::try_from(wait).ok();
-            self.record(self.entry("session.sign_in", &claimed(name)).refused("console.too_many_failures").fact("from", from))
-                .await?;
+            self.record(
+                self.entry("session.sign_in", &claimed(name))
+                    .refused("console.too_many_failures")
+                    .fact("from", from),
+            )
+            .await?;
             return Err(refused);
         }
-        let account = self.0.store.account(name).await.map_err(|error| Refused::inside(&error))?;
+        let account = self
+            .0
+            .store
+            .account(name)
+            .await
+            .map_err(|error| Refused::inside(&error))?;
         let stored = account.as_ref().map(|account| account.password.clone());
-        let fits = password.len() <= super::password::LONGEST
-            && self.password_matches(password.to_owned(), stored).await?;
+        let fits =
+            password.len() <= super::password::LONGEST && self.password_matches(password.to_owned(), stored).await?;
         let Some(account) = account.filter(|_| fits) else {
             self.0.throttle.failed(&names, now);
-            self.record(self.entry("session.sign_in", &claimed(name)).refused("console.sign_in_refused").fact("from", from))
-                .await?;
+            self.record(
+                self.entry("session.sign_in", &claimed(name))
+                    .refused("console.sign_in_refused")
+                    .fact("from", from),
+            )
+            .await?;
             return Err(refused_sign_in());
         };
         self.0.throttle.succeeded(&by_account);
@@ -138,7 +165,11 @@ impl Console {
             door: door.word().to_owned(),
             csrf: random::hex::<32>().map_err(inside)?,
             made_at: now,
-            expires: now.saturating_add(if door == Door::Page { PAGE_LIFETIME } else { API_LIFETIME }),
+            expires: now.saturating_add(if door == Door::Page {
+                PAGE_LIFETIME
+            } else {
+                API_LIFETIME
+            }),
             address: from.to_owned(),
         };
         let entry = self
@@ -148,7 +179,11 @@ impl Console {
             .fact("session_id", session.id.clone());
         let changes = vec![AccountChange::Expired { now }, AccountChange::SignedIn(session.clone())];
         self.people_change(changes, entry).await?;
-        Ok(SignedIn { token, session, account })
+        Ok(SignedIn {
+            token,
+            session,
+            account,
+        })
     }
 
     /// Signs out.
@@ -156,8 +191,15 @@ impl Console {
     /// # Errors
     /// 503 when it could not be recorded.
     pub async fn sign_out(&self, visitor: &Visitor) -> Result<(), Refused> {
-        let entry =
-            self.entry("session.sign_out", &visitor.account.name).fact("session_id", visitor.session.id.clone());
-        self.people_change(vec![AccountChange::SignedOut { token: visitor.session.token.clone() }], entry).await
+        let entry = self
+            .entry("session.sign_out", &visitor.account.name)
+            .fact("session_id", visitor.session.id.clone());
+        self.people_change(
+            vec![AccountChange::SignedOut {
+                token: visitor.session.token.clone(),
+            }],
+            entry,
+        )
+        .await
     }
 }

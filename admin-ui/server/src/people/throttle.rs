@@ -24,8 +24,13 @@ impl Failures {
         if self.count < FREE {
             return 0;
         }
-        let doubled = 1i64.checked_shl(self.count.saturating_sub(FREE).min(30)).unwrap_or(LONGEST);
-        self.last.saturating_add(doubled.min(LONGEST)).saturating_sub(now).max(0)
+        let doubled = 1i64
+            .checked_shl(self.count.saturating_sub(FREE).min(30))
+            .unwrap_or(LONGEST);
+        self.last
+            .saturating_add(doubled.min(LONGEST))
+            .saturating_sub(now)
+            .max(0)
     }
 }
 
@@ -37,14 +42,21 @@ impl Throttle {
     /// Seconds to wait before any of these names may try again.
     pub fn wait(&self, names: &[&str], now: i64) -> i64 {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.iter().filter_map(|name| known.get(*name)).map(|failures| failures.wait(now)).max().unwrap_or(0)
+        names
+            .iter()
+            .filter_map(|name| known.get(*name))
+            .map(|failures| failures.wait(now))
+            .max()
+            .unwrap_or(0)
     }
 
     /// A try failed.
     pub fn failed(&self, names: &[&str], now: i64) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for name in names {
-            let failures = known.entry((*name).to_owned()).or_insert(Failures { count: 0, last: now });
+            let failures = known
+                .entry((*name).to_owned())
+                .or_insert(Failures { count: 0, last: now });
             failures.count = failures.count.saturating_add(1);
             failures.last = now;
         }

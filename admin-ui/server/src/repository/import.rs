@@ -41,7 +41,10 @@ pub(crate) fn import(dir: &StateDir, from: &Path, root: Option<&str>, stamp: &St
     };
     let fingerprint = sha256(&pinned).to_hex();
     if let Some(expected) = root.filter(|expected| !expected.eq_ignore_ascii_case(&fingerprint)) {
-        return Err(ShelfFault::OtherRoot { expected: expected.to_owned(), found: fingerprint });
+        return Err(ShelfFault::OtherRoot {
+            expected: expected.to_owned(),
+            found: fingerprint,
+        });
     }
 
     // Verify first; nothing has been written so far.
@@ -52,15 +55,22 @@ pub(crate) fn import(dir: &StateDir, from: &Path, root: Option<&str>, stamp: &St
     }
     for _ in 0..MAX_ROOTS {
         let name = format!("{}.root.json", repository.root_version().saturating_add(1));
-        let Ok(bytes) = read(&metadata.join(&name), MAX_METADATA) else { break };
+        let Ok(bytes) = read(&metadata.join(&name), MAX_METADATA) else {
+            break;
+        };
         repository.update_root(&bytes)?;
         files.push((name, bytes));
     }
     let newest = newest_snapshot(&metadata)?;
     let snapshot = read(&metadata.join(format!("{newest}.snapshot.json")), MAX_METADATA)?;
     let version = repository.state().timestamp.saturating_add(1);
-    let timestamp = sign_timestamp(&snapshot, version, stamp.now.saturating_add(TIMESTAMP_LIFETIME), stamp.key)
-        .map_err(ShelfFault::Timestamp)?;
+    let timestamp = sign_timestamp(
+        &snapshot,
+        version,
+        stamp.now.saturating_add(TIMESTAMP_LIFETIME),
+        stamp.key,
+    )
+    .map_err(ShelfFault::Timestamp)?;
     repository.update_timestamp(&timestamp, stamp.now)?;
     let pin = repository.update_snapshot(&snapshot, stamp.now)?;
     let targets_bytes = read(&metadata.join(&pin.file), MAX_METADATA)?;
@@ -103,9 +113,10 @@ fn first_root(metadata: &Path, confirmed: Option<&str>) -> Result<Vec<u8>, Shelf
     let found = sha256(&bytes).to_hex();
     match confirmed {
         None => Err(ShelfFault::NoRoot { found }),
-        Some(expected) if !expected.eq_ignore_ascii_case(&found) => {
-            Err(ShelfFault::OtherRoot { expected: expected.to_owned(), found })
-        }
+        Some(expected) if !expected.eq_ignore_ascii_case(&found) => Err(ShelfFault::OtherRoot {
+            expected: expected.to_owned(),
+            found,
+        }),
         Some(_) => Ok(bytes),
     }
 }
@@ -130,11 +141,20 @@ fn take(source: &Path, store: &Path, name: &str, info: &TargetInfo) -> Result<()
     let from = source.join(&below);
     let about = fs::symlink_metadata(&from).map_err(|_| ShelfFault::Missing(format!("targets/{below}")))?;
     if !about.is_file() {
-        return Err(StateFault::Form { path: from, what: "a plain file" }.into());
+        return Err(StateFault::Form {
+            path: from,
+            what: "a plain file",
+        }
+        .into());
     }
     if about.len() != info.length {
         let (expected, found) = (info.length, about.len());
-        return Err(ReleaseRejection::Length { name: name.to_owned(), expected, found }.into());
+        return Err(ReleaseRejection::Length {
+            name: name.to_owned(),
+            expected,
+            found,
+        }
+        .into());
     }
     if let Some(parent) = to.parent() {
         fs::create_dir_all(parent).map_err(file(parent))?;
@@ -144,7 +164,12 @@ fn take(source: &Path, store: &Path, name: &str, info: &TargetInfo) -> Result<()
     if found != info.sha256 {
         let _ = fs::remove_file(&beside);
         let (expected, found) = (Some(info.sha256), Some(found));
-        return Err(ReleaseRejection::Hash { name: name.to_owned(), expected, found }.into());
+        return Err(ReleaseRejection::Hash {
+            name: name.to_owned(),
+            expected,
+            found,
+        }
+        .into());
     }
     Ok(fs::rename(&beside, &to).map_err(file(&to))?)
 }
@@ -162,7 +187,9 @@ fn copy(from: &Path, to: &Path, length: u64) -> Result<Sha256Digest, StateFault>
     let mut block = vec![0; BLOCK];
     loop {
         let read = reader.read(&mut block).map_err(file(from))?;
-        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+        let Some(bytes) = block.get(..read).filter(|bytes| !bytes.is_empty()) else {
+            break;
+        };
         hasher.update(bytes);
         writer.write_all(bytes).map_err(file(to))?;
     }

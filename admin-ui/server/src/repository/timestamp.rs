@@ -18,14 +18,19 @@ pub(crate) const RENEW_BEFORE: i64 = TIMESTAMP_LIFETIME / 2;
 /// # Errors
 /// When the repository does not verify any more: then nothing is signed.
 pub(crate) fn renew(dir: &StateDir, stamp: &Stamp<'_>) -> Result<Option<Shelf>, ShelfFault> {
-    let Ok(pinned) = fs::read(dir.path(PINNED_ROOT)) else { return Ok(None) };
+    let Ok(pinned) = fs::read(dir.path(PINNED_ROOT)) else {
+        return Ok(None);
+    };
     let mut repository = trusted(dir, &pinned)?;
     let (snapshot_version, targets_version) = (repository.state().snapshot, repository.state().targets);
     if targets_version == 0 {
         return Ok(None);
     }
     let metadata = dir.path("repository/metadata");
-    let snapshot = read(&metadata.join(format!("{snapshot_version}.snapshot.json")), MAX_METADATA)?;
+    let snapshot = read(
+        &metadata.join(format!("{snapshot_version}.snapshot.json")),
+        MAX_METADATA,
+    )?;
     let targets = read(&metadata.join(format!("{targets_version}.targets.json")), MAX_METADATA)?;
     let version = repository.state().timestamp.saturating_add(1);
     let until = stamp.now.saturating_add(TIMESTAMP_LIFETIME);

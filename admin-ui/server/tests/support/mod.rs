@@ -72,9 +72,19 @@ impl World {
         let root = sha256(&std::fs::read(out.join("metadata/1.root.json")).unwrap()).to_hex();
         console.import(&out, Some(root), "test").await.unwrap();
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let doors = Doors { people: any, boxes: any, people_url: None, boxes_url: None };
+        let doors = Doors {
+            people: any,
+            boxes: any,
+            people_url: None,
+            boxes_url: None,
+        };
         let running = start(console, &doors).await.unwrap();
-        Self { folder, running, password: made.password.unwrap(), publisher }
+        Self {
+            folder,
+            running,
+            password: made.password.unwrap(),
+            publisher,
+        }
     }
 
     pub fn console(&self) -> &Console {
@@ -141,7 +151,12 @@ impl World {
     pub async fn member(&self, paper: &PaperBox) {
         self.enrol(paper, &sha256(paper.id.as_bytes()).to_hex()).await.unwrap();
         let fingerprint = paper.tls.public().fingerprint().to_hex();
-        let approval = Event::Approved { box_id: paper.id.clone(), fingerprint, ek: None, by: "test".to_owned() };
+        let approval = Event::Approved {
+            box_id: paper.id.clone(),
+            fingerprint,
+            ek: None,
+            by: "test".to_owned(),
+        };
         self.console().happen(approval).await.unwrap();
     }
 
@@ -157,7 +172,10 @@ impl World {
             label: "on paper".to_owned(),
             ek: ek.to_owned(),
             ek_public: paper.id.as_bytes().to_vec(),
-            ek_trust: EkTrust::Chain { root: "paper".to_owned(), kind: TpmKind::Software },
+            ek_trust: EkTrust::Chain {
+                root: "paper".to_owned(),
+                kind: TpmKind::Software,
+            },
             keys: Keys {
                 ak_public: ec_public(&paper.key, paper_tpm::AK).to_bytes(),
                 tls_public: tls,
@@ -169,7 +187,13 @@ impl World {
         };
         let name = session.session.clone();
         self.console().happen(Event::EnrolBegun(Box::new(session))).await?;
-        self.console().happen(Event::ProofChecked { session: name, tls_spki: fingerprint, fault: None }).await?;
+        self.console()
+            .happen(Event::ProofChecked {
+                session: name,
+                tls_spki: fingerprint,
+                fault: None,
+            })
+            .await?;
         Ok(())
     }
 }
@@ -177,8 +201,7 @@ impl World {
 fn make_publisher(folder: &Path, timestamp: &str) -> Publisher {
     let at = now().unix_timestamp();
     let key = PublicKey::from_spki_pem(timestamp).unwrap();
-    let publisher =
-        freehold_sign::repository::init(&folder.join("publisher"), &InitOptions::new(key), at).unwrap();
+    let publisher = freehold_sign::repository::init(&folder.join("publisher"), &InitOptions::new(key), at).unwrap();
     let paper = PaperBox::new("any");
     let file = folder.join("manifest.json");
     std::fs::write(&file, paper.manifests[0].to_json()).unwrap();
@@ -204,7 +227,10 @@ pub fn self_signed(key: &SigningKey, lifetime: Duration) -> Arc<TlsIdentity> {
 
 /// The same with a certificate of the fleet, issued at `at`.
 pub fn issued(world: &World, key: &SigningKey, box_id: &str, at: OffsetDateTime) -> Arc<TlsIdentity> {
-    let certificate = world.authority().issue_box(key.public().spki_der(), box_id, at).unwrap();
+    let certificate = world
+        .authority()
+        .issue_box(key.public().spki_der(), box_id, at)
+        .unwrap();
     TlsIdentity::remote(&remote(key), vec![certificate]).unwrap()
 }
 
@@ -227,7 +253,13 @@ pub fn code(answer: &Answer) -> String {
     }
 }
 
-pub async fn ask(dialer: &Dialer, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+pub async fn ask(
+    dialer: &Dialer,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
     dialer.ask(method, path, headers, body.into(), ANSWER).await.unwrap()
 }
 
@@ -248,8 +280,13 @@ pub async fn challenge(dialer: &Dialer) -> [u8; 32] {
 
 /// Evidence of a box on paper for this nonce, over what the console wants quoted.
 pub fn evidence(paper: &PaperBox, nonce: [u8; 32]) -> Evidence {
-    let replay = freehold_verify::event_log::EventLog::parse(&paper.log).unwrap().replay_sha256();
-    let values = freehold_console::appraise::QUOTED_PCRS.iter().map(|pcr| (*pcr, replay[usize::from(*pcr)])).collect();
+    let replay = freehold_verify::event_log::EventLog::parse(&paper.log)
+        .unwrap()
+        .replay_sha256();
+    let values = freehold_console::appraise::QUOTED_PCRS
+        .iter()
+        .map(|pcr| (*pcr, replay[usize::from(*pcr)]))
+        .collect();
     let pcrs = PcrValues::of(values).unwrap();
     let mut bound = paper.bound();
     bound.nonce = nonce;
@@ -257,7 +294,13 @@ pub fn evidence(paper: &PaperBox, nonce: [u8; 32]) -> Evidence {
     let statement = Statement::over(&pcrs, qualifying_data(&bound).as_bytes());
     let attest = statement.bytes();
     let signature = sign(&paper.key, &attest);
-    Evidence { bound, attest, signature, pcrs, boot_log: paper.log.clone() }
+    Evidence {
+        bound,
+        attest,
+        signature,
+        pcrs,
+        boot_log: paper.log.clone(),
+    }
 }
 
 pub async fn show(dialer: &Dialer, evidence: &Evidence) -> Answer {

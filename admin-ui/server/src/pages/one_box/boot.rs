@@ -36,12 +36,18 @@ pub fn boot(claims: &Value) -> Option<Boot> {
 }
 
 fn count(claims: &Value, pointer: &str) -> Option<u32> {
-    claims.pointer(pointer).and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok())
+    claims
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .and_then(|count| u32::try_from(count).ok())
 }
 
 fn pcrs_with_code(claims: &Value, code: &str) -> bool {
     let all = claims.get("pcrs").and_then(Value::as_array);
-    all.is_some_and(|all| all.iter().any(|pcr| pcr.pointer("/outcome/code").and_then(Value::as_str) == Some(code)))
+    all.is_some_and(|all| {
+        all.iter()
+            .any(|pcr| pcr.pointer("/outcome/code").and_then(Value::as_str) == Some(code))
+    })
 }
 
 fn pcr(claim: &Value) -> Option<Pcr> {
@@ -65,7 +71,13 @@ fn pcr(claim: &Value) -> Option<Pcr> {
         }
         _ => (Agreement::NotAsked, String::new(), String::new()),
     };
-    Some(Pcr { index, expected, found: value, agreement, fault })
+    Some(Pcr {
+        index,
+        expected,
+        found: value,
+        agreement,
+        fault,
+    })
 }
 
 /// A PCR's outcome: which event differs, if any.
@@ -82,8 +94,14 @@ fn differing(claims: &Value) -> Vec<(u64, &Value)> {
 
 fn covered(claims: &Value, pcr: u64) -> Agreement {
     let all = claims.get("pcrs").and_then(Value::as_array);
-    let claim = all.into_iter().flatten().find(|claim| claim.get("index").and_then(Value::as_u64) == Some(pcr));
-    match claim.and_then(|claim| claim.pointer("/outcome/is")).and_then(Value::as_str) {
+    let claim = all
+        .into_iter()
+        .flatten()
+        .find(|claim| claim.get("index").and_then(Value::as_u64) == Some(pcr));
+    match claim
+        .and_then(|claim| claim.pointer("/outcome/is"))
+        .and_then(Value::as_str)
+    {
         Some("matches") => Agreement::Same,
         Some("differs") => Agreement::CouldNotTell,
         _ => Agreement::NotAsked,
@@ -100,8 +118,12 @@ fn events(claims: &Value) -> Vec<BootEvent> {
         .filter_map(|event| {
             let number = event.get("number")?.as_u64()?;
             let pcr = event.get("pcr")?.as_u64()?;
-            let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let fault = faults.iter().find(|(index, _)| *index == number).map(|(_, outcome)| *outcome);
+            let text =
+                |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let fault = faults
+                .iter()
+                .find(|(index, _)| *index == number)
+                .map(|(_, outcome)| *outcome);
             if fault.is_none() {
                 plain = plain.saturating_add(1);
                 if plain > EVENTS {
