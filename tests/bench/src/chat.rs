@@ -92,12 +92,12 @@ async fn measure_both(scratch: &Path, programs: &Path, engine_root: &Path, model
             for _ in 0..streams {
                 senders.push(connect(UnixStream::connect(&socket).await?).await?);
             }
-            direct.push(turn(senders, None).await?);
+            direct.push(turn(senders, Peer::Engine(socket.clone())).await?);
             let mut senders = Vec::new();
             for _ in 0..streams {
                 senders.push(connect(dial(&door).await?).await?);
             }
-            through.push(turn(senders, Some(TOKEN)).await?);
+            through.push(turn(senders, Peer::Gateway).await?);
         }
         let (direct_rate, direct_first) = sum_up(&direct);
         let (our_rate, our_first) = sum_up(&through);
@@ -196,16 +196,34 @@ async fn connect<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) 
     Ok(sender)
 }
 
+/// Who is asked.
+#[derive(Clone)]
+enum Peer {
+    /// llama-server at its socket. It closes a connection after each streamed answer, whatever its `Keep-Alive` says, so each
+    /// question finds a new one, opened before the clock starts.
+    Engine(PathBuf),
+    /// The gateway, over connections that stay.
+    Gateway,
+}
+
 /// All streams at once, each asking its questions one after the other.
-async fn turn(senders: Vec<Sender>, token: Option<&'static str>) -> anyhow::Result<(Vec<Sample>, Duration)> {
+async fn turn(senders: Vec<Sender>, peer: Peer) -> anyhow::Result<(Vec<Sample>, Duration)> {
     let began = Instant::now();
     let tasks: Vec<_> = senders
         .into_iter()
         .enumerate()
         .map(|(stream, mut sender)| {
+            let peer = peer.clone();
             tokio::spawn(async move {
                 let mut samples = Vec::new();
                 for request in 0..REQUESTS {
+                    let token = match &peer {
+                        Peer::Engine(socket) => {
+                            sender = connect(UnixStream::connect(socket).await?).await?;
+                            None
+                        }
+                        Peer::Gateway => Some(TOKEN),
+                    };
                     samples.push(ask(&mut sender, token, stream, request).await?);
                 }
                 Ok::<_, anyhow::Error>(samples)

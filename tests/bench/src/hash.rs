@@ -69,7 +69,7 @@ pub fn measure(scratch: &Path, programs: &Path, python: Option<&Path>) -> anyhow
         let pkcs8 = scratch.join("key8.pem");
         run("openssl", &["pkcs8", "-topk8", "-nocrypt", "-in", &text(&key), "-out", &text(&pkcs8)])?;
         run("openssl", &["ec", "-in", &text(&key), "-pubout", "-out", &text(&public)])?;
-        best_of(0, &freehold, &["model", "sign", &text(&one), "--key", &text(&pkcs8), "--out", &text(&signature)])
+        best_of(0, &freehold, &["model", "sign", &text(&one), "--key", &text(&pkcs8), "--bundle", &text(&signature), "--no-bom"])
             .context("signing")?;
         let ours = best_of(3, &freehold, &["model", "verify", &text(&one), "--bundle", &text(&signature), "--key", &text(&public)])?;
         let theirs = best_of(
