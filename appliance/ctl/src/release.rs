@@ -25,7 +25,7 @@ pub enum ReleaseVerb {
     /// Make keys, the first root and an empty revocation list.
     Init(Init),
     /// Publish a model (with --model), or files of another kind.
-    Publish(publish::Publish),
+    Publish(Box<publish::Publish>),
     /// Take back models, signers or releases, or raise a floor.
     Revoke(Revoke),
     /// Sign the same releases once more, with fresh expiries.
