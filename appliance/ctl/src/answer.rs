@@ -39,7 +39,10 @@ pub enum Fault {
 impl Fault {
     /// "Could not tell", with the next step.
     pub fn could_not_tell(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Unknown { message: message.into(), hint: hint.into() }
+        Self::Unknown {
+            message: message.into(),
+            hint: hint.into(),
+        }
     }
 
     /// Prints the fault and gives the exit code.
@@ -76,7 +79,15 @@ impl Fault {
 
 /// Text from outside with control characters made visible, so that it cannot steer the terminal.
 pub fn visible(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {
@@ -111,7 +122,10 @@ impl From<std::io::Error> for Fault {
 
 impl From<serde_json::Error> for Fault {
     fn from(error: serde_json::Error) -> Self {
-        Self::could_not_tell(format!("an answer could not be read: {error}"), "are both programs of the same version?")
+        Self::could_not_tell(
+            format!("an answer could not be read: {error}"),
+            "are both programs of the same version?",
+        )
     }
 }
 

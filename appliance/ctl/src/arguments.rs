@@ -74,7 +74,10 @@ pub struct Setting {
 impl Arguments {
     /// Runs the verb and says how it went.
     pub fn run(self) -> ExitCode {
-        let setting = Setting { profile: self.profile.unwrap_or_else(crate::profile::default_path), json: self.json };
+        let setting = Setting {
+            profile: self.profile.unwrap_or_else(crate::profile::default_path),
+            json: self.json,
+        };
         let result = match self.verb {
             Verb::Console(verb) => in_runtime(console::run(verb, &setting)),
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
@@ -97,7 +100,11 @@ impl Arguments {
 }
 
 fn in_runtime(work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::from)?.block_on(work)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Fault::from)?
+        .block_on(work)
 }
 
 fn explain(code: &str, json: bool) -> Result<(), Fault> {
@@ -108,9 +115,15 @@ fn explain(code: &str, json: bool) -> Result<(), Fault> {
         ));
     };
     if json {
-        println!("{}", serde_json::json!({"code": code, "what": said.what, "means": said.means, "do": said.next}));
+        println!(
+            "{}",
+            serde_json::json!({"code": code, "what": said.what, "means": said.means, "do": said.next})
+        );
     } else {
-        println!("{code}\n  What   {}\n  Means  {}\n  Do     {}", said.what, said.means, said.next);
+        println!(
+            "{code}\n  What   {}\n  Means  {}\n  Do     {}",
+            said.what, said.means, said.next
+        );
     }
     Ok(())
 }

@@ -81,7 +81,9 @@ impl Ask {
             Some(token) => token.clone(),
             None => {
                 let body = json!({"name": "freehold ask", "models": []});
-                let made = console.call(Method::POST, &format!("/api/v1/boxes/{id}/tokens"), Some(body)).await?;
+                let made = console
+                    .call(Method::POST, &format!("/api/v1/boxes/{id}/tokens"), Some(body))
+                    .await?;
                 let token = text(&made, "token");
                 profile.tokens.insert(id.clone(), token.clone());
                 profile.save(&setting.profile)?;
@@ -91,7 +93,12 @@ impl Ask {
         };
         let config = client_config(ServerPin::Key(spki), Dates::Enforced, None, Protocols::Http1, &clock())?;
         let dialer = Dialer::new(&url, config)?;
-        let mut chat = Chat { r#box: id, model, prompt: self.prompt.clone(), ..Chat::default() };
+        let mut chat = Chat {
+            r#box: id,
+            model,
+            prompt: self.prompt.clone(),
+            ..Chat::default()
+        };
         let began = Instant::now();
         loop {
             match self.stream(&dialer, &token, &mut chat, setting).await {
@@ -107,7 +114,10 @@ impl Ask {
         if setting.json {
             println!("{}", serde_json::to_string(&chat)?);
         } else if std::io::stdout().is_terminal() {
-            eprintln!("\n{} tokens, first after {:.0} ms, then {:.0} a second", chat.tokens, chat.ttft_ms, chat.tokens_per_s);
+            eprintln!(
+                "\n{} tokens, first after {:.0} ms, then {:.0} a second",
+                chat.tokens, chat.ttft_ms, chat.tokens_per_s
+            );
         }
         Ok(())
     }
@@ -121,16 +131,22 @@ impl Ask {
             "max_tokens": self.max_tokens,
         });
         let authorization = format!("Bearer {token}");
-        let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("content-type", "application/json"),
+        ];
         let body = Bytes::from(serde_json::to_vec(&body)?);
         let asked = Instant::now();
-        let answer = dialer.open(Method::POST, "/v1/chat/completions", &headers, body).await?;
+        let answer = dialer
+            .open(Method::POST, "/v1/chat/completions", &headers, body)
+            .await?;
         let status = answer.status();
         let mut body = answer.into_body();
         let mut pending = Vec::new();
         let mut first: Option<Instant> = None;
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Fault::could_not_tell(format!("the answer broke off: {error}"), "ask again"))?;
+            let frame =
+                frame.map_err(|error| Fault::could_not_tell(format!("the answer broke off: {error}"), "ask again"))?;
             let Ok(data) = frame.into_data() else { continue };
             pending.extend_from_slice(&data);
             if !status.is_success() {
@@ -169,13 +185,18 @@ impl Ask {
 }
 
 fn first_serving(one: &Value) -> Option<String> {
-    list(one, "models").iter().find(|model| model["phase"] == "serving").map(|model| text(model, "name"))
+    list(one, "models")
+        .iter()
+        .find(|model| model["phase"] == "serving")
+        .map(|model| text(model, "name"))
 }
 
 /// The text of one server-sent event; an error inside the stream becomes a refusal.
 fn piece_of(event: &[u8]) -> Result<Option<String>, Fault> {
     let event = String::from_utf8_lossy(event);
-    let Some(data) = event.lines().find_map(|line| line.strip_prefix("data: ")) else { return Ok(None) };
+    let Some(data) = event.lines().find_map(|line| line.strip_prefix("data: ")) else {
+        return Ok(None);
+    };
     if data == "[DONE]" {
         return Ok(None);
     }
@@ -206,6 +227,12 @@ fn refusal(status: http::StatusCode, body: &[u8]) -> Fault {
 /// Model output may hold anything: control characters but line breaks and tabs are made visible.
 fn visible_lines(text: &str) -> String {
     text.chars()
-        .flat_map(|c| if c.is_control() && c != '\n' && c != '\t' { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .flat_map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                c.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![c]
+            }
+        })
         .collect()
 }

@@ -77,12 +77,20 @@ pub enum BoxVerb {
 /// Finds a box by identifier or label.
 pub async fn find(console: &Console, name: &str) -> Result<Value, Fault> {
     let all = console.call(Method::GET, "/api/v1/boxes", None).await?;
-    let found: Vec<&Value> =
-        list(&all, "boxes").iter().filter(|one| one["id"] == name || one["label"] == name).collect();
+    let found: Vec<&Value> = list(&all, "boxes")
+        .iter()
+        .filter(|one| one["id"] == name || one["label"] == name)
+        .collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
-        [] => Err(Fault::could_not_tell(format!("no box is called `{name}`"), "freehold box list")),
-        _ => Err(Fault::could_not_tell(format!("several boxes are called `{name}`"), "use the identifier")),
+        [] => Err(Fault::could_not_tell(
+            format!("no box is called `{name}`"),
+            "freehold box list",
+        )),
+        _ => Err(Fault::could_not_tell(
+            format!("several boxes are called `{name}`"),
+            "use the identifier",
+        )),
     }
 }
 
@@ -110,7 +118,11 @@ pub async fn run(verb: BoxVerb, setting: &Setting) -> Result<(), Fault> {
         }
         BoxVerb::Approve { r#box, fingerprint } => {
             let one = find(&console, &r#box).await?;
-            let ek = if one["ek_by"] == "hash" { one["ek"].clone() } else { Value::Null };
+            let ek = if one["ek_by"] == "hash" {
+                one["ek"].clone()
+            } else {
+                Value::Null
+            };
             let mut body = json!({"fingerprint": fingerprint});
             if !ek.is_null() {
                 body["ek"] = ek;
@@ -158,7 +170,10 @@ fn path(one: &Value, rest: &str) -> String {
 async fn done(console: &Console, one: &Value, rest: &str, body: Option<Value>, setting: &Setting) -> Result<(), Fault> {
     let answer = console.call(Method::POST, &path(one, rest), body).await?;
     show(setting, &answer, |answer| {
-        let counter = answer["counter"].as_u64().map(|counter| format!(", assignment {counter}")).unwrap_or_default();
+        let counter = answer["counter"]
+            .as_u64()
+            .map(|counter| format!(", assignment {counter}"))
+            .unwrap_or_default();
         println!("{}: done{counter}", text(one, "id"));
     });
     Ok(())
@@ -182,7 +197,13 @@ fn row(one: &Value) -> Vec<String> {
 }
 
 fn explain_box(one: &Value) {
-    println!("{} {}  {}  {}", text(one, "shape"), text(one, "word"), text(one, "id"), text(one, "label"));
+    println!(
+        "{} {}  {}  {}",
+        text(one, "shape"),
+        text(one, "word"),
+        text(one, "id"),
+        text(one, "label")
+    );
     for sentence in list(one, "because").iter().filter_map(Value::as_str) {
         println!("  {}", crate::answer::visible(sentence));
     }
@@ -195,9 +216,19 @@ fn explain_box(one: &Value) {
     println!("  tpm    {}", text(one, "tpm"));
     println!("  doing  {}", text(one, "doing"));
     for model in list(one, "models") {
-        println!("  model  {} {}  {}  {}", text(model, "name"), text(model, "version"), text(model, "phase"), text(model, "reason"));
+        println!(
+            "  model  {} {}  {}  {}",
+            text(model, "name"),
+            text(model, "version"),
+            text(model, "phase"),
+            text(model, "reason")
+        );
     }
-    println!("  fingerprint  {}\n               {}", text(&one["fingerprint"], "words"), text(&one["fingerprint"], "hex"));
+    println!(
+        "  fingerprint  {}\n               {}",
+        text(&one["fingerprint"], "words"),
+        text(&one["fingerprint"], "hex")
+    );
 }
 
 fn plan(state: &std::path::Path, setting: &Setting) -> Result<(), Fault> {
@@ -209,9 +240,11 @@ fn plan(state: &std::path::Path, setting: &Setting) -> Result<(), Fault> {
         )
     })?;
     let plan: Value = serde_json::from_slice(&bytes)?;
-    show(setting, &plan, |plan| match serde_json::from_value::<freehold_plan::Plan>(plan.clone()) {
-        Ok(plan) => println!("{plan}"),
-        Err(_) => println!("{plan:#}"),
+    show(setting, &plan, |plan| {
+        match serde_json::from_value::<freehold_plan::Plan>(plan.clone()) {
+            Ok(plan) => println!("{plan}"),
+            Err(_) => println!("{plan:#}"),
+        }
     });
     Ok(())
 }

@@ -82,29 +82,46 @@ impl Console {
     /// Connects by the remembered profile.
     pub fn open(profile: &Profile) -> Result<Self, Fault> {
         let pin = profile.fleet_ca.parse().map_err(|_| {
-            Fault::could_not_tell("the profile's fleet CA fingerprint is not 64 hex digits", "sign in anew")
+            Fault::could_not_tell(
+                "the profile's fleet CA fingerprint is not 64 hex digits",
+                "sign in anew",
+            )
         })?;
-        Ok(Self { dialer: dialer(&profile.url, pin)?, session: profile.session.clone() })
+        Ok(Self {
+            dialer: dialer(&profile.url, pin)?,
+            session: profile.session.clone(),
+        })
     }
 
     /// Asks and reads JSON; an answer that is no success becomes a refusal.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Fault> {
         let answer = self.raw(method, path, body).await?;
-        if answer.body.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&answer.body)?) }
+        if answer.body.is_empty() {
+            Ok(Value::Null)
+        } else {
+            Ok(serde_json::from_slice(&answer.body)?)
+        }
     }
 
     /// Sends a body of another type and reads JSON.
     pub async fn send(&self, path: &str, kind: &str, body: Bytes) -> Result<Value, Fault> {
         let authorization = format!("Bearer {}", self.session);
         let headers = [("authorization", authorization.as_str()), ("content-type", kind)];
-        let answer = success(self.dialer.ask(Method::POST, path, &headers, body, ANSWER_LIMIT).await?)?;
+        let answer = success(
+            self.dialer
+                .ask(Method::POST, path, &headers, body, ANSWER_LIMIT)
+                .await?,
+        )?;
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
     /// Asks and hands the body on as it is.
     pub async fn raw(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Fault> {
         let authorization = format!("Bearer {}", self.session);
-        let mut headers = vec![("authorization", authorization.as_str()), ("accept", "application/json")];
+        let mut headers = vec![
+            ("authorization", authorization.as_str()),
+            ("accept", "application/json"),
+        ];
         let body = match body {
             Some(body) => {
                 headers.push(("content-type", "application/json"));
@@ -117,7 +134,13 @@ impl Console {
 }
 
 fn dialer(url: &str, pin: Sha256Digest) -> Result<Dialer, Fault> {
-    let config = client_config(ServerPin::FleetAuthority(pin), Dates::Enforced, None, Protocols::Http1, &clock())?;
+    let config = client_config(
+        ServerPin::FleetAuthority(pin),
+        Dates::Enforced,
+        None,
+        Protocols::Http1,
+        &clock(),
+    )?;
     Ok(Dialer::new(url, Arc::clone(&config))?)
 }
 
@@ -128,7 +151,10 @@ pub fn success(answer: Answer) -> Result<Answer, Fault> {
     }
     match serde_json::from_slice::<Refused>(&answer.body) {
         Ok(refused) => Err(Fault::Refused(refused)),
-        Err(_) => Err(Fault::could_not_tell(format!("the console answered {}", answer.status), "look at its log")),
+        Err(_) => Err(Fault::could_not_tell(
+            format!("the console answered {}", answer.status),
+            "look at its log",
+        )),
     }
 }
 
@@ -149,7 +175,10 @@ fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
             text
         }
         None => {
-            return Err(Fault::could_not_tell("there is no terminal to ask for a password", "use --password-file FILE"));
+            return Err(Fault::could_not_tell(
+                "there is no terminal to ask for a password",
+                "use --password-file FILE",
+            ));
         }
     };
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
@@ -157,8 +186,23 @@ fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
 
 /// Runs a verb.
 pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
-    if let ConsoleVerb::Login { url, fleet_ca, user, password_file, new_password_file } = verb {
-        return login(&url, fleet_ca, &user, password_file.as_ref(), new_password_file.as_ref(), setting).await;
+    if let ConsoleVerb::Login {
+        url,
+        fleet_ca,
+        user,
+        password_file,
+        new_password_file,
+    } = verb
+    {
+        return login(
+            &url,
+            fleet_ca,
+            &user,
+            password_file.as_ref(),
+            new_password_file.as_ref(),
+            setting,
+        )
+        .await;
     }
     let console = Console::open(&Profile::load(&setting.profile)?)?;
     match verb {
@@ -182,7 +226,10 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
             Ok(())
         }
         ConsoleVerb::Pairing => {
-            println!("{}", serde_json::to_string_pretty(&console.call(Method::GET, "/api/v1/pairing", None).await?)?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&console.call(Method::GET, "/api/v1/pairing", None).await?)?
+            );
             Ok(())
         }
         ConsoleVerb::Models => {
@@ -195,8 +242,16 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
                             text(model, "name"),
                             text(model, "version"),
                             text(model, "licence"),
-                            if model["revoked"] == true { "revoked".into() } else { String::new() },
-                            list(model, "runs_on").iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+                            if model["revoked"] == true {
+                                "revoked".into()
+                            } else {
+                                String::new()
+                            },
+                            list(model, "runs_on")
+                                .iter()
+                                .filter_map(Value::as_str)
+                                .collect::<Vec<_>>()
+                                .join(" "),
                             text(model, "digest").chars().take(16).collect(),
                         ]
                     })
@@ -213,7 +268,9 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
             Ok(())
         }
         ConsoleVerb::Record { last } => {
-            let head = console.call(Method::GET, "/api/v1/record/entries?limit=0", None).await?;
+            let head = console
+                .call(Method::GET, "/api/v1/record/entries?limit=0", None)
+                .await?;
             let size = head["size"].as_u64().unwrap_or(0);
             let from = size.saturating_sub(last);
             let path = format!("/api/v1/record/entries?from={from}&limit={last}");
@@ -240,7 +297,11 @@ async fn login(
     let dialer = dialer(url, fleet_ca)?;
     let headers = [("content-type", "application/json")];
     let body = Bytes::from(serde_json::to_vec(&json!({"name": user, "password": password}))?);
-    let answer = success(dialer.ask(Method::POST, "/api/v1/session", &headers, body, ANSWER_LIMIT).await?)?;
+    let answer = success(
+        dialer
+            .ask(Method::POST, "/api/v1/session", &headers, body, ANSWER_LIMIT)
+            .await?,
+    )?;
     let session: Value = serde_json::from_slice(&answer.body)?;
     let profile = Profile {
         v: 1,
@@ -252,19 +313,36 @@ async fn login(
     if session["must_change_password"] == true {
         let new = secret(new_password_file, "This password was for one time. New password")?;
         Console::open(&profile)?
-            .call(Method::POST, "/api/v1/account/password", Some(json!({"old": password, "new": new})))
+            .call(
+                Method::POST,
+                "/api/v1/account/password",
+                Some(json!({"old": password, "new": new})),
+            )
             .await?;
     }
     profile.save(&setting.profile)?;
-    show(setting, &json!({"url": url, "user": user, "role": session["role"]}), |said| {
-        println!("signed in to {} as {} ({})", text(said, "url"), text(said, "user"), text(said, "role"));
-    });
+    show(
+        setting,
+        &json!({"url": url, "user": user, "role": session["role"]}),
+        |said| {
+            println!(
+                "signed in to {} as {} ({})",
+                text(said, "url"),
+                text(said, "user"),
+                text(said, "role")
+            );
+        },
+    );
     Ok(())
 }
 
 /// Prints `value` as JSON or by `plain`.
 pub fn show(setting: &Setting, value: &Value, plain: impl FnOnce(&Value)) {
-    if setting.json { println!("{value}") } else { plain(value) }
+    if setting.json {
+        println!("{value}")
+    } else {
+        plain(value)
+    }
 }
 
 /// A string field, or nothing.

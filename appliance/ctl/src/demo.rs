@@ -25,17 +25,26 @@ pub enum DemoVerb {
 pub fn run(verb: DemoVerb, json: bool) -> Result<(), Fault> {
     let DemoVerb::Tamper { r#box, folder } = verb;
     if !["box1", "box2", "box3"].contains(&r#box.as_str()) {
-        return Err(Fault::could_not_tell(format!("the demo has no `{}`", r#box), "box1, box2 or box3"));
+        return Err(Fault::could_not_tell(
+            format!("the demo has no `{}`", r#box),
+            "box1, box2 or box3",
+        ));
     }
     let wishes = folder.join("wishes");
     if !wishes.is_dir() {
-        return Err(Fault::could_not_tell(format!("no demo is up in `{}`", folder.display()), "make demo"));
+        return Err(Fault::could_not_tell(
+            format!("no demo is up in `{}`", folder.display()),
+            "make demo",
+        ));
     }
     std::fs::write(wishes.join(format!("tamper-{}", r#box)), b"")?;
     if json {
         println!("{}", serde_json::json!({"wish": "tamper", "box": r#box}));
     } else {
-        println!("{} will restart with one byte of its boot log changed; watch it in the console", r#box);
+        println!(
+            "{} will restart with one byte of its boot log changed; watch it in the console",
+            r#box
+        );
     }
     Ok(())
 }

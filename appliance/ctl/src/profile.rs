@@ -30,7 +30,9 @@ pub struct Profile {
 
 impl std::fmt::Debug for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Profile").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Profile")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,7 +64,11 @@ impl Profile {
         }
         let temporary = path.with_extension("new");
         let _ = std::fs::remove_file(&temporary);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(&serde_json::to_vec_pretty(self)?)?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;

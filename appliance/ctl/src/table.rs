@@ -6,12 +6,20 @@ pub fn print(heads: &[&str], rows: &[Vec<String>]) {
 }
 
 fn format(heads: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| crate::answer::visible(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| crate::answer::visible(cell)).collect())
+        .collect();
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
         .map(|(column, head)| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).chain([head.len()]).max().unwrap_or(0)
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .chain([head.len()])
+                .max()
+                .unwrap_or(0)
         })
         .collect();
     let line = |cells: Vec<&str>| {
@@ -33,7 +41,13 @@ fn format(heads: &[&str], rows: &[Vec<String>]) -> String {
 mod tests {
     #[test]
     fn columns_line_up_and_control_characters_show() {
-        let text = super::format(&["a", "b"], &[vec!["long cell".into(), "x\u{1b}[31m".into()], vec!["s".into(), "y".into()]]);
+        let text = super::format(
+            &["a", "b"],
+            &[
+                vec!["long cell".into(), "x\u{1b}[31m".into()],
+                vec!["s".into(), "y".into()],
+            ],
+        );
         assert_eq!(text, "a          b\nlong cell  x\\u{1b}[31m\ns          y\n");
     }
 }

@@ -103,7 +103,9 @@ pub struct Dialer {
 
 impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dialer").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Dialer")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -114,7 +116,9 @@ impl std::fmt::Debug for Dialer {
 pub fn address_of(url: &str) -> Result<SocketAddr, DialError> {
     url.strip_prefix("https://")
         .and_then(|rest| rest.trim_end_matches('/').parse().ok())
-        .ok_or_else(|| DialError::Address { url: url.chars().take(120).flat_map(char::escape_debug).collect() })
+        .ok_or_else(|| DialError::Address {
+            url: url.chars().take(120).flat_map(char::escape_debug).collect(),
+        })
 }
 
 impl Dialer {
@@ -124,7 +128,12 @@ impl Dialer {
     /// [`DialError::Address`] when `url` is not `https://IP:PORT`.
     pub fn new(url: &str, config: Arc<ClientConfig>) -> Result<Self, DialError> {
         let address = address_of(url)?;
-        Ok(Self { address, host: address.ip().to_string(), config, kept: Mutex::new(None) })
+        Ok(Self {
+            address,
+            host: address.ip().to_string(),
+            config,
+            kept: Mutex::new(None),
+        })
     }
 
     /// The address that is dialled.
@@ -135,22 +144,32 @@ impl Dialer {
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, DialError> {
         let address = self.address;
-        let slow = |_| DialError::Slow { address, seconds: CONNECT_LIMIT.as_secs() };
+        let slow = |_| DialError::Slow {
+            address,
+            seconds: CONNECT_LIMIT.as_secs(),
+        };
         let connecting = async {
-            let stream = TcpStream::connect(address).await.map_err(|source| DialError::Connect { address, source })?;
+            let stream = TcpStream::connect(address)
+                .await
+                .map_err(|source| DialError::Connect { address, source })?;
             // Small messages both ways: waiting to fill a segment would only add latency.
             let _ = stream.set_nodelay(true);
             let name = server_name(&self.host).map_err(|_| DialError::Address { url: self.host.clone() })?;
-            TlsConnector::from(self.config.clone()).connect(name, stream).await.map_err(|source| {
-                match pin_rejected_in(&source) {
-                    Some(rejected) => DialError::Pin { address, source: rejected.clone() },
+            TlsConnector::from(self.config.clone())
+                .connect(name, stream)
+                .await
+                .map_err(|source| match pin_rejected_in(&source) {
+                    Some(rejected) => DialError::Pin {
+                        address,
+                        source: rejected.clone(),
+                    },
                     None => DialError::Connect { address, source },
-                }
-            })
+                })
         };
         let stream = timeout(CONNECT_LIMIT, connecting).await.map_err(slow)??;
-        let (sender, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|source| DialError::Broken { address, source })?;
+        let (sender, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(|source| DialError::Broken { address, source })?;
         tokio::spawn(async move {
             // A broken connection shows itself at the next request; there is nobody to tell here.
             let _ = connection.await;
@@ -170,7 +189,10 @@ impl Dialer {
         body: Bytes,
     ) -> Result<Response<Incoming>, DialError> {
         let address = self.address;
-        let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", address.to_string());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -182,7 +204,10 @@ impl Dialer {
         };
         let answer = timeout(ANSWER_LIMIT, sender.send_request(request))
             .await
-            .map_err(|_| DialError::Slow { address, seconds: ANSWER_LIMIT.as_secs() })?
+            .map_err(|_| DialError::Slow {
+                address,
+                seconds: ANSWER_LIMIT.as_secs(),
+            })?
             .map_err(|source| DialError::Broken { address, source })?;
         *kept = Some(sender);
         Ok(answer)
@@ -204,14 +229,24 @@ impl Dialer {
         let (head, body) = self.open(method, path, headers, body).await?.into_parts();
         let collected = timeout(ANSWER_LIMIT, Limited::new(body, limit).collect())
             .await
-            .map_err(|_| DialError::Slow { address, seconds: ANSWER_LIMIT.as_secs() })?;
+            .map_err(|_| DialError::Slow {
+                address,
+                seconds: ANSWER_LIMIT.as_secs(),
+            })?;
         let body = collected.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(source) => DialError::Broken { address, source: *source },
+            Ok(source) => DialError::Broken {
+                address,
+                source: *source,
+            },
             Err(other) => {
                 debug_assert!(other.is::<LengthLimitError>());
                 DialError::TooLong { address, limit }
             }
         })?;
-        Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.to_bytes(),
+        })
     }
 }

@@ -43,7 +43,11 @@ impl std::fmt::Display for Fingerprint {
 /// One word per byte for the first `count` bytes.
 #[must_use]
 pub fn words_of(bytes: &[u8], count: usize) -> String {
-    let words: Vec<&str> = bytes.iter().take(count).filter_map(|byte| WORDS.get(usize::from(*byte)).copied()).collect();
+    let words: Vec<&str> = bytes
+        .iter()
+        .take(count)
+        .filter_map(|byte| WORDS.get(usize::from(*byte)).copied())
+        .collect();
     words.join(" ")
 }
 
@@ -54,24 +58,24 @@ pub const WORDS: [&str; 256] = [
     "beacon", "beaver", "bench", "berry", "birch", "bishop", "bison", "blanket", "blossom", "bonfire", "border",
     "bottle", "branch", "bread", "breeze", "brick", "bridge", "bronze", "brook", "bucket", "buffalo", "butter",
     "cabin", "cable", "cactus", "camel", "canal", "candle", "canoe", "canyon", "caramel", "carbon", "cargo", "carpet",
-    "castle", "cedar", "cellar", "cement", "chalk", "cherry", "chest", "chimney", "cinema", "circle", "citrus",
-    "clay", "cliff", "clover", "coach", "cobalt", "coffee", "comet", "copper", "coral", "cotton", "cradle", "crane",
-    "crater", "crayon", "cricket", "crown", "crystal", "curtain", "cypress", "dagger", "dairy", "daisy", "dancer",
-    "delta", "denim", "desert", "diary", "dolphin", "donkey", "dragon", "drawer", "drum", "dune", "eagle", "easel",
-    "echo", "eclipse", "elbow", "elder", "ember", "emerald", "engine", "estate", "fabric", "falcon", "farmer",
-    "feather", "fennel", "ferry", "fiddle", "field", "finch", "finger", "fjord", "flame", "flint", "flute", "forest",
-    "fossil", "fountain", "fox", "frost", "galaxy", "gallop", "garden", "garlic", "gazelle", "geyser", "ginger",
-    "glacier", "glider", "globe", "goblet", "golden", "granite", "grape", "gravel", "guitar", "hamlet", "hammer",
-    "harbor", "harvest", "hazel", "helmet", "hermit", "heron", "hickory", "hollow", "honey", "horizon", "hornet",
-    "iceberg", "indigo", "iris", "island", "ivory", "jacket", "jaguar", "jasmine", "jersey", "jigsaw", "jungle",
-    "juniper", "kayak", "kettle", "kitten", "ladder", "lagoon", "lantern", "laurel", "lemon", "lentil", "library",
-    "lilac", "linen", "lizard", "lobster", "locket", "lotus", "magnet", "mallet", "mango", "maple", "marble",
-    "meadow", "melon", "meteor", "mirror", "mitten", "monsoon", "mosaic", "motor", "muffin", "nectar", "needle",
-    "nickel", "nutmeg", "oasis", "ocean", "olive", "onyx", "orange", "orbit", "orchid", "otter", "oyster", "paddle",
-    "palace", "panther", "paper", "parrot", "pebble", "pepper", "piano", "pillow", "planet", "plum", "pocket",
-    "pollen", "poplar", "prairie", "prism", "pumpkin", "quartz", "quiver", "rabbit", "raven", "ribbon", "river",
-    "robin", "rocket", "saddle", "saffron", "salmon", "satin", "scarlet", "shadow", "silver", "spruce", "summit",
-    "sunset", "teapot", "temple", "thistle", "thunder", "timber", "topaz",
+    "castle", "cedar", "cellar", "cement", "chalk", "cherry", "chest", "chimney", "cinema", "circle", "citrus", "clay",
+    "cliff", "clover", "coach", "cobalt", "coffee", "comet", "copper", "coral", "cotton", "cradle", "crane", "crater",
+    "crayon", "cricket", "crown", "crystal", "curtain", "cypress", "dagger", "dairy", "daisy", "dancer", "delta",
+    "denim", "desert", "diary", "dolphin", "donkey", "dragon", "drawer", "drum", "dune", "eagle", "easel", "echo",
+    "eclipse", "elbow", "elder", "ember", "emerald", "engine", "estate", "fabric", "falcon", "farmer", "feather",
+    "fennel", "ferry", "fiddle", "field", "finch", "finger", "fjord", "flame", "flint", "flute", "forest", "fossil",
+    "fountain", "fox", "frost", "galaxy", "gallop", "garden", "garlic", "gazelle", "geyser", "ginger", "glacier",
+    "glider", "globe", "goblet", "golden", "granite", "grape", "gravel", "guitar", "hamlet", "hammer", "harbor",
+    "harvest", "hazel", "helmet", "hermit", "heron", "hickory", "hollow", "honey", "horizon", "hornet", "iceberg",
+    "indigo", "iris", "island", "ivory", "jacket", "jaguar", "jasmine", "jersey", "jigsaw", "jungle", "juniper",
+    "kayak", "kettle", "kitten", "ladder", "lagoon", "lantern", "laurel", "lemon", "lentil", "library", "lilac",
+    "linen", "lizard", "lobster", "locket", "lotus", "magnet", "mallet", "mango", "maple", "marble", "meadow", "melon",
+    "meteor", "mirror", "mitten", "monsoon", "mosaic", "motor", "muffin", "nectar", "needle", "nickel", "nutmeg",
+    "oasis", "ocean", "olive", "onyx", "orange", "orbit", "orchid", "otter", "oyster", "paddle", "palace", "panther",
+    "paper", "parrot", "pebble", "pepper", "piano", "pillow", "planet", "plum", "pocket", "pollen", "poplar",
+    "prairie", "prism", "pumpkin", "quartz", "quiver", "rabbit", "raven", "ribbon", "river", "robin", "rocket",
+    "saddle", "saffron", "salmon", "satin", "scarlet", "shadow", "silver", "spruce", "summit", "sunset", "teapot",
+    "temple", "thistle", "thunder", "timber", "topaz",
 ];
 
 #[cfg(test)]
@@ -85,7 +89,10 @@ mod tests {
 
     #[test]
     fn moving_a_byte_between_keys_changes_the_fingerprint() {
-        assert_ne!(Fingerprint::over(b"ab", b"c", b"d"), Fingerprint::over(b"a", b"bc", b"d"));
+        assert_ne!(
+            Fingerprint::over(b"ab", b"c", b"d"),
+            Fingerprint::over(b"a", b"bc", b"d")
+        );
         assert_eq!(Fingerprint::over(b"ab", b"c", b"d").words().split(' ').count(), 8);
     }
 }

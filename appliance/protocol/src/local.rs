@@ -293,7 +293,11 @@ impl Refusal for FrameRejection {
 
 /// Refuses a version that this side does not speak.
 pub fn check_version(found: u32) -> Result<(), FrameRejection> {
-    if found == VERSION { Ok(()) } else { Err(FrameRejection::Version { found }) }
+    if found == VERSION {
+        Ok(())
+    } else {
+        Err(FrameRejection::Version { found })
+    }
 }
 
 /// One message as a frame, its length first.
@@ -315,7 +319,11 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameRejection> {
 /// The length that a header announces, checked before anything is allocated for it.
 pub fn frame_length(header: [u8; HEADER_BYTES]) -> Result<usize, FrameRejection> {
     let found = usize::try_from(u32::from_be_bytes(header)).unwrap_or(usize::MAX);
-    if found <= MAX_FRAME_BYTES { Ok(found) } else { Err(FrameRejection::TooLarge { found }) }
+    if found <= MAX_FRAME_BYTES {
+        Ok(found)
+    } else {
+        Err(FrameRejection::TooLarge { found })
+    }
 }
 
 /// The message in a frame's bytes, without its length.
@@ -328,7 +336,9 @@ pub fn decode<M: DeserializeOwned>(frame: &[u8]) -> Result<M, FrameRejection> {
 
 /// Only the class and place of the fault: a parser's message may quote the value, and values do not belong in logs.
 fn malformed(error: serde_json::Error) -> FrameRejection {
-    FrameRejection::Malformed { reason: format!("{:?} at column {}", error.classify(), error.column()) }
+    FrameRejection::Malformed {
+        reason: format!("{:?} at column {}", error.classify(), error.column()),
+    }
 }
 
 #[cfg(test)]
@@ -348,8 +358,13 @@ mod tests {
                 bytes: 7,
                 context: 512,
                 admitted: 1,
-                engine: EngineDoor::Ready { socket: "/run/freehold/engine-1.sock".to_owned() },
-                embeddings: Some(EngineDoor::Away { code: "engine.missing".to_owned(), retry_after: 5 }),
+                engine: EngineDoor::Ready {
+                    socket: "/run/freehold/engine-1.sock".to_owned(),
+                },
+                embeddings: Some(EngineDoor::Away {
+                    code: "engine.missing".to_owned(),
+                    retry_after: 5,
+                }),
             }],
             tokens: vec![ApiToken {
                 id: "t1".to_owned(),
@@ -357,7 +372,10 @@ mod tests {
                 sha256: sha256(b"secret"),
                 scopes: vec![Scope::Chat, Scope::Models],
                 models: vec![],
-                quota: Quota { concurrent: 4, per_minute: 60 },
+                quota: Quota {
+                    concurrent: 4,
+                    per_minute: 60,
+                },
                 not_after: None,
             }],
         })
@@ -370,13 +388,18 @@ mod tests {
         assert_eq!(frame_length(*header), Ok(body.len()));
         assert_eq!(decode::<ToGateway>(body), Ok(config()));
         let read = std::str::from_utf8(body).unwrap();
-        assert!(read.contains(r#""kind":"config""#) && read.contains(r#""box":"box1""#), "{read}");
+        assert!(
+            read.contains(r#""kind":"config""#) && read.contains(r#""box":"box1""#),
+            "{read}"
+        );
     }
 
     #[test]
     fn a_frame_above_the_limit_is_refused_before_it_is_read() {
         assert_eq!(frame_length([0xff; 4]).unwrap_err().code(), "gateway.frame_too_large");
-        let message = ToGateway::Stop { reason: "x".repeat(MAX_FRAME_BYTES) };
+        let message = ToGateway::Stop {
+            reason: "x".repeat(MAX_FRAME_BYTES),
+        };
         assert_eq!(encode(&message).unwrap_err().code(), "gateway.frame_too_large");
     }
 

@@ -56,7 +56,8 @@ pub fn explain(code: &str) -> Option<Explanation> {
 pub fn codes() -> impl Iterator<Item = String> {
     ENGLISH.lines().filter_map(|line| {
         let (key, _) = line.split_once(" = ")?;
-        key.starts_with(|c: char| c.is_ascii_lowercase()).then(|| key.replacen('-', ".", 1))
+        key.starts_with(|c: char| c.is_ascii_lowercase())
+            .then(|| key.replacen('-', ".", 1))
     })
 }
 

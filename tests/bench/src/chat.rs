@@ -12,8 +12,8 @@ use freehold_channel::{Clock, Dates, Protocols, ServerPin, client_config, server
 use freehold_engine::{EngineProcess, LaunchSpec, ModelFile, Purpose};
 use freehold_harness::Program;
 use freehold_protocol::local::{
-    ApiToken, Config, EngineDoor, HEADER_BYTES, Quota, Scope, ServedModel, Serving, ToGateway, ToSupervisor, VERSION, decode,
-    encode, frame_length,
+    ApiToken, Config, EngineDoor, HEADER_BYTES, Quota, Scope, ServedModel, Serving, ToGateway, ToSupervisor, VERSION,
+    decode, encode, frame_length,
 };
 use freehold_trust::digest::sha256;
 use http_body_util::{BodyExt as _, Full};
@@ -55,7 +55,10 @@ async fn measure_both(scratch: &Path, programs: &Path, engine_root: &Path, model
     let spec = LaunchSpec {
         name: "bench".into(),
         root: engine_root.canonicalize()?,
-        files: vec![ModelFile { source: model.canonicalize()?, name: "model.gguf".into() }],
+        files: vec![ModelFile {
+            source: model.canonicalize()?,
+            name: "model.gguf".into(),
+        }],
         open: "model.gguf".into(),
         purpose: Purpose::Chat,
         socket_folder: scratch.join("engine"),
@@ -76,11 +79,19 @@ async fn measure_both(scratch: &Path, programs: &Path, engine_root: &Path, model
     let state = scratch.join("gateway");
     std::fs::create_dir_all(&state)?;
     let mut command = std::process::Command::new(programs.join("freehold-gateway"));
-    command.arg("run").arg("--state").arg(&state).arg("--supervisor").arg(&supervisor).args(["--listen", "127.0.0.1:0"]);
+    command
+        .arg("run")
+        .arg("--state")
+        .arg(&state)
+        .arg("--supervisor")
+        .arg(&supervisor)
+        .args(["--listen", "127.0.0.1:0"]);
     let gateway = Program::start("freehold-gateway", command, &scratch.join("gateway.log"))?;
     let address_file = state.join("address.json");
     let door: serde_json::Value = freehold_harness::wait_for("the gateway to listen", Duration::from_secs(20), || {
-        Ok(std::fs::read(&address_file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(std::fs::read(&address_file)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     })?;
 
     let mut rows = Vec::new();
@@ -124,7 +135,9 @@ async fn measure_both(scratch: &Path, programs: &Path, engine_root: &Path, model
 }
 
 fn config(socket: &Path) -> Config {
-    let door = || EngineDoor::Ready { socket: socket.display().to_string() };
+    let door = || EngineDoor::Ready {
+        socket: socket.display().to_string(),
+    };
     Config {
         v: VERSION,
         generation: 1,
@@ -145,7 +158,10 @@ fn config(socket: &Path) -> Config {
             sha256: sha256(TOKEN.as_bytes()),
             scopes: vec![Scope::Models, Scope::Chat],
             models: Vec::new(),
-            quota: Quota { concurrent: 64, per_minute: 1_000_000 },
+            quota: Quota {
+                concurrent: 64,
+                per_minute: 1_000_000,
+            },
             not_after: None,
         }],
     }
@@ -185,7 +201,9 @@ async fn dial(door: &serde_json::Value) -> anyhow::Result<tokio_rustls::client::
     let config = client_config(ServerPin::Key(spki), Dates::Enforced, None, Protocols::Http1, &clock)?;
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(TlsConnector::from(config).connect(server_name(&address.ip().to_string())?, stream).await?)
+    Ok(TlsConnector::from(config)
+        .connect(server_name(&address.ip().to_string())?, stream)
+        .await?)
 }
 
 async fn connect<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S) -> anyhow::Result<Sender> {
@@ -245,13 +263,17 @@ async fn ask(sender: &mut Sender, token: Option<&str>, stream: usize, request: u
         "temperature": 0.0,
         "max_tokens": ANSWER,
     });
-    let mut builder = hyper::Request::post("/v1/chat/completions").header("host", "bench").header("content-type", "application/json");
+    let mut builder = hyper::Request::post("/v1/chat/completions")
+        .header("host", "bench")
+        .header("content-type", "application/json");
     if let Some(token) = token {
         builder = builder.header("authorization", format!("Bearer {token}"));
     }
     let asked = Instant::now();
     sender.ready().await?;
-    let answer = sender.send_request(builder.body(Full::new(Bytes::from(serde_json::to_vec(&body)?)))?).await?;
+    let answer = sender
+        .send_request(builder.body(Full::new(Bytes::from(serde_json::to_vec(&body)?)))?)
+        .await?;
     let status = answer.status();
     let mut body = answer.into_body();
     let mut first = None;
@@ -263,16 +285,31 @@ async fn ask(sender: &mut Sender, token: Option<&str>, stream: usize, request: u
         while let Some(end) = pending.windows(2).position(|pair| pair == b"\n\n") {
             let event: Vec<u8> = pending.drain(..end + 2).collect();
             let text = String::from_utf8_lossy(&event);
-            let Some(data) = text.trim().strip_prefix("data: ") else { continue };
-            let Ok(value) = serde_json::from_str::<serde_json::Value>(data) else { continue };
-            if value["choices"][0]["delta"]["content"].as_str().is_some_and(|piece| !piece.is_empty()) {
+            let Some(data) = text.trim().strip_prefix("data: ") else {
+                continue;
+            };
+            let Ok(value) = serde_json::from_str::<serde_json::Value>(data) else {
+                continue;
+            };
+            if value["choices"][0]["delta"]["content"]
+                .as_str()
+                .is_some_and(|piece| !piece.is_empty())
+            {
                 first.get_or_insert_with(|| asked.elapsed());
                 tokens += 1;
             }
         }
     }
-    ensure!(status.is_success(), "status {status}: {}", String::from_utf8_lossy(&pending));
-    Ok(Sample { first: first.context("an answer without a token")?, tokens, total: asked.elapsed() })
+    ensure!(
+        status.is_success(),
+        "status {status}: {}",
+        String::from_utf8_lossy(&pending)
+    );
+    Ok(Sample {
+        first: first.context("an answer without a token")?,
+        tokens,
+        total: asked.elapsed(),
+    })
 }
 
 /// Median over the turns of tokens a second, and the median time to the first token in milliseconds.
@@ -281,9 +318,16 @@ fn sum_up(turns: &[(Vec<Sample>, Duration)]) -> (f64, f64) {
         .iter()
         .map(|(samples, took)| f64::from(samples.iter().map(|sample| sample.tokens).sum::<u32>()) / took.as_secs_f64())
         .collect();
-    let mut firsts: Vec<f64> =
-        turns.iter().flat_map(|(samples, _)| samples.iter().map(|sample| sample.first.as_secs_f64() * 1000.0)).collect();
-    debug_assert!(turns.iter().flat_map(|(samples, _)| samples).all(|sample| sample.total >= sample.first));
+    let mut firsts: Vec<f64> = turns
+        .iter()
+        .flat_map(|(samples, _)| samples.iter().map(|sample| sample.first.as_secs_f64() * 1000.0))
+        .collect();
+    debug_assert!(
+        turns
+            .iter()
+            .flat_map(|(samples, _)| samples)
+            .all(|sample| sample.total >= sample.first)
+    );
     rates.sort_by(f64::total_cmp);
     firsts.sort_by(f64::total_cmp);
     (rates[rates.len() / 2], firsts[firsts.len() / 2])

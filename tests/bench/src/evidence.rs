@@ -30,11 +30,16 @@ pub fn measure(scratch: &Path) -> anyhow::Result<Vec<Row>> {
     // A boot of 100 events and more: firmware that measures many volumes.
     let mut boot = BootDescription::demonstration("freehold", "1.0.0");
     for volume in 0..60 {
-        boot.volumes.push((format!("FV{volume}"), format!("volume {volume}").into_bytes()));
+        boot.volumes
+            .push((format!("FV{volume}"), format!("volume {volume}").into_bytes()));
     }
     let (log, manifest) = generate(&boot);
     let events = freehold_verify::event_log::EventLog::parse(&log)?.events().len();
-    let paper = PaperBox { log, manifests: vec![manifest], ..PaperBox::new("bench-box-0001") };
+    let paper = PaperBox {
+        log,
+        manifests: vec![manifest],
+        ..PaperBox::new("bench-box-0001")
+    };
     let evidence = paper.evidence().encode();
     let claims = verify_evidence(&evidence, &paper.expectation(), NOW)?;
     let verified = rate(SLICES, || {
@@ -51,8 +56,20 @@ pub fn measure(scratch: &Path) -> anyhow::Result<Vec<Row>> {
     let per = |what: f64| format!("{what:.0} a second");
     let peer = format!("raw P-256 verify: {}", per(raw));
     let mut rows = vec![
-        Row::at_least(&format!("verify evidence, log of {events} events, one core"), per(verified), peer.clone(), verified / raw, 0.5),
-        Row::at_least("the same with the Cedar decision", per(decided), peer, decided / raw, 1.0 / 3.0),
+        Row::at_least(
+            &format!("verify evidence, log of {events} events, one core"),
+            per(verified),
+            peer.clone(),
+            verified / raw,
+            0.5,
+        ),
+        Row::at_least(
+            "the same with the Cedar decision",
+            per(decided),
+            peer,
+            decided / raw,
+            1.0 / 3.0,
+        ),
     ];
     let process = 1.0 / checkquote(scratch)?;
     rows.push(Row::at_least(
@@ -77,17 +94,57 @@ fn checkquote(scratch: &Path) -> anyhow::Result<f64> {
             .current_dir(&folder)
             .output()
             .with_context(|| format!("running {program}"))?;
-        ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{program}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(())
     };
     run("tpm2_createek", &["-c", "ek.ctx", "-G", "rsa", "-u", "ek.pub"])?;
-    run("tpm2_createak", &["-C", "ek.ctx", "-c", "ak.ctx", "-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "ak.pem", "-f", "pem"])?;
+    run(
+        "tpm2_createak",
+        &[
+            "-C", "ek.ctx", "-c", "ak.ctx", "-G", "ecc", "-g", "sha256", "-s", "ecdsa", "-u", "ak.pem", "-f", "pem",
+        ],
+    )?;
     let nonce = "00112233445566778899aabbccddeeff";
-    run("tpm2_quote", &["-c", "ak.ctx", "-l", "sha256:0,1,2,3,4,5,6,7", "-q", nonce, "-m", "q.msg", "-s", "q.sig", "-o", "q.pcr", "-g", "sha256"])?;
+    run(
+        "tpm2_quote",
+        &[
+            "-c",
+            "ak.ctx",
+            "-l",
+            "sha256:0,1,2,3,4,5,6,7",
+            "-q",
+            nonce,
+            "-m",
+            "q.msg",
+            "-s",
+            "q.sig",
+            "-o",
+            "q.pcr",
+            "-g",
+            "sha256",
+        ],
+    )?;
     let at = |name: &str| folder.join(name).display().to_string();
     best_of(
         20,
         Path::new("tpm2_checkquote"),
-        &["-u", &at("ak.pem"), "-m", &at("q.msg"), "-s", &at("q.sig"), "-f", &at("q.pcr"), "-g", "sha256", "-q", nonce],
+        &[
+            "-u",
+            &at("ak.pem"),
+            "-m",
+            &at("q.msg"),
+            "-s",
+            &at("q.sig"),
+            "-f",
+            &at("q.pcr"),
+            "-g",
+            "sha256",
+            "-q",
+            nonce,
+        ],
     )
 }

@@ -8,12 +8,13 @@ use anyhow::Context as _;
 use crate::row::Row;
 use crate::timing::best_of;
 
-
 fn fill(path: &Path, mebibytes: usize, seed: u8) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut file = fs::File::create(path)?;
     // Content does not matter to SHA-256's speed; it only must not be sparse.
-    let block: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ seed).collect();
+    let block: Vec<u8> = (0..1 << 20)
+        .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ seed)
+        .collect();
     for _ in 0..mebibytes {
         file.write_all(&block)?;
     }
@@ -34,7 +35,11 @@ pub fn measure(scratch: &Path, programs: &Path, python: Option<&Path>) -> anyhow
     let text = |path: &Path| path.display().to_string();
 
     let ours = best_of(3, &freehold, &["model", "digest", &text(&one)])?;
-    let openssl = best_of(3, Path::new("openssl"), &["dgst", "-sha256", &text(&one.join("weights.bin"))])?;
+    let openssl = best_of(
+        3,
+        Path::new("openssl"),
+        &["dgst", "-sha256", &text(&one.join("weights.bin"))],
+    )?;
     let mut rows = vec![Row::at_least(
         "hash a model of one file of 1 GiB, warm",
         format!("{:.2} GiB/s", 1.0 / ours),
@@ -65,17 +70,69 @@ pub fn measure(scratch: &Path, programs: &Path, python: Option<&Path>) -> anyhow
             anyhow::ensure!(status.success(), "{program} {arguments:?} failed");
             Ok(())
         };
-        run("openssl", &["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", &text(&key)])?;
+        run(
+            "openssl",
+            &[
+                "ecparam",
+                "-name",
+                "prime256v1",
+                "-genkey",
+                "-noout",
+                "-out",
+                &text(&key),
+            ],
+        )?;
         let pkcs8 = scratch.join("key8.pem");
-        run("openssl", &["pkcs8", "-topk8", "-nocrypt", "-in", &text(&key), "-out", &text(&pkcs8)])?;
-        run("openssl", &["ec", "-in", &text(&key), "-pubout", "-out", &text(&public)])?;
-        best_of(0, &freehold, &["model", "sign", &text(&one), "--key", &text(&pkcs8), "--bundle", &text(&signature), "--no-bom"])
-            .context("signing")?;
-        let ours = best_of(3, &freehold, &["model", "verify", &text(&one), "--bundle", &text(&signature), "--key", &text(&public)])?;
+        run(
+            "openssl",
+            &["pkcs8", "-topk8", "-nocrypt", "-in", &text(&key), "-out", &text(&pkcs8)],
+        )?;
+        run(
+            "openssl",
+            &["ec", "-in", &text(&key), "-pubout", "-out", &text(&public)],
+        )?;
+        best_of(
+            0,
+            &freehold,
+            &[
+                "model",
+                "sign",
+                &text(&one),
+                "--key",
+                &text(&pkcs8),
+                "--bundle",
+                &text(&signature),
+                "--no-bom",
+            ],
+        )
+        .context("signing")?;
+        let ours = best_of(
+            3,
+            &freehold,
+            &[
+                "model",
+                "verify",
+                &text(&one),
+                "--bundle",
+                &text(&signature),
+                "--key",
+                &text(&public),
+            ],
+        )?;
         let theirs = best_of(
             2,
             python,
-            &["-m", "model_signing", "verify", "key", &text(&one), "--signature", &text(&signature), "--public_key", &text(&public)],
+            &[
+                "-m",
+                "model_signing",
+                "verify",
+                "key",
+                &text(&one),
+                "--signature",
+                &text(&signature),
+                "--public_key",
+                &text(&public),
+            ],
         )?;
         rows.push(Row::at_least(
             "verify a signed model of 1 GiB, warm",

@@ -63,8 +63,17 @@ enum What {
 fn main() -> ExitCode {
     let result = match Arguments::parse().what {
         What::Evidence { scratch } => evidence::measure(&scratch),
-        What::Chat { scratch, programs, engine, model } => chat::measure(&scratch, &programs, &engine, &model),
-        What::Hash { scratch, programs, python } => hash::measure(&scratch, &programs, python.as_deref()),
+        What::Chat {
+            scratch,
+            programs,
+            engine,
+            model,
+        } => chat::measure(&scratch, &programs, &engine, &model),
+        What::Hash {
+            scratch,
+            programs,
+            python,
+        } => hash::measure(&scratch, &programs, python.as_deref()),
     };
     match result {
         Ok(rows) => {

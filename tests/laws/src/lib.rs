@@ -8,7 +8,10 @@ use std::process::Command;
 /// The root folder of the repository.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is there")
 }
 
 /// The files that git tracks or would track (untracked and not ignored), relative to the root, sorted.
@@ -20,7 +23,11 @@ pub fn files() -> Vec<String> {
         .output()
         .expect("git runs");
     assert!(output.status.success(), "git ls-files failed");
-    let mut files: Vec<String> = String::from_utf8(output.stdout).expect("UTF-8 names").lines().map(str::to_owned).collect();
+    let mut files: Vec<String> = String::from_utf8(output.stdout)
+        .expect("UTF-8 names")
+        .lines()
+        .map(str::to_owned)
+        .collect();
     files.retain(|file| root().join(file).is_file());
     files.sort();
     files.dedup();
@@ -36,7 +43,8 @@ pub fn sources() -> Vec<String> {
 /// The text of a file of the repository; bytes that are not UTF-8 are replaced.
 #[must_use]
 pub fn text(file: &str) -> String {
-    String::from_utf8_lossy(&std::fs::read(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))).into_owned()
+    String::from_utf8_lossy(&std::fs::read(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}")))
+        .into_owned()
 }
 
 /// Refusal codes that the crates declare in their `CODES` constants.
@@ -51,7 +59,11 @@ pub fn declared_codes() -> Vec<String> {
             let end = rest.find("];").unwrap_or(rest.len());
             // The odd parts between quotation marks are the codes.
             for code in rest[..end].split('"').skip(1).step_by(2) {
-                if code.contains('.') && code.chars().all(|c| c.is_ascii_lowercase() || c == '.' || c == '_' || c.is_ascii_digit()) {
+                if code.contains('.')
+                    && code
+                        .chars()
+                        .all(|c| c.is_ascii_lowercase() || c == '.' || c == '_' || c.is_ascii_digit())
+                {
                     codes.push(code.to_owned());
                 }
             }

@@ -4,7 +4,10 @@ use freehold_laws::{declared_codes, sources, text};
 
 #[test]
 fn every_declared_code_is_explained() {
-    let faults: Vec<String> = declared_codes().into_iter().filter(|code| freehold_explain::explain(code).is_none()).collect();
+    let faults: Vec<String> = declared_codes()
+        .into_iter()
+        .filter(|code| freehold_explain::explain(code).is_none())
+        .collect();
     assert!(faults.is_empty(), "no entry in en.ftl for:\n{}", faults.join("\n"));
 }
 
@@ -12,9 +15,14 @@ fn every_declared_code_is_explained() {
 fn every_explained_code_is_declared() {
     let declared = declared_codes();
     let declared_keys: Vec<String> = declared.iter().map(|code| code.replace(['.', '_'], "-")).collect();
-    let faults: Vec<String> =
-        freehold_explain::codes().filter(|code| !declared_keys.contains(&code.replace(['.', '_'], "-"))).collect();
-    assert!(faults.is_empty(), "en.ftl explains what no crate declares:\n{}", faults.join("\n"));
+    let faults: Vec<String> = freehold_explain::codes()
+        .filter(|code| !declared_keys.contains(&code.replace(['.', '_'], "-")))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "en.ftl explains what no crate declares:\n{}",
+        faults.join("\n")
+    );
 }
 
 #[test]
@@ -34,8 +42,16 @@ fn every_declared_code_is_asserted_by_a_test() {
             // Unit tests stand in the source, behind this line.
             text.find("#[cfg(test)]").map(|start| text[start..].to_owned())
         })
-        .chain(freehold_laws::files().into_iter().filter(|file| file.starts_with("policies/cases/")).map(|file| text(&file)))
+        .chain(
+            freehold_laws::files()
+                .into_iter()
+                .filter(|file| file.starts_with("policies/cases/"))
+                .map(|file| text(&file)),
+        )
         .collect();
-    let faults: Vec<String> = declared_codes().into_iter().filter(|code| !tests.contains(&format!("\"{code}\""))).collect();
+    let faults: Vec<String> = declared_codes()
+        .into_iter()
+        .filter(|code| !tests.contains(&format!("\"{code}\"")))
+        .collect();
     assert!(faults.is_empty(), "no test asserts these codes:\n{}", faults.join("\n"));
 }

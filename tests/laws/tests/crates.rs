@@ -21,7 +21,21 @@ const PURE: &[&str] = &[
 
 /// What would make a crate impure: runtimes, HTTP clients and servers, databases, processes.
 const IMPURE: &[&str] = &[
-    "tokio", "async-std", "smol", "reqwest", "hyper", "ureq", "curl", "sqlx", "rusqlite", "axum", "zbus", "tss-esapi", "async-io", "mio", "socket2",
+    "tokio",
+    "async-std",
+    "smol",
+    "reqwest",
+    "hyper",
+    "ureq",
+    "curl",
+    "sqlx",
+    "rusqlite",
+    "axum",
+    "zbus",
+    "tss-esapi",
+    "async-io",
+    "mio",
+    "socket2",
 ];
 
 /// Crates with effects that are libraries: they do not know each other, binaries wire them.
@@ -47,7 +61,11 @@ fn metadata() -> cargo_metadata::Metadata {
 /// Package → its dependencies on our own crates (normal and build, not tests).
 fn graph() -> BTreeMap<String, Vec<String>> {
     let metadata = metadata();
-    let names: Vec<String> = metadata.packages.iter().map(|package| package.name.to_string()).collect();
+    let names: Vec<String> = metadata
+        .packages
+        .iter()
+        .map(|package| package.name.to_string())
+        .collect();
     metadata
         .packages
         .iter()
@@ -76,7 +94,11 @@ fn the_crate_graph_is_the_golden_one() {
     if text != expected {
         let seen = root().join("target/crate-graph.txt");
         std::fs::write(&seen, &text).expect("target is writable");
-        panic!("the crate graph changed; read {} and, when it is meant, copy it to {}", seen.display(), golden.display());
+        panic!(
+            "the crate graph changed; read {} and, when it is meant, copy it to {}",
+            seen.display(),
+            golden.display()
+        );
     }
 }
 
@@ -85,7 +107,19 @@ fn pure_crates_have_nothing_impure_in_their_tree() {
     let mut faults = Vec::new();
     for name in PURE {
         let output = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--locked", "-p", name, "-e", "normal", "--prefix", "none", "--format", "{p}"])
+            .args([
+                "tree",
+                "--offline",
+                "--locked",
+                "-p",
+                name,
+                "-e",
+                "normal",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+            ])
             .current_dir(root())
             .output()
             .expect("cargo tree runs");
@@ -110,7 +144,9 @@ fn only_trust_and_channel_import_cryptography() {
             continue;
         }
         for dependency in &package.dependencies {
-            if dependency.kind == cargo_metadata::DependencyKind::Normal && cryptography.contains(&dependency.name.as_str()) {
+            if dependency.kind == cargo_metadata::DependencyKind::Normal
+                && cryptography.contains(&dependency.name.as_str())
+            {
                 faults.push(format!("{} imports {}", package.name, dependency.name));
             }
         }
@@ -137,12 +173,27 @@ fn crates_with_effects_do_not_know_each_other() {
 #[test]
 fn the_gateway_has_no_tpm_and_no_bus() {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--locked", "-p", "freehold-gateway", "-e", "normal", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            "freehold-gateway",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo tree runs");
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let dependency = line.split_whitespace().next().unwrap_or_default();
-        assert!(!["tss-esapi", "zbus", "zbus_systemd", "sqlx"].contains(&dependency), "the gateway links {dependency}");
+        assert!(
+            !["tss-esapi", "zbus", "zbus_systemd", "sqlx"].contains(&dependency),
+            "the gateway links {dependency}"
+        );
     }
 }

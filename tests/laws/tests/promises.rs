@@ -51,7 +51,10 @@ fn every_promise_names_a_test_that_exists() {
         for name in proof.split(',').map(|name| name.trim().trim_matches('`')) {
             let exists = match name.strip_prefix("tour: ") {
                 // A step of the tour is named by its title.
-                Some(title) => files().iter().filter(|file| file.starts_with("tests/tour/src")).any(|file| text(file).contains(title)),
+                Some(title) => files()
+                    .iter()
+                    .filter(|file| file.starts_with("tests/tour/src"))
+                    .any(|file| text(file).contains(title)),
                 None => tests.contains(name),
             };
             if !exists {
@@ -70,10 +73,14 @@ fn every_claim_of_a_test_is_a_promise_that_names_it() {
         let text = text(&file);
         let lines: Vec<&str> = text.lines().collect();
         for (index, line) in lines.iter().enumerate() {
-            let Some(number) = line.trim().strip_prefix(concat!("// pro", "mise ")) else { continue };
+            let Some(number) = line.trim().strip_prefix(concat!("// pro", "mise ")) else {
+                continue;
+            };
             let name = lines[index..].iter().find_map(|line| {
                 let line = line.trim_start();
-                line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn ")).map(|rest| rest.split('(').next().unwrap_or_default())
+                line.strip_prefix("fn ")
+                    .or_else(|| line.strip_prefix("async fn "))
+                    .map(|rest| rest.split('(').next().unwrap_or_default())
             });
             match (promises.get(number.trim()), name) {
                 (Some((_, proof)), Some(name)) if proof.contains(name) => {}
@@ -86,8 +93,14 @@ fn every_claim_of_a_test_is_a_promise_that_names_it() {
 
 #[test]
 fn the_readme_counts_the_unproven_promises() {
-    let unproven = promises().values().filter(|(_, proof)| proof.starts_with("unproven: ")).count();
+    let unproven = promises()
+        .values()
+        .filter(|(_, proof)| proof.starts_with("unproven: "))
+        .count();
     let total = promises().len();
     let expected = format!("{unproven} of {total} promises are not proven yet");
-    assert!(text("README.md").contains(&expected), "the README should say: {expected}");
+    assert!(
+        text("README.md").contains(&expected),
+        "the README should say: {expected}"
+    );
 }

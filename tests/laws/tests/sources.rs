@@ -4,8 +4,15 @@ use freehold_laws::{files, sources, text};
 
 #[test]
 fn every_source_says_what_it_is() {
-    let faults: Vec<String> = sources().into_iter().filter(|file| !text(file).starts_with("//!")).collect();
-    assert!(faults.is_empty(), "these files do not start with `//!`:\n{}", faults.join("\n"));
+    let faults: Vec<String> = sources()
+        .into_iter()
+        .filter(|file| !text(file).starts_with("//!"))
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "these files do not start with `//!`:\n{}",
+        faults.join("\n")
+    );
 }
 
 #[test]
@@ -22,9 +29,23 @@ fn no_source_is_over_700_lines() {
 
 #[test]
 fn no_file_is_named_after_nothing() {
-    let empty = ["mod.rs", "utils.rs", "util.rs", "helpers.rs", "helper.rs", "common.rs", "misc.rs", "types.rs", "manager.rs", "handler.rs", "handlers.rs"];
-    let faults: Vec<String> =
-        sources().into_iter().filter(|file| empty.contains(&file.rsplit('/').next().unwrap_or_default())).collect();
+    let empty = [
+        "mod.rs",
+        "utils.rs",
+        "util.rs",
+        "helpers.rs",
+        "helper.rs",
+        "common.rs",
+        "misc.rs",
+        "types.rs",
+        "manager.rs",
+        "handler.rs",
+        "handlers.rs",
+    ];
+    let faults: Vec<String> = sources()
+        .into_iter()
+        .filter(|file| empty.contains(&file.rsplit('/').next().unwrap_or_default()))
+        .collect();
     assert!(faults.is_empty(), "say what these are:\n{}", faults.join("\n"));
 }
 
@@ -37,7 +58,10 @@ fn nothing_of_a_developers_machine_is_in_a_file() {
         .filter(|file| !file.ends_with(".gguf") && !file.ends_with(".png") && !file.ends_with(".bin"))
         .filter_map(|file| {
             let text = text(&file);
-            marks.iter().find(|mark| text.contains(**mark)).map(|mark| format!("{file}: `{mark}`"))
+            marks
+                .iter()
+                .find(|mark| text.contains(**mark))
+                .map(|mark| format!("{file}: `{mark}`"))
         })
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -45,12 +69,20 @@ fn nothing_of_a_developers_machine_is_in_a_file() {
 
 #[test]
 fn nothing_is_left_open_in_the_code() {
-    let marks = [concat!("to", "do!("), concat!("unimple", "mented!("), concat!("FIX", "ME"), concat!("XX", "X:")];
+    let marks = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("FIX", "ME"),
+        concat!("XX", "X:"),
+    ];
     let faults: Vec<String> = sources()
         .into_iter()
         .filter_map(|file| {
             let text = text(&file);
-            marks.iter().find(|mark| text.contains(**mark)).map(|mark| format!("{file}: `{mark}`"))
+            marks
+                .iter()
+                .find(|mark| text.contains(**mark))
+                .map(|mark| format!("{file}: `{mark}`"))
         })
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -67,5 +99,9 @@ fn tests_do_not_sleep() {
             text.contains(concat!("sle", "ep(")).then_some(file)
         })
         .collect();
-    assert!(faults.is_empty(), "these tests pause instead of waiting for a value:\n{}", faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "these tests pause instead of waiting for a value:\n{}",
+        faults.join("\n")
+    );
 }

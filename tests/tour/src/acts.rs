@@ -19,7 +19,10 @@ use crate::world::World;
 
 /// Plays the acts; true when every step did what it says.
 pub fn run(folder: &Path, once: bool) -> anyhow::Result<bool> {
-    ensure!(rustix::process::geteuid().is_root(), "the tour makes network namespaces and has to be root");
+    ensure!(
+        rustix::process::geteuid().is_root(),
+        "the tour makes network namespaces and has to be root"
+    );
     let mut stage = Stage::new();
     let mut summary = Summary::default();
     let mut world = World::new(folder)?;
@@ -32,9 +35,16 @@ pub fn run(folder: &Path, once: bool) -> anyhow::Result<bool> {
         println!("     Logs are in {}", world.folder.join("logs").display());
         return Ok(false);
     }
-    println!("\n     Five acts in {:.0} s. Summary: {}", stage.seconds(), file.display());
+    println!(
+        "\n     Five acts in {:.0} s. Summary: {}",
+        stage.seconds(),
+        file.display()
+    );
     if !stage.failures().is_empty() {
-        println!("     These steps did not do what they say: {}", stage.failures().join("; "));
+        println!(
+            "     These steps did not do what they say: {}",
+            stage.failures().join("; ")
+        );
         return Ok(false);
     }
     if !once {

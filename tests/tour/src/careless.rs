@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use freehold_trust::digest::sha256;
 use freehold_trust::signing::SigningKey;
 use freehold_verify::release::{
-    CHUNK_SIZE, ReleaseDescriptor, ReleaseFile, TargetInfo, consistent_name, metadata_version, snapshot_metadata, targets_metadata,
-    unverified_targets,
+    CHUNK_SIZE, ReleaseDescriptor, ReleaseFile, TargetInfo, consistent_name, metadata_version, snapshot_metadata,
+    targets_metadata, unverified_targets,
 };
 
 /// The contents of a release before it is published.
@@ -33,7 +33,9 @@ pub struct Careless {
 impl Careless {
     /// Opens the folder.
     pub fn open(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+        Self {
+            folder: folder.to_owned(),
+        }
     }
 
     fn newest(&self, role: &str) -> anyhow::Result<u64> {
@@ -54,12 +56,18 @@ impl Careless {
     }
 
     fn read(&self, name: &str, info: &TargetInfo) -> anyhow::Result<Vec<u8>> {
-        Ok(fs::read(self.folder.join("targets").join(consistent_name(name, info.sha256)))?)
+        Ok(fs::read(
+            self.folder.join("targets").join(consistent_name(name, info.sha256)),
+        )?)
     }
 
     /// A published target by name.
     pub fn target(&self, name: &str) -> anyhow::Result<(String, TargetInfo)> {
-        let info = self.targets()?.get(name).with_context(|| format!("no target {name}"))?.clone();
+        let info = self
+            .targets()?
+            .get(name)
+            .with_context(|| format!("no target {name}"))?
+            .clone();
         Ok((name.to_owned(), info))
     }
 
@@ -93,7 +101,11 @@ impl Careless {
         for (path, bytes) in &parts.files {
             self.put(&mut targets, &descriptor.target_of(path), bytes)?;
         }
-        self.put(&mut targets, &descriptor.target_of("model.sigstore.json"), &parts.bundle)?;
+        self.put(
+            &mut targets,
+            &descriptor.target_of("model.sigstore.json"),
+            &parts.bundle,
+        )?;
         if let Some(bom) = &parts.bom {
             self.put(&mut targets, &descriptor.target_of("model.cdx.json"), bom)?;
         }
@@ -104,7 +116,10 @@ impl Careless {
     }
 
     fn put(&self, targets: &mut BTreeMap<String, TargetInfo>, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-        let info = TargetInfo { length: u64::try_from(bytes.len())?, sha256: sha256(bytes) };
+        let info = TargetInfo {
+            length: u64::try_from(bytes.len())?,
+            sha256: sha256(bytes),
+        };
         let path = self.folder.join("targets").join(consistent_name(name, info.sha256));
         fs::create_dir_all(path.parent().context("a target lies in a folder")?)?;
         fs::write(path, bytes)?;
@@ -114,7 +129,9 @@ impl Careless {
 
     fn commit(&self, targets: &BTreeMap<String, TargetInfo>) -> anyhow::Result<()> {
         let key = |role: &str| -> anyhow::Result<SigningKey> {
-            Ok(SigningKey::from_pkcs8_pem(&fs::read_to_string(self.folder.join(format!("keys/{role}-1.pem")))?)?)
+            Ok(SigningKey::from_pkcs8_pem(&fs::read_to_string(
+                self.folder.join(format!("keys/{role}-1.pem")),
+            )?)?)
         };
         let until = time::OffsetDateTime::now_utc().unix_timestamp() + 86_400;
         let version = self.newest("targets")? + 1;

@@ -52,5 +52,10 @@ pub fn run(namespace: &str, user: User, program: &Path, arguments: &[&str]) -> a
 
 /// Runs a program of this machine, outside the demonstration's networks.
 pub fn here(program: &str, arguments: &[&str]) -> anyhow::Result<Said> {
-    Ok(Said::from(Command::new(program).args(arguments).output().with_context(|| format!("running {program}"))?))
+    Ok(Said::from(
+        Command::new(program)
+            .args(arguments)
+            .output()
+            .with_context(|| format!("running {program}"))?,
+    ))
 }

@@ -16,7 +16,9 @@ pub fn open(handle: PathBuf, target: String) -> anyhow::Result<u16> {
     let port = listener.local_addr()?.port();
     std::thread::spawn(move || {
         // The listener stays in the namespace where it was made; only connections made from here on are inside.
-        let Ok(namespace) = std::fs::File::open(&handle) else { return };
+        let Ok(namespace) = std::fs::File::open(&handle) else {
+            return;
+        };
         if move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(LinkNameSpaceType::Network)).is_err() {
             return;
         }
@@ -30,7 +32,9 @@ pub fn open(handle: PathBuf, target: String) -> anyhow::Result<u16> {
 }
 
 fn join(caller: TcpStream, inside: TcpStream) {
-    let (Ok(caller_read), Ok(inside_read)) = (caller.try_clone(), inside.try_clone()) else { return };
+    let (Ok(caller_read), Ok(inside_read)) = (caller.try_clone(), inside.try_clone()) else {
+        return;
+    };
     std::thread::spawn(move || copy(caller_read, inside));
     std::thread::spawn(move || copy(inside_read, caller));
 }

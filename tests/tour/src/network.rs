@@ -22,7 +22,10 @@ pub fn address(host: u8) -> String {
 }
 
 fn ip(arguments: &str) -> anyhow::Result<()> {
-    let output = Command::new("ip").args(arguments.split_whitespace()).output().context("running `ip` (package iproute2)")?;
+    let output = Command::new("ip")
+        .args(arguments.split_whitespace())
+        .output()
+        .context("running `ip` (package iproute2)")?;
     if !output.status.success() {
         bail!("ip {arguments}: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -32,20 +35,28 @@ fn ip(arguments: &str) -> anyhow::Result<()> {
 impl Network {
     /// Makes the site and the watched way out.
     pub fn new() -> anyhow::Result<Self> {
-        let mut network = Self { prefix: format!("fh{}", std::process::id()), namespaces: Vec::new(), control: 0 };
+        let mut network = Self {
+            prefix: format!("fh{}", std::process::id()),
+            namespaces: Vec::new(),
+            control: 0,
+        };
         let site = network.namespace("site")?;
         let outside = network.namespace("outside")?;
         ip(&format!("-n {site} link add br0 type bridge"))?;
         ip(&format!("-n {site} addr add {}/24 dev br0", address(1)))?;
         ip(&format!("-n {site} link set br0 up"))?;
-        ip(&format!("link add up0 netns {site} type veth peer name world0 netns {outside}"))?;
+        ip(&format!(
+            "link add up0 netns {site} type veth peer name world0 netns {outside}"
+        ))?;
         ip(&format!("-n {site} addr add 10.78.0.1/30 dev up0"))?;
         ip(&format!("-n {outside} addr add 10.78.0.2/30 dev world0"))?;
         ip(&format!("-n {outside} link set world0 address 02:00:00:00:00:02"))?;
         ip(&format!("-n {site} link set up0 up"))?;
         ip(&format!("-n {outside} link set world0 up"))?;
         // A fixed neighbour, so that a leaving packet leaves at once and is not lost behind an unanswered ARP question.
-        ip(&format!("-n {site} neigh add 10.78.0.2 lladdr 02:00:00:00:00:02 dev up0"))?;
+        ip(&format!(
+            "-n {site} neigh add 10.78.0.2 lladdr 02:00:00:00:00:02 dev up0"
+        ))?;
         ip(&format!("-n {site} route add default via 10.78.0.2"))?;
         network.write(&site, "net/ipv4/ip_forward", "1")?;
         Ok(network)
@@ -68,7 +79,10 @@ impl Network {
             .output()?;
         // A kernel without IPv6 has nothing to switch off.
         if !output.status.success() && !key.starts_with("net/ipv6") {
-            bail!("setting {key} in {namespace}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "setting {key} in {namespace}: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(())
     }
@@ -77,7 +91,9 @@ impl Network {
     pub fn machine(&mut self, name: &str, host: u8) -> anyhow::Result<String> {
         let full = self.namespace(name)?;
         let site = format!("{}-site", self.prefix);
-        ip(&format!("link add eth0 netns {full} type veth peer name p{host} netns {site}"))?;
+        ip(&format!(
+            "link add eth0 netns {full} type veth peer name p{host} netns {site}"
+        ))?;
         ip(&format!("-n {site} link set p{host} master br0"))?;
         ip(&format!("-n {site} link set p{host} up"))?;
         ip(&format!("-n {full} addr add {}/24 dev eth0", address(host)))?;
@@ -96,9 +112,18 @@ impl Network {
 
     fn arrived(&self) -> anyhow::Result<u64> {
         let output = Command::new("ip")
-            .args(["netns", "exec", &format!("{}-outside", self.prefix), "cat", "/sys/class/net/world0/statistics/rx_packets"])
+            .args([
+                "netns",
+                "exec",
+                &format!("{}-outside", self.prefix),
+                "cat",
+                "/sys/class/net/world0/statistics/rx_packets",
+            ])
             .output()?;
-        String::from_utf8_lossy(&output.stdout).trim().parse().context("reading the frame counter")
+        String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse()
+            .context("reading the frame counter")
     }
 
     /// Shows that the counter counts: one packet for the world, sent on purpose from a machine of the site.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use freehold_channel::{
-    Clock, Dates, Protocols, RemoteKey, RemoteSignFailed, ServerPin, TlsIdentity, client_config, der_signature, self_signed_box,
+    Clock, Dates, Protocols, RemoteKey, RemoteSignFailed, ServerPin, TlsIdentity, client_config, der_signature,
+    self_signed_box,
 };
 use freehold_collect::{Keys, Limits, Tpm};
 use freehold_dial::Dialer;
@@ -66,7 +67,10 @@ pub fn inside<T: Send, F: Future<Output = anyhow::Result<T>>>(
         scope
             .spawn(move || {
                 move_into_link_name_space(std::os::fd::AsFd::as_fd(&handle), Some(LinkNameSpaceType::Network))?;
-                tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work())
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?
+                    .block_on(work())
             })
             .join()
             .map_err(|_| anyhow::anyhow!("the rogue's thread failed"))?
@@ -84,53 +88,77 @@ fn clock() -> Clock {
 
 /// The pairing that the boxes got.
 pub fn pairing(world: &World) -> anyhow::Result<Pairing> {
-    Ok(serde_json::from_slice(&fs::read(world.folder.join("console/state/pairing.json"))?)?)
+    Ok(serde_json::from_slice(&fs::read(
+        world.folder.join("console/state/pairing.json"),
+    )?)?)
 }
 
 impl Rogue {
     fn new(pairing: &Pairing, identity: Arc<TlsIdentity>) -> anyhow::Result<Self> {
         let pin = ServerPin::FleetAuthority(pairing.fleet_ca.parse()?);
         let config = client_config(pin, Dates::Enforced, Some(identity), Protocols::Http1, &clock())?;
-        Ok(Self { dialer: Dialer::new(&pairing.console, config)? })
+        Ok(Self {
+            dialer: Dialer::new(&pairing.console, config)?,
+        })
     }
 
     /// A computer that nobody knows, with a key of its own making.
     pub fn stranger(pairing: &Pairing) -> anyhow::Result<Self> {
         let key = SigningKey::generate(KeyKind::P256)?;
         let spki = key.public().spki_der().to_vec();
-        let remote = RemoteKey::new(&spki, move |message| {
-            Ok::<_, RemoteSignFailed>(key.sign(message))
-        })?;
+        let remote = RemoteKey::new(&spki, move |message| Ok::<_, RemoteSignFailed>(key.sign(message)))?;
         let day = std::time::Duration::from_secs(86_400);
         let own = self_signed_box(&remote, "stranger", OffsetDateTime::now_utc(), day)?;
         Self::new(pairing, TlsIdentity::remote(&remote, vec![own])?)
     }
 
     /// A computer with TPM keys; `issued` is a certificate of the fleet CA when it has one.
-    pub fn with_tpm(pairing: &Pairing, tpm: &Tpm, issued: Option<Vec<u8>>) -> anyhow::Result<(Self, Keys, Sha256Digest)> {
+    pub fn with_tpm(
+        pairing: &Pairing,
+        tpm: &Tpm,
+        issued: Option<Vec<u8>>,
+    ) -> anyhow::Result<(Self, Keys, Sha256Digest)> {
         let keys = tpm.keys()?;
         let spki: PublicKey = Public::parse(&keys.tls.public)?.public_key()?;
         let signer = tpm.clone();
         let remote = RemoteKey::new(spki.spki_der(), move |message| {
-            let numbers = signer.sign_tls(message).map_err(|error| RemoteSignFailed { reason: error.to_string() })?;
+            let numbers = signer.sign_tls(message).map_err(|error| RemoteSignFailed {
+                reason: error.to_string(),
+            })?;
             Ok(der_signature(&numbers.r, &numbers.s))
         })?;
         let certificate = match issued {
             Some(issued) => CertificateDer::from(issued),
-            None => self_signed_box(&remote, "second", OffsetDateTime::now_utc(), std::time::Duration::from_secs(86_400))?,
+            None => self_signed_box(
+                &remote,
+                "second",
+                OffsetDateTime::now_utc(),
+                std::time::Duration::from_secs(86_400),
+            )?,
         };
         let rogue = Self::new(pairing, TlsIdentity::remote(&remote, vec![certificate])?)?;
         Ok((rogue, keys, spki.fingerprint()))
     }
 
     async fn send(&self, path: &str, kind: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
-        let answer = self.dialer.ask(Method::POST, path, &[("content-type", kind)], Bytes::from(body), 1 << 20).await?;
+        let answer = self
+            .dialer
+            .ask(
+                Method::POST,
+                path,
+                &[("content-type", kind)],
+                Bytes::from(body),
+                1 << 20,
+            )
+            .await?;
         if answer.status.is_success() {
             return Ok(Answer::Taken(answer.body.to_vec()));
         }
         let refused: serde_json::Value = serde_json::from_slice(&answer.body)
             .with_context(|| format!("status {} without a reason", answer.status))?;
-        Ok(Answer::Refused(refused["code"].as_str().context("a refusal without a code")?.to_owned()))
+        Ok(Answer::Refused(
+            refused["code"].as_str().context("a refusal without a code")?.to_owned(),
+        ))
     }
 
     /// Posts a message.
@@ -145,18 +173,29 @@ impl Rogue {
 
     /// Shows evidence.
     pub async fn evidence(&self, evidence: Vec<u8>) -> anyhow::Result<Answer> {
-        self.send(routes::EVIDENCE, "application/vnd.freehold.evidence+cbor", evidence).await
+        self.send(routes::EVIDENCE, "application/vnd.freehold.evidence+cbor", evidence)
+            .await
     }
 }
 
 /// A box's TPM with the keys from its state folder.
 pub fn tpm_of(one: &DemoBox) -> anyhow::Result<Tpm> {
     let keys = fs::read_to_string(one.state().join("keys/tpm-keys"))?;
-    Ok(Tpm::new(&one.tpm.tcti(), Some(Keys::from_text(&keys)?), Limits::default())?)
+    Ok(Tpm::new(
+        &one.tpm.tcti(),
+        Some(Keys::from_text(&keys)?),
+        Limits::default(),
+    )?)
 }
 
 /// Evidence over `nonce`, made with the box's own TPM.
-pub fn evidence(one: &DemoBox, tpm: &Tpm, tls: Sha256Digest, challenge: &Challenge, nonce: [u8; 32]) -> anyhow::Result<Vec<u8>> {
+pub fn evidence(
+    one: &DemoBox,
+    tpm: &Tpm,
+    tls: Sha256Digest,
+    challenge: &Challenge,
+    nonce: [u8; 32],
+) -> anyhow::Result<Vec<u8>> {
     let manifest = Manifest::parse(&fs::read(one.folder.join("boot.manifest.json"))?)?;
     let boot_log = fs::read(one.folder.join("boot.log"))?;
     let bound = Bound {
@@ -171,7 +210,14 @@ pub fn evidence(one: &DemoBox, tpm: &Tpm, tls: Sha256Digest, challenge: &Challen
     let quote = tpm.quote(&challenge.pcrs, *qualifying_data(&bound).as_bytes())?;
     let values = tpm.read_pcrs(&challenge.pcrs)?;
     let pcrs = PcrValues::of(values.into_iter().collect()).context("a PCR that there is not")?;
-    Ok(Evidence { bound, attest: quote.attest, signature: quote.signature, pcrs, boot_log }.encode())
+    Ok(Evidence {
+        bound,
+        attest: quote.attest,
+        signature: quote.signature,
+        pcrs,
+        boot_log,
+    }
+    .encode())
 }
 
 /// Tries to enrol a TPM that is a member already, under another name and with new keys.

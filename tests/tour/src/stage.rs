@@ -15,7 +15,11 @@ pub struct Stage {
 impl Stage {
     /// A stage that starts its clock now.
     pub fn new() -> Self {
-        Self { colour: std::io::stdout().is_terminal(), failures: Vec::new(), began: Instant::now() }
+        Self {
+            colour: std::io::stdout().is_terminal(),
+            failures: Vec::new(),
+            began: Instant::now(),
+        }
     }
 
     /// Seconds since the tour began.
@@ -29,7 +33,11 @@ impl Stage {
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// Opens an act.

@@ -89,7 +89,10 @@ impl World {
         }
         fs::create_dir_all(folder)?;
         let folder = folder.canonicalize()?;
-        let programs = std::env::current_exe()?.parent().context("the tour has a folder")?.to_owned();
+        let programs = std::env::current_exe()?
+            .parent()
+            .context("the tour has a folder")?
+            .to_owned();
         let mut network = Network::new()?;
         let publisher = network.island("publisher")?;
         let auditor = network.island("auditor")?;
@@ -165,12 +168,17 @@ impl World {
     /// SHA-256 of the fleet CA certificate, as the console's own machine shows it.
     pub fn fleet_ca(&self) -> anyhow::Result<String> {
         let pairing: Value = serde_json::from_slice(&fs::read(self.folder.join("console/state/pairing.json"))?)?;
-        Ok(pairing["fleet_ca"].as_str().context("the pairing names no fleet CA")?.to_owned())
+        Ok(pairing["fleet_ca"]
+            .as_str()
+            .context("the pairing names no fleet CA")?
+            .to_owned())
     }
 
     /// Events in a boot log.
     pub fn boot_events(&self, log: &[u8]) -> usize {
-        freehold_verify::event_log::EventLog::parse(log).map(|log| log.events().len()).unwrap_or_default()
+        freehold_verify::event_log::EventLog::parse(log)
+            .map(|log| log.events().len())
+            .unwrap_or_default()
     }
 
     /// Starts the console and waits until it listens.
@@ -180,7 +188,12 @@ impl World {
         let _ = fs::remove_file(&addresses);
         let mut program = command(&self.console, CONSOLE, &self.program("freehold-console"));
         program.args(["run", "--state", &state]);
-        program.args(["--people", &format!("{}:8443", address(2)), "--boxes", &format!("{}:9443", address(2))]);
+        program.args([
+            "--people",
+            &format!("{}:8443", address(2)),
+            "--boxes",
+            &format!("{}:9443", address(2)),
+        ]);
         let mut program = Program::start("freehold-console", program, &self.folder.join("logs/console.log"))?;
         wait_for("the console to listen", PATIENCE, || {
             alive(&mut program)?;
@@ -210,9 +223,26 @@ impl World {
         let namespace = self.network.machine(label, host)?;
         let folder = self.folder.join(label);
         fs::create_dir_all(&folder)?;
-        let prefix = ["ip", "netns", "exec", namespace.as_str(), "setpriv", "--pdeathsig", "KILL", "--"];
+        let prefix = [
+            "ip",
+            "netns",
+            "exec",
+            namespace.as_str(),
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "--",
+        ];
         let tpm = Swtpm::start_under(&folder, &self.authority, &prefix)?;
-        self.boxes.push(DemoBox { label: label.to_owned(), namespace, host, folder, tpm, supervisor: None, gateway: None });
+        self.boxes.push(DemoBox {
+            label: label.to_owned(),
+            namespace,
+            host,
+            folder,
+            tpm,
+            supervisor: None,
+            gateway: None,
+        });
         Ok(())
     }
 
@@ -227,9 +257,16 @@ impl World {
         let supervisor = self.program("freehold-supervisor");
         let pairing = self.path("console/state/pairing.json");
         let engine = std::env::current_dir()?.join("target/engine/llama-cpu");
-        ensure!(engine.exists(), "no engine in `{}`\nhint: make engine", engine.display());
+        ensure!(
+            engine.exists(),
+            "no engine in `{}`\nhint: make engine",
+            engine.display()
+        );
         let chain = self.authority.intermediate_path();
-        let log = self.folder.join("logs").join(format!("{}-supervisor.log", self.boxes[index].label));
+        let log = self
+            .folder
+            .join("logs")
+            .join(format!("{}-supervisor.log", self.boxes[index].label));
         let one = &mut self.boxes[index];
         let runtime = one.folder.join("runtime");
         fs::create_dir_all(&runtime)?;
@@ -237,10 +274,29 @@ impl World {
         chown(&runtime, Some(ROOT.uid), Some(GATEWAY.gid))?;
         fs::set_permissions(&runtime, fs::Permissions::from_mode(0o2750))?;
         let mut program = command(&one.namespace, ROOT, &supervisor);
-        program.arg("run").arg("--state").arg(one.folder.join("state")).arg("--runtime").arg(&runtime);
-        program.arg("--tcti").arg(one.tpm.tcti()).arg("--pairing").arg(pairing).arg("--label").arg(&one.label);
-        program.arg("--engine-root").arg(engine).arg("--boot-log").arg(one.folder.join("boot.log"));
-        program.arg("--boot-manifest").arg(one.folder.join("boot.manifest.json")).arg("--ek-chain").arg(&chain);
+        program
+            .arg("run")
+            .arg("--state")
+            .arg(one.folder.join("state"))
+            .arg("--runtime")
+            .arg(&runtime);
+        program
+            .arg("--tcti")
+            .arg(one.tpm.tcti())
+            .arg("--pairing")
+            .arg(pairing)
+            .arg("--label")
+            .arg(&one.label);
+        program
+            .arg("--engine-root")
+            .arg(engine)
+            .arg("--boot-log")
+            .arg(one.folder.join("boot.log"));
+        program
+            .arg("--boot-manifest")
+            .arg(one.folder.join("boot.manifest.json"))
+            .arg("--ek-chain")
+            .arg(&chain);
         program.args(["--interval", "0.5", "--threads", "1"]);
         one.supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
         Ok(())
@@ -249,14 +305,22 @@ impl World {
     /// Starts the gateway of a box.
     pub fn start_gateway(&mut self, index: usize) -> anyhow::Result<()> {
         let gateway = self.program("freehold-gateway");
-        let log = self.folder.join("logs").join(format!("{}-gateway.log", self.boxes[index].label));
+        let log = self
+            .folder
+            .join("logs")
+            .join(format!("{}-gateway.log", self.boxes[index].label));
         let one = &mut self.boxes[index];
         let state = one.folder.join("gateway");
         fs::create_dir_all(&state)?;
         chown(&state, Some(GATEWAY.uid), Some(GATEWAY.gid))?;
         let socket = one.folder.join("runtime/supervisor.sock");
         let mut program = command(&one.namespace, GATEWAY, &gateway);
-        program.arg("run").arg("--state").arg(&state).arg("--supervisor").arg(socket);
+        program
+            .arg("run")
+            .arg("--state")
+            .arg(&state)
+            .arg("--supervisor")
+            .arg(socket);
         program.arg("--listen").arg(format!("{}:8080", address(one.host)));
         one.gateway = Some(Program::start("freehold-gateway", program, &log)?);
         Ok(())
@@ -316,8 +380,16 @@ impl World {
             Ok(None)
         });
         result.with_context(|| {
-            let log = self.boxes[index].supervisor.as_ref().map(|program| program.tail(8)).unwrap_or_default();
-            format!("{} says {}; its log ends with\n{log}", self.boxes[index].label, short(&last))
+            let log = self.boxes[index]
+                .supervisor
+                .as_ref()
+                .map(|program| program.tail(8))
+                .unwrap_or_default();
+            format!(
+                "{} says {}; its log ends with\n{log}",
+                self.boxes[index].label,
+                short(&last)
+            )
         })
     }
 }
@@ -341,7 +413,16 @@ pub fn short(seen: &Value) -> String {
 /// Whether `user` can read `path`: asked of the kernel by trying.
 pub fn readable_by(user: User, path: &str) -> anyhow::Result<bool> {
     let status = Command::new("setpriv")
-        .args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups", "--", "cat", path])
+        .args([
+            "--reuid",
+            &user.uid.to_string(),
+            "--regid",
+            &user.gid.to_string(),
+            "--clear-groups",
+            "--",
+            "cat",
+            path,
+        ])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .status()?;

@@ -36,16 +36,24 @@ pub async fn repository(console: &Console, export: &Path) -> Result<Value, Fault
         body.extend_from_slice(b"\r\n");
     }
     body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
-    console.send("/api/v1/repository", &format!("multipart/form-data; boundary={boundary}"), Bytes::from(body)).await
+    console
+        .send(
+            "/api/v1/repository",
+            &format!("multipart/form-data; boundary={boundary}"),
+            Bytes::from(body),
+        )
+        .await
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Fault> {
-    fs::read(path).map_err(|error| Fault::could_not_tell(format!("`{}`: {error}", path.display()), "is the export whole?"))
+    fs::read(path)
+        .map_err(|error| Fault::could_not_tell(format!("`{}`: {error}", path.display()), "is the export whole?"))
 }
 
 fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, std::path::PathBuf)>) -> Result<(), Fault> {
     let hint = "name a folder that `freehold release export` wrote";
-    let entries = fs::read_dir(folder).map_err(|error| Fault::could_not_tell(format!("`{}`: {error}", folder.display()), hint))?;
+    let entries = fs::read_dir(folder)
+        .map_err(|error| Fault::could_not_tell(format!("`{}`: {error}", folder.display()), hint))?;
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
@@ -58,7 +66,10 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, std::path::Path
         } else if kind.is_file() {
             files.push((inner, entry.path()));
         } else {
-            return Err(Fault::could_not_tell(format!("`{}` is no plain file", entry.path().display()), hint));
+            return Err(Fault::could_not_tell(
+                format!("`{}` is no plain file", entry.path().display()),
+                hint,
+            ));
         }
     }
     Ok(())

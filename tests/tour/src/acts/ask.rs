@@ -24,7 +24,10 @@ pub fn target(version: &str) -> String {
 /// Plays the act.
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
     stage.act(3, "Ask it");
-    let model = stage.step("The publisher signs a model: OpenSSF Model Signing, with a key and with a chain", || sign(world))?;
+    let model = stage.step(
+        "The publisher signs a model: OpenSSF Model Signing, with a key and with a chain",
+        || sign(world),
+    )?;
     summary.model = model;
     stage.step("Published as TUF releases, exported, imported by the console", || {
         // Two earlier versions, for what is tried in act 4.
@@ -36,23 +39,28 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     })?;
 
     let began = stage.seconds();
-    stage.step("The operator assigns it; boxes fetch, verify, admit, store, start", || {
-        for index in 0..world.boxes.len() {
-            let id = world.boxes[index].id().context("a box without identifier")?;
-            world.operate(&["box", "assign", &id, &target(VERSION)])?.yes()?;
-        }
-        let mut lines = String::new();
-        for index in 0..world.boxes.len() {
-            let seen = world.wait_seen(index, "the model to serve", serving)?;
-            let model = &seen["models"][0];
-            lines.push_str(&format!(
-                "{}  {} {}  memory bound: {}\n",
-                world.boxes[index].label, model["name"].as_str().unwrap_or_default(), model["version"].as_str().unwrap_or_default(),
-                model["memory_bound"].as_str().unwrap_or_default()
-            ));
-        }
-        Ok((lines, ()))
-    })?;
+    stage.step(
+        "The operator assigns it; boxes fetch, verify, admit, store, start",
+        || {
+            for index in 0..world.boxes.len() {
+                let id = world.boxes[index].id().context("a box without identifier")?;
+                world.operate(&["box", "assign", &id, &target(VERSION)])?.yes()?;
+            }
+            let mut lines = String::new();
+            for index in 0..world.boxes.len() {
+                let seen = world.wait_seen(index, "the model to serve", serving)?;
+                let model = &seen["models"][0];
+                lines.push_str(&format!(
+                    "{}  {} {}  memory bound: {}\n",
+                    world.boxes[index].label,
+                    model["name"].as_str().unwrap_or_default(),
+                    model["version"].as_str().unwrap_or_default(),
+                    model["memory_bound"].as_str().unwrap_or_default()
+                ));
+            }
+            Ok((lines, ()))
+        },
+    )?;
     summary.seconds.admit = stage.seconds() - began;
 
     let began = stage.seconds();
@@ -60,20 +68,26 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     println!();
     world.operate_on_screen(&["ask", "box1", QUESTION])?;
     println!();
-    let chat = stage.step("The reply streamed over TLS; the engine has no network; once more, with a watch", || {
-        let said = world.operate(&["--json", "ask", "box1", QUESTION])?.yes()?.json()?;
-        let reply = said["reply"].as_str().unwrap_or_default().to_owned();
-        ensure!(!reply.trim().is_empty(), "the reply is empty");
-        let chat = ChatLine {
-            prompt: QUESTION.to_owned(),
-            reply,
-            tokens: said["tokens"].as_u64().unwrap_or_default(),
-            ttft_ms: said["ttft_ms"].as_f64().unwrap_or_default(),
-            tokens_per_s: said["tokens_per_s"].as_f64().unwrap_or_default(),
-        };
-        let facts = format!("{} tokens, first after {:.0} ms, then {:.0} a second", chat.tokens, chat.ttft_ms, chat.tokens_per_s);
-        Ok((facts, chat))
-    })?;
+    let chat = stage.step(
+        "The reply streamed over TLS; the engine has no network; once more, with a watch",
+        || {
+            let said = world.operate(&["--json", "ask", "box1", QUESTION])?.yes()?.json()?;
+            let reply = said["reply"].as_str().unwrap_or_default().to_owned();
+            ensure!(!reply.trim().is_empty(), "the reply is empty");
+            let chat = ChatLine {
+                prompt: QUESTION.to_owned(),
+                reply,
+                tokens: said["tokens"].as_u64().unwrap_or_default(),
+                ttft_ms: said["ttft_ms"].as_f64().unwrap_or_default(),
+                tokens_per_s: said["tokens_per_s"].as_f64().unwrap_or_default(),
+            };
+            let facts = format!(
+                "{} tokens, first after {:.0} ms, then {:.0} a second",
+                chat.tokens, chat.ttft_ms, chat.tokens_per_s
+            );
+            Ok((facts, chat))
+        },
+    )?;
     summary.seconds.first_token = stage.seconds() - began;
     summary.chat = chat;
     Ok(())
@@ -82,7 +96,9 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
 /// Whether the console sees the current version answer.
 pub fn serving(seen: &serde_json::Value) -> bool {
     seen["models"].as_array().is_some_and(|models| {
-        models.iter().any(|model| model["phase"] == "serving" && model["version"] == VERSION && model["name"] == MODEL)
+        models
+            .iter()
+            .any(|model| model["phase"] == "serving" && model["version"] == VERSION && model["name"] == MODEL)
     })
 }
 
@@ -95,36 +111,99 @@ fn sign(world: &World) -> anyhow::Result<(String, ModelLine)> {
     let key = world.path("publisher/release/keys/model-1.pem");
     world
         .publish(&[
-            "model", "sign", &guide, "--key", &key, "--name", MODEL, "--model-version", VERSION, "--licence", "Apache-2.0",
-            "--description", "Answers questions about the box, its console and its terms", "--dataset",
+            "model",
+            "sign",
+            &guide,
+            "--key",
+            &key,
+            "--name",
+            MODEL,
+            "--model-version",
+            VERSION,
+            "--licence",
+            "Apache-2.0",
+            "--description",
+            "Answers questions about the box, its console and its terms",
+            "--dataset",
             "questions and answers written by the Freehold project",
         ])?
         .yes()?;
     let public = world.path("publisher/release/keys/model-1.pub.pem");
     let bundle = world.path("publisher/guide.sigstore.json");
-    let said = world.publish(&["--json", "model", "verify", &guide, "--bundle", &bundle, "--key", &public])?.yes()?.json()?;
-    let (root, leaf) = (world.path("publisher/chain"), world.path("publisher/by-chain.sigstore.json"));
-    world.publish(&["model", "new-certificate", &root, "--name", "Demonstration model signer"])?.yes()?;
+    let said = world
+        .publish(&[
+            "--json", "model", "verify", &guide, "--bundle", &bundle, "--key", &public,
+        ])?
+        .yes()?
+        .json()?;
+    let (root, leaf) = (
+        world.path("publisher/chain"),
+        world.path("publisher/by-chain.sigstore.json"),
+    );
+    world
+        .publish(&[
+            "model",
+            "new-certificate",
+            &root,
+            "--name",
+            "Demonstration model signer",
+        ])?
+        .yes()?;
     let chain_key = format!("{root}/signer-key.pem");
     let certificate = format!("{root}/signer.pem");
     let authority = format!("{root}/root.pem");
     world
-        .publish(&["model", "sign", &guide, "--key", &chain_key, "--certificate", &certificate, "--bundle", &leaf, "--no-bom"])?
+        .publish(&[
+            "model",
+            "sign",
+            &guide,
+            "--key",
+            &chain_key,
+            "--certificate",
+            &certificate,
+            "--bundle",
+            &leaf,
+            "--no-bom",
+        ])?
         .yes()?;
-    world.publish(&["model", "verify", &guide, "--bundle", &leaf, "--roots", &authority])?.yes()?;
+    world
+        .publish(&["model", "verify", &guide, "--bundle", &leaf, "--roots", &authority])?
+        .yes()?;
     let digest = said["root"].as_str().unwrap_or_default().to_owned();
-    let signer = freehold_trust::key::PublicKey::from_spki_pem(&fs::read_to_string(&public)?)?.fingerprint().to_string();
+    let signer = freehold_trust::key::PublicKey::from_spki_pem(&fs::read_to_string(&public)?)?
+        .fingerprint()
+        .to_string();
     Ok((
-        format!("digest {}…  signed, verified, with a CycloneDX bill of materials", digest.get(..16).unwrap_or_default()),
-        ModelLine { name: format!("{MODEL} {VERSION}"), digest, signer },
+        format!(
+            "digest {}…  signed, verified, with a CycloneDX bill of materials",
+            digest.get(..16).unwrap_or_default()
+        ),
+        ModelLine {
+            name: format!("{MODEL} {VERSION}"),
+            digest,
+            signer,
+        },
     ))
 }
 
 /// Publishes a version of a model folder of the publisher, by the command line.
 pub fn publish(world: &World, folder: &str, version: &str) -> anyhow::Result<()> {
-    let (release, model) = (world.path("publisher/release"), world.path(&format!("publisher/{folder}")));
+    let (release, model) = (
+        world.path("publisher/release"),
+        world.path(&format!("publisher/{folder}")),
+    );
     world
-        .publish(&["release", "publish", &release, "--model", &model, "--name", MODEL, "--release-version", version])?
+        .publish(&[
+            "release",
+            "publish",
+            &release,
+            "--model",
+            &model,
+            "--name",
+            MODEL,
+            "--release-version",
+            version,
+        ])?
         .yes()?;
     Ok(())
 }

@@ -33,13 +33,21 @@ fn refused(
     let mut found = None;
     let held = stage.try_step(case, || {
         let code = attempt()?;
-        anyhow::ensure!(expected.contains(&code.as_str()), "refused with `{code}`, expected {expected:?}");
-        let sentence = freehold_explain::explain(&code).map(|said| said.what).unwrap_or_default();
+        anyhow::ensure!(
+            expected.contains(&code.as_str()),
+            "refused with `{code}`, expected {expected:?}"
+        );
+        let sentence = freehold_explain::explain(&code)
+            .map(|said| said.what)
+            .unwrap_or_default();
         found = Some(code.clone());
         Ok(format!("refused: {code}  {sentence}"))
     });
     if let Some(code) = found {
-        summary.refusals.push(RefusalLine { case: case.to_owned(), code });
+        summary.refusals.push(RefusalLine {
+            case: case.to_owned(),
+            code,
+        });
     }
     held
 }
@@ -47,7 +55,9 @@ fn refused(
 /// Codes in a box's last report, as the console shows it.
 fn reported(seen: &serde_json::Value) -> Vec<String> {
     let list = seen["report"]["refusals"].as_array().cloned().unwrap_or_default();
-    list.iter().filter_map(|refusal| refusal["code"].as_str().map(str::to_owned)).collect()
+    list.iter()
+        .filter_map(|refusal| refusal["code"].as_str().map(str::to_owned))
+        .collect()
 }
 
 /// Waits until a box reports one of the codes that start with `areas`, and returns it.
@@ -55,5 +65,8 @@ fn wait_reported(world: &World, index: usize, expected: &[&str]) -> anyhow::Resu
     let seen = world.wait_seen(index, &format!("a refusal {expected:?}"), |seen| {
         reported(seen).iter().any(|code| expected.contains(&code.as_str()))
     })?;
-    reported(&seen).into_iter().find(|code| expected.contains(&code.as_str())).ok_or_else(|| anyhow::anyhow!("no code"))
+    reported(&seen)
+        .into_iter()
+        .find(|code| expected.contains(&code.as_str()))
+        .ok_or_else(|| anyhow::anyhow!("no code"))
 }

@@ -12,9 +12,14 @@ use crate::world::World;
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
     stage.act(5, "Check it without us");
     stage.step("The auditor has no network: not even loopback is up", || {
-        let said = crate::command::run(&world.auditor, crate::process::ROOT, "cat".as_ref(), &["/proc/net/dev"])?.yes()?;
-        let interfaces: Vec<&str> =
-            said.out.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim()).collect();
+        let said =
+            crate::command::run(&world.auditor, crate::process::ROOT, "cat".as_ref(), &["/proc/net/dev"])?.yes()?;
+        let interfaces: Vec<&str> = said
+            .out
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, _)| name.trim())
+            .collect();
         ensure!(interfaces == ["lo"], "the auditor's namespace has {interfaces:?}");
         Ok(("interfaces: lo, down".into(), ()))
     })?;
@@ -31,26 +36,45 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
             let file = world.path(&format!("auditor/{}.evidence", one.label));
             world.operate(&["box", "evidence", &id, "--out", &file])?.yes()?;
             let said = world.inspect(&["evidence", &file])?.yes()?;
-            lines.push_str(&format!("{}  {}\n", one.label, said.out.lines().next().unwrap_or_default()));
+            lines.push_str(&format!(
+                "{}  {}\n",
+                one.label,
+                said.out.lines().next().unwrap_or_default()
+            ));
         }
         Ok((lines, ()))
     })?;
     stage.step("The auditor verifies every record, entry by entry", || {
         let mut lines = String::new();
         let mut records = vec![("console".to_owned(), world.folder.join("console/state/record"))];
-        records.extend(world.boxes.iter().map(|one| (one.label.clone(), one.state().join("record"))));
+        records.extend(
+            world
+                .boxes
+                .iter()
+                .map(|one| (one.label.clone(), one.state().join("record"))),
+        );
         for (name, folder) in records {
             // A copy, as an auditor would carry it away; the originals go on growing.
             let copy = world.folder.join("auditor").join(format!("{name}-record"));
-            crate::command::here("cp", &["-a", &folder.display().to_string(), &copy.display().to_string()])?.yes()?;
-            let said = world.inspect(&["--json", "record", &copy.display().to_string()])?.yes()?.json()?;
+            crate::command::here(
+                "cp",
+                &["-a", &folder.display().to_string(), &copy.display().to_string()],
+            )?
+            .yes()?;
+            let said = world
+                .inspect(&["--json", "record", &copy.display().to_string()])?
+                .yes()?
+                .json()?;
             let size = said["size"].as_u64().unwrap_or_default();
             let root = said["root"].as_str().unwrap_or_default();
             summary.audit.entries += size;
             if name == "console" {
                 summary.audit.root = root.to_owned();
             }
-            lines.push_str(&format!("{name:<8} {size:>5} entries  root {}…\n", root.get(..16).unwrap_or_default()));
+            lines.push_str(&format!(
+                "{name:<8} {size:>5} entries  root {}…\n",
+                root.get(..16).unwrap_or_default()
+            ));
         }
         summary.audit.verified = true;
         Ok((lines, ()))
@@ -63,8 +87,17 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         bytes[middle] ^= 1;
         fs::write(&bundle, bytes)?;
         let said = world.inspect(&["--json", "record", &world.path("auditor/box1-record")])?;
-        ensure!(said.code == 1, "exit code {} for a changed record: {}{}", said.code, said.out, said.err);
-        let code = said.json()?["findings"][0]["code"].as_str().unwrap_or_default().to_owned();
+        ensure!(
+            said.code == 1,
+            "exit code {} for a changed record: {}{}",
+            said.code,
+            said.out,
+            said.err
+        );
+        let code = said.json()?["findings"][0]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
         ensure!(code.starts_with("record."), "no code: {}", said.out);
         Ok((code, ()))
     })?;

@@ -22,7 +22,10 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         for (index, label) in ["box1", "box2", "box3"].into_iter().enumerate() {
             world.make_box(label, 11 + u8::try_from(index)?)?;
         }
-        Ok(("software TPMs, certified by an authority of this demonstration".into(), ()))
+        Ok((
+            "software TPMs, certified by an authority of this demonstration".into(),
+            (),
+        ))
     })?;
     stage.step("A console makes its four keys and a one-time password", || {
         let (state, password) = (world.path("console/state"), world.path("console/one-time-password"));
@@ -32,20 +35,49 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         fs::copy(root, &copy)?;
         world
             .console_once(&[
-                "init", "--state", &state, "--fleet", "Demonstration", "--site", "ward-7", "--allow-simulated", "--ek-root", &copy,
-                "--ek-root-kind", "software", "--admin-password-file", &password,
+                "init",
+                "--state",
+                &state,
+                "--fleet",
+                "Demonstration",
+                "--site",
+                "ward-7",
+                "--allow-simulated",
+                "--ek-root",
+                &copy,
+                "--ek-root-kind",
+                "software",
+                "--admin-password-file",
+                &password,
             ])?
             .yes()?;
-        Ok(("fleet CA, director, timestamp, record; accepts simulated boxes because it was made so".into(), ()))
+        Ok((
+            "fleet CA, director, timestamp, record; accepts simulated boxes because it was made so".into(),
+            (),
+        ))
     })?;
     stage.step("A publisher makes its keys, on a machine without a network", || {
-        let (folder, key) = (world.path("publisher/release"), world.path("console/state/public/timestamp.pem"));
-        let said = world.publish(&["--json", "release", "init", &folder, "--timestamp-key", &key])?.yes()?.json()?;
+        let (folder, key) = (
+            world.path("publisher/release"),
+            world.path("console/state/public/timestamp.pem"),
+        );
+        let said = world
+            .publish(&["--json", "release", "init", &folder, "--timestamp-key", &key])?
+            .yes()?
+            .json()?;
         let secret = world.path("publisher/release/keys/targets-1.pem");
         ensure!(!readable_by(CONSOLE, &secret)?, "the console's user can read {secret}");
-        Ok((format!("root {}; the console's user cannot read the keys", short(&said["root_fingerprint"])), ()))
+        Ok((
+            format!(
+                "root {}; the console's user cannot read the keys",
+                short(&said["root_fingerprint"])
+            ),
+            (),
+        ))
     })?;
-    stage.step("The publisher signs which boot and which policy may exist", || publish_system(world))?;
+    stage.step("The publisher signs which boot and which policy may exist", || {
+        publish_system(world)
+    })?;
     stage.step("The console takes the export and listens", || {
         export_to_console(world)?;
         world.start_console()?;
@@ -57,24 +89,38 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         fs::write(&new, "a calm instrument for tired people\n")?;
         world
             .operate(&[
-                "console", "login", "--url", &world.people_url(), "--fleet-ca", &fleet_ca, "--password-file",
-                &world.path("console/one-time-password"), "--new-password-file", &new,
+                "console",
+                "login",
+                "--url",
+                &world.people_url(),
+                "--fleet-ca",
+                &fleet_ca,
+                "--password-file",
+                &world.path("console/one-time-password"),
+                "--new-password-file",
+                &new,
             ])?
             .yes()?;
-        Ok((format!("console known by fleet CA {}…", fleet_ca.get(..16).unwrap_or_default()), ()))
+        Ok((
+            format!("console known by fleet CA {}…", fleet_ca.get(..16).unwrap_or_default()),
+            (),
+        ))
     })?;
     summary.seconds.setup = stage.seconds() - began;
 
     let began = stage.seconds();
-    stage.step("Boxes enrol: EK chain, credential activation, certified TLS key", || {
-        for index in 0..world.boxes.len() {
-            world.start_box(index)?;
-        }
-        for index in 0..world.boxes.len() {
-            waiting(world, index)?;
-        }
-        Ok(("three boxes wait for a person".into(), ()))
-    })?;
+    stage.step(
+        "Boxes enrol: EK chain, credential activation, certified TLS key",
+        || {
+            for index in 0..world.boxes.len() {
+                world.start_box(index)?;
+            }
+            for index in 0..world.boxes.len() {
+                waiting(world, index)?;
+            }
+            Ok(("three boxes wait for a person".into(), ()))
+        },
+    )?;
     stage.step("The operator compares fingerprints and approves", || {
         let mut lines = String::new();
         for index in 0..world.boxes.len() {
@@ -82,7 +128,9 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
             let shown = screen["fingerprint"].as_str().context("a box shows no fingerprint")?;
             let (words, fingerprint) = shown.split_once(" · ").context("a fingerprint in words and digits")?;
             let id = world.boxes[index].id().context("a box without identifier")?;
-            world.operate(&["box", "approve", &id, "--fingerprint", fingerprint])?.yes()?;
+            world
+                .operate(&["box", "approve", &id, "--fingerprint", fingerprint])?
+                .yes()?;
             lines.push_str(&format!("{}  {id}  {words}\n", world.boxes[index].label));
         }
         Ok((lines, ()))
@@ -93,7 +141,10 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         }
         let operator = world.operator.clone();
         world.network.prove_the_counter(&operator)?;
-        Ok(("a probe shows that the counter of leaving frames counts: 1, subtracted".into(), ()))
+        Ok((
+            "a probe shows that the counter of leaving frames counts: 1, subtracted".into(),
+            (),
+        ))
     })?;
     summary.seconds.enrol = stage.seconds() - began;
     Ok(())
@@ -108,10 +159,19 @@ fn waiting(world: &mut World, index: usize) -> anyhow::Result<()> {
         if let Some(program) = &mut one.supervisor {
             crate::world::alive(program)?;
         }
-        let status: Option<serde_json::Value> = fs::read(&state).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Ok(status.filter(|status| status["enrolment"] == "waiting_for_approval").map(|_| ()))
+        let status: Option<serde_json::Value> = fs::read(&state)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        Ok(status
+            .filter(|status| status["enrolment"] == "waiting_for_approval")
+            .map(|_| ()))
     });
-    result.with_context(|| one.supervisor.as_ref().map(|program| program.tail(12)).unwrap_or_default())
+    result.with_context(|| {
+        one.supervisor
+            .as_ref()
+            .map(|program| program.tail(12))
+            .unwrap_or_default()
+    })
 }
 
 /// Publishes the boot manifest and the policy bundle, and writes each box's boot log.
@@ -126,21 +186,63 @@ fn publish_system(world: &mut World) -> anyhow::Result<(String, ())> {
     fs::write(&file, manifest.to_json())?;
     world
         .publish(&[
-            "release", "publish", &folder, "--kind", "os", "--file", &file, "--name", SYSTEM.0, "--release-version", SYSTEM.1,
-            "--licence", "Apache-2.0",
+            "release",
+            "publish",
+            &folder,
+            "--kind",
+            "os",
+            "--file",
+            &file,
+            "--name",
+            SYSTEM.0,
+            "--release-version",
+            SYSTEM.1,
+            "--licence",
+            "Apache-2.0",
         ])?
         .yes()?;
     let policy = world.path("publisher/policy.json");
     let signer = world.path("publisher/release/keys/model-1.pub.pem");
-    world.publish(&["policy", "bundle", "--out", &policy, "--name", "ward", "--policy-version", "1.0.0", "--signer", &signer])?.yes()?;
     world
         .publish(&[
-            "release", "publish", &folder, "--kind", "policy", "--file", &policy, "--file", &signer, "--name", "ward",
-            "--release-version", "1.0.0",
-            "--licence", "Apache-2.0",
+            "policy",
+            "bundle",
+            "--out",
+            &policy,
+            "--name",
+            "ward",
+            "--policy-version",
+            "1.0.0",
+            "--signer",
+            &signer,
         ])?
         .yes()?;
-    Ok((format!("boot log of {} events, replayed into each TPM at start", world.boot_events(&log)), ()))
+    world
+        .publish(&[
+            "release",
+            "publish",
+            &folder,
+            "--kind",
+            "policy",
+            "--file",
+            &policy,
+            "--file",
+            &signer,
+            "--name",
+            "ward",
+            "--release-version",
+            "1.0.0",
+            "--licence",
+            "Apache-2.0",
+        ])?
+        .yes()?;
+    Ok((
+        format!(
+            "boot log of {} events, replayed into each TPM at start",
+            world.boot_events(&log)
+        ),
+        (),
+    ))
 }
 
 /// Exports the publisher's repository and gives it to the console that does not run yet, confirming the root's fingerprint.
@@ -150,7 +252,17 @@ fn export_to_console(world: &World) -> anyhow::Result<()> {
     let state = world.path("console/state");
     let bytes = fs::read(world.folder.join("publisher/release/metadata/1.root.json"))?;
     let root = freehold_trust::digest::sha256(&bytes).to_string();
-    world.console_once(&["import", "--state", &state, "--repository", &export, "--root-sha256", &root])?.yes()?;
+    world
+        .console_once(&[
+            "import",
+            "--state",
+            &state,
+            "--repository",
+            &export,
+            "--root-sha256",
+            &root,
+        ])?
+        .yes()?;
     Ok(())
 }
 

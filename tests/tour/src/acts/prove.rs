@@ -8,27 +8,39 @@ use crate::world::World;
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
     stage.act(2, "Prove it");
     let began = stage.seconds();
-    let seen = stage.step("Each box proves its boot: fresh nonce, quote, bound to its TLS key", || {
-        let mut all = Vec::new();
-        for index in 0..world.boxes.len() {
-            all.push(world.wait_seen(index, "a verdict", |seen| seen["verdict"] == "trusted_simulated")?);
-        }
-        Ok(("a nonce of 256 bits for each, answered once".into(), all))
-    })?;
+    let seen = stage.step(
+        "Each box proves its boot: fresh nonce, quote, bound to its TLS key",
+        || {
+            let mut all = Vec::new();
+            for index in 0..world.boxes.len() {
+                all.push(world.wait_seen(index, "a verdict", |seen| seen["verdict"] == "trusted_simulated")?);
+            }
+            Ok(("a nonce of 256 bits for each, answered once".into(), all))
+        },
+    )?;
     summary.seconds.attest = stage.seconds() - began;
     stage.step("The verdict and its reasons", || {
         let mut lines = String::new();
         for (one, seen) in world.boxes.iter().zip(&seen) {
             let word = seen["word"].as_str().unwrap_or_default();
-            lines.push_str(&format!("{} {}  {word}\n", seen["shape"].as_str().unwrap_or_default(), one.label));
+            lines.push_str(&format!(
+                "{} {}  {word}\n",
+                seen["shape"].as_str().unwrap_or_default(),
+                one.label
+            ));
         }
         if let Some(because) = seen.first().and_then(|seen| seen["because"].as_array()) {
             for sentence in because.iter().filter_map(serde_json::Value::as_str) {
                 lines.push_str(&format!("  {sentence}\n"));
             }
         }
-        anyhow::ensure!(seen.iter().all(|seen| seen["tpm"] == "software"), "a software TPM was not recognised as such");
-        lines.push_str("  that the TPM is software follows from the root of its EK certificate: never more than simulated\n");
+        anyhow::ensure!(
+            seen.iter().all(|seen| seen["tpm"] == "software"),
+            "a software TPM was not recognised as such"
+        );
+        lines.push_str(
+            "  that the TPM is software follows from the root of its EK certificate: never more than simulated\n",
+        );
         Ok((lines, ()))
     })?;
     summary.boxes = world

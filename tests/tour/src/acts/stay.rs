@@ -13,10 +13,21 @@ pub fn until_interrupted(world: &mut World, summary: &Summary) -> anyhow::Result
     let profile = world.path("operator/profile.json");
     println!("\n     It stays up. To try next, in another terminal:\n");
     println!("       {}", summary.console_url);
-    println!("         sign in as admin, password: {}", fs::read_to_string(world.folder.join("operator/password"))?.trim());
+    println!(
+        "         sign in as admin, password: {}",
+        fs::read_to_string(world.folder.join("operator/password"))?.trim()
+    );
     println!("         (the certificate is the demonstration's own: your browser will ask)");
-    println!("       sudo ip netns exec {} {} --profile {profile} ask box1 \"Who are you?\"", world.operator, world.program("freehold").display());
-    println!("       {} demo tamper box2 --folder {}", world.program("freehold").display(), world.folder.display());
+    println!(
+        "       sudo ip netns exec {} {} --profile {profile} ask box1 \"Who are you?\"",
+        world.operator,
+        world.program("freehold").display()
+    );
+    println!(
+        "       {} demo tamper box2 --folder {}",
+        world.program("freehold").display(),
+        world.folder.display()
+    );
     println!("\n     Ctrl-C ends everything that was started here.");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -34,10 +45,16 @@ pub fn until_interrupted(world: &mut World, summary: &Summary) -> anyhow::Result
 
 fn carry_out(world: &mut World) -> anyhow::Result<()> {
     for index in 0..world.boxes.len() {
-        let wish = world.folder.join("wishes").join(format!("tamper-{}", world.boxes[index].label));
+        let wish = world
+            .folder
+            .join("wishes")
+            .join(format!("tamper-{}", world.boxes[index].label));
         if wish.exists() {
             fs::remove_file(&wish)?;
-            println!("     {}: one byte of its boot log is changed; it restarts", world.boxes[index].label);
+            println!(
+                "     {}: one byte of its boot log is changed; it restarts",
+                world.boxes[index].label
+            );
             world.tamper(index)?;
         }
     }

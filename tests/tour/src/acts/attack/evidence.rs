@@ -24,17 +24,27 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     let one = &world.boxes[ROGUE];
     let issued = std::fs::read(one.state().join("certificate.der")).ok();
 
-    refused(stage, summary, "A quote that was shown before", &["quote.nonce_used"], || {
-        inside(&namespace, || async {
-            let tpm = rogue::tpm_of(one)?;
-            let (rogue, _, tls) = Rogue::with_tpm(&pairing, &tpm, issued.clone())?;
-            let challenge: Challenge = serde_json::from_slice(&rogue.challenge().await?.taken()?)?;
-            let nonce: [u8; 32] = challenge.nonce.0.as_slice().try_into()?;
-            let evidence = rogue::evidence(one, &tpm, tls, &challenge, nonce)?;
-            rogue.evidence(evidence.clone()).await?.taken().context("the honest showing")?;
-            rogue.evidence(evidence).await?.code()
-        })
-    });
+    refused(
+        stage,
+        summary,
+        "A quote that was shown before",
+        &["quote.nonce_used"],
+        || {
+            inside(&namespace, || async {
+                let tpm = rogue::tpm_of(one)?;
+                let (rogue, _, tls) = Rogue::with_tpm(&pairing, &tpm, issued.clone())?;
+                let challenge: Challenge = serde_json::from_slice(&rogue.challenge().await?.taken()?)?;
+                let nonce: [u8; 32] = challenge.nonce.0.as_slice().try_into()?;
+                let evidence = rogue::evidence(one, &tpm, tls, &challenge, nonce)?;
+                rogue
+                    .evidence(evidence.clone())
+                    .await?
+                    .taken()
+                    .context("the honest showing")?;
+                rogue.evidence(evidence).await?.code()
+            })
+        },
+    );
     refused(stage, summary, "A quote for another nonce", &["quote.nonce"], || {
         inside(&namespace, || async {
             let tpm = rogue::tpm_of(one)?;
@@ -44,22 +54,44 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
             rogue.evidence(evidence).await?.code()
         })
     });
-    refused(stage, summary, "A computer that nobody knows", &["console.unknown_key"], || {
-        inside(&namespace, || async { Rogue::stranger(&pairing)?.challenge().await?.code() })
-    });
+    refused(
+        stage,
+        summary,
+        "A computer that nobody knows",
+        &["console.unknown_key"],
+        || {
+            inside(&namespace, || async {
+                Rogue::stranger(&pairing)?.challenge().await?.code()
+            })
+        },
+    );
     let chain = vec![pem_to_der(&world.authority.intermediate_pem()?)?];
-    refused(stage, summary, "The same TPM under a second name", &["enrol.same_ek"], || {
-        let tcti = one.tpm.tcti();
-        inside(&namespace, || async { rogue::enrol_again(&pairing, &tcti, chain).await?.code() })
-    });
+    refused(
+        stage,
+        summary,
+        "The same TPM under a second name",
+        &["enrol.same_ek"],
+        || {
+            let tcti = one.tpm.tcti();
+            inside(&namespace, || async {
+                rogue::enrol_again(&pairing, &tcti, chain).await?.code()
+            })
+        },
+    );
     // A power cycle ends the rogue: the TPM, its keys and its state are the honest ones again.
     world.power_cycle(ROGUE)?;
 
-    refused(stage, summary, "One byte changed in a box's boot loader", &["boot.event"], || {
-        world.tamper(TAMPERED)?;
-        let seen = world.wait_seen(TAMPERED, "the box to turn red", |seen| seen["verdict"] == "refused")?;
-        name_the_event(&world.boxes[TAMPERED], &seen)
-    });
+    refused(
+        stage,
+        summary,
+        "One byte changed in a box's boot loader",
+        &["boot.event"],
+        || {
+            world.tamper(TAMPERED)?;
+            let seen = world.wait_seen(TAMPERED, "the box to turn red", |seen| seen["verdict"] == "refused")?;
+            name_the_event(&world.boxes[TAMPERED], &seen)
+        },
+    );
     stage.step("Its boot log is put right again; it is trusted again", || {
         world.restore(TAMPERED)?;
         world.wait_seen(TAMPERED, "the verdict", |seen| seen["verdict"] == "trusted_simulated")?;
@@ -71,7 +103,9 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
 /// The refusal's code, when the console names the event that differs.
 fn name_the_event(one: &DemoBox, seen: &serde_json::Value) -> anyhow::Result<String> {
     let refusals = seen["refusals"].as_array().cloned().unwrap_or_default();
-    let first = refusals.first().with_context(|| format!("{} is refused without a reason", one.label))?;
+    let first = refusals
+        .first()
+        .with_context(|| format!("{} is refused without a reason", one.label))?;
     let message = first["message"].as_str().unwrap_or_default();
     anyhow::ensure!(message.contains("event"), "the event is not named: {message}");
     println!("       {message}");
@@ -80,6 +114,11 @@ fn name_the_event(one: &DemoBox, seen: &serde_json::Value) -> anyhow::Result<Str
 
 fn pem_to_der(pem: &str) -> anyhow::Result<Vec<u8>> {
     use base64::Engine as _;
-    let body: String = pem.lines().skip_while(|line| !line.starts_with("-----BEGIN")).skip(1).take_while(|line| !line.starts_with("-----")).collect();
+    let body: String = pem
+        .lines()
+        .skip_while(|line| !line.starts_with("-----BEGIN"))
+        .skip(1)
+        .take_while(|line| !line.starts_with("-----"))
+        .collect();
     Ok(base64::engine::general_purpose::STANDARD.decode(body)?)
 }

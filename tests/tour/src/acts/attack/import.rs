@@ -29,7 +29,9 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
             // Later each time, so that the whole import is swept.
             let after = Duration::from_millis(40 + u64::from(kill) * 45);
             let began = Instant::now();
-            wait_for("the moment to kill", Duration::from_secs(10), || Ok((began.elapsed() >= after).then_some(())))?;
+            wait_for("the moment to kill", Duration::from_secs(10), || {
+                Ok((began.elapsed() >= after).then_some(()))
+            })?;
             acknowledged = acknowledged.max(entries(world)?);
             if let Some(mut supervisor) = world.boxes[VICTIM].supervisor.take() {
                 supervisor.kill();
@@ -40,8 +42,14 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         world.wait_seen(VICTIM, "the model to serve", ask::serving)?;
         let found = entries(world)?;
         summary.audit.lost = acknowledged.saturating_sub(found);
-        ensure!(summary.audit.lost == 0, "{acknowledged} entries were acknowledged, {found} are there");
-        Ok((format!("{VERSION} serves again; {found} entries in the record, 0 lost; nothing half admitted"), ()))
+        ensure!(
+            summary.audit.lost == 0,
+            "{acknowledged} entries were acknowledged, {found} are there"
+        );
+        Ok((
+            format!("{VERSION} serves again; {found} entries in the record, 0 lost; nothing half admitted"),
+            (),
+        ))
     })
 }
 
@@ -49,24 +57,35 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
 fn entries(world: &World) -> anyhow::Result<u64> {
     let checkpoint = world.boxes[VICTIM].state().join("record/checkpoint");
     let text = fs::read_to_string(&checkpoint).with_context(|| format!("reading {}", checkpoint.display()))?;
-    text.lines().nth(1).and_then(|line| line.parse().ok()).context("a checkpoint without a size")
+    text.lines()
+        .nth(1)
+        .and_then(|line| line.parse().ok())
+        .context("a checkpoint without a size")
 }
 
 /// A model in the store is whole: every file that its release lists, with its digest. Names that begin with a dot or end
 /// with `.part` are not in the store yet.
 fn half_admitted(world: &World) -> anyhow::Result<()> {
     let models = world.boxes[VICTIM].state().join("models");
-    let Ok(entries) = fs::read_dir(&models) else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(&models) else {
+        return Ok(());
+    };
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.len() != 64 || !entry.file_type()?.is_dir() {
             continue;
         }
-        let weights = walk(&entry.path())?.into_iter().find(|path| path.extension().is_some_and(|end| end == "gguf"));
+        let weights = walk(&entry.path())?
+            .into_iter()
+            .find(|path| path.extension().is_some_and(|end| end == "gguf"));
         let weights = weights.with_context(|| format!("{name} is in the store without weights"))?;
         let honest = fs::read(world.folder.join("publisher/guide/freehold-guide.gguf"))?;
-        ensure!(fs::read(&weights)? == honest, "{} is in the store with other bytes", weights.display());
+        ensure!(
+            fs::read(&weights)? == honest,
+            "{} is in the store with other bytes",
+            weights.display()
+        );
     }
     Ok(())
 }
@@ -77,7 +96,11 @@ fn walk(folder: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.is_dir() { folders.push(path) } else { files.push(path) }
+            if path.is_dir() {
+                folders.push(path)
+            } else {
+                files.push(path)
+            }
         }
     }
     Ok(files)

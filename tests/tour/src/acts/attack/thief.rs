@@ -23,15 +23,31 @@ const VICTIM: usize = 1;
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
     stage.step("The publisher revokes 0.8.0, as it would on any day", || {
         let folder = world.path("publisher/release");
-        world.publish(&["release", "revoke", &folder, "--release", &format!("models/{MODEL}/0.8.0")])?.yes()?;
+        world
+            .publish(&[
+                "release",
+                "revoke",
+                &folder,
+                "--release",
+                &format!("models/{MODEL}/0.8.0"),
+            ])?
+            .yes()?;
         export_to_running_console(world)?;
         Ok((String::new(), ()))
     })?;
     let own = target_of("models/thiefs-own/6.6.6/release.json", b"{\"mine\":true}");
     let orders = [
         ("The thief orders a model of their own", own, "release.unknown_target"),
-        ("The thief orders a revoked model", known(world, "0.8.0")?, "release.revoked"),
-        ("The thief orders an older model", known(world, "0.9.0")?, "release.rollback"),
+        (
+            "The thief orders a revoked model",
+            known(world, "0.8.0")?,
+            "release.revoked",
+        ),
+        (
+            "The thief orders an older model",
+            known(world, "0.9.0")?,
+            "release.rollback",
+        ),
     ];
     for (case, target, code) in orders {
         refused(stage, summary, case, &[code], || {
@@ -60,14 +76,21 @@ fn target_of(name: &str, bytes: &[u8]) -> AssignedTarget {
 fn known(world: &World, version: &str) -> anyhow::Result<AssignedTarget> {
     let careless = crate::careless::Careless::open(&world.folder.join("publisher/release"));
     let (name, info) = careless.target(&ask::target(version))?;
-    Ok(AssignedTarget { name, length: info.length, sha256: info.sha256, hardware: Vec::new() })
+    Ok(AssignedTarget {
+        name,
+        length: info.length,
+        sha256: info.sha256,
+        hardware: Vec::new(),
+    })
 }
 
 /// Signs an assignment with the stolen director key and writes it into the stolen database, as the newest.
 fn order(world: &mut World, index: usize, target: AssignedTarget) -> anyhow::Result<()> {
     let pairing = crate::rogue::pairing(world)?;
     let box_id = world.boxes[index].id().context("a box without identifier")?;
-    let director = SigningKey::from_pkcs8_pem(&fs::read_to_string(world.folder.join("console/state/keys/director.pem"))?)?;
+    let director = SigningKey::from_pkcs8_pem(&fs::read_to_string(
+        world.folder.join("console/state/keys/director.pem"),
+    )?)?;
     let honest = known(world, VERSION)?;
     world.stop_console()?;
     let database = format!("sqlite://{}", world.path("console/state/console.db"));
@@ -110,5 +133,7 @@ fn payload(envelope: &[u8]) -> anyhow::Result<Assignment> {
     use base64::Engine as _;
     let envelope: serde_json::Value = serde_json::from_slice(envelope)?;
     let payload = envelope["payload"].as_str().context("an envelope without payload")?;
-    Ok(serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(payload)?)?)
+    Ok(serde_json::from_slice(
+        &base64::engine::general_purpose::STANDARD.decode(payload)?,
+    )?)
 }
