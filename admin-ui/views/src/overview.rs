@@ -181,7 +181,7 @@ impl OverviewPage {
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {
         match id {
-            "live" => crate::text::page(&Live { m: self, shell: &self.shell }),
+            "live" => self.shell.with_words(&Live { m: self, shell: &self.shell }),
             _ => self.render(),
         }
     }

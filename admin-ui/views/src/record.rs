@@ -115,7 +115,7 @@ impl RecordPage {
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {
         match id {
-            "live" => crate::text::page(&Live { m: self, shell: &self.shell }),
+            "live" => self.shell.with_words(&Live { m: self, shell: &self.shell }),
             _ => self.render(),
         }
     }

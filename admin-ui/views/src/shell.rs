@@ -2,6 +2,7 @@
 //!
 //! Refuses to show a link to a page that does not exist. Invariant: development signing keys are a red bar on every page.
 
+use askama::Template;
 use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +126,14 @@ impl From<RefusalReport> for Fault {
     }
 }
 
+/// The navigation beside a fragment: its counts follow, too (htmx swaps it out of band).
+#[derive(Template)]
+#[template(path = "words.html")]
+struct Words<'a> {
+    shell: &'a Shell,
+    again: bool,
+}
+
 /// One word of the navigation.
 pub(crate) struct Word {
     pub(crate) word: &'static str,
@@ -134,6 +143,13 @@ pub(crate) struct Word {
 }
 
 impl Shell {
+    /// A fragment of a page with the navigation's counts as they are now.
+    pub(crate) fn with_words(&self, fragment: &impl Template) -> String {
+        let mut html = crate::text::page(fragment);
+        html.push_str(&crate::text::page(&Words { shell: self, again: true }));
+        html
+    }
+
     pub(crate) fn navigation(&self) -> Vec<Word> {
         let w = self.waiting;
         let words = [

@@ -67,9 +67,9 @@ pub(crate) fn short(text: &str, most: usize) -> String {
     cut
 }
 
-/// A sentence with things named in backticks: those are shown as code. Everything is escaped; longer text than `most` is cut.
+/// A sentence with things named in backticks: those are shown as code. A digest is shown by its ends. Everything is escaped; longer text than `most` is cut.
 pub(crate) fn prose(text: &str, most: usize) -> Safe<String> {
-    let text = short(text, most);
+    let text = shorter(text, most);
     let mut out = String::with_capacity(text.len() + 32);
     // A backtick without its other half stays what it is.
     let closed = text.matches('`').count() / 2 * 2;
@@ -81,10 +81,33 @@ pub(crate) fn prose(text: &str, most: usize) -> Safe<String> {
             _ => "</code>",
         };
         out.push_str(tag);
-        let written = Careful.write_escaped_str(&mut out, part);
-        debug_assert!(written.is_ok(), "writing into a string cannot fail");
+        for (place, word) in part.split(' ').enumerate() {
+            if place > 0 {
+                out.push(' ');
+            }
+            let written = if is_hex(word) { out.write_str(&digest(word).0) } else { Careful.write_escaped_str(&mut out, word) };
+            debug_assert!(written.is_ok(), "writing into a string cannot fail");
+        }
     }
     Safe(out)
+}
+
+/// A digest or a fingerprint in the middle of a sentence: 32 hexadecimal digits or more.
+fn is_hex(word: &str) -> bool {
+    word.len() >= 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Cuts `text` at about `most` characters, between words where there are words, so that no digest is cut in two.
+fn shorter(text: &str, most: usize) -> String {
+    let cut = short(text, most);
+    if cut == text {
+        return cut;
+    }
+    match cut.rfind(' ') {
+        // A word longer than half of what is shown is no word.
+        Some(place) if place > cut.len() / 2 => format!("{} …", cut.get(..place).unwrap_or_default()),
+        _ => cut,
+    }
 }
 
 /// `8431` → `8,431`.

@@ -3,7 +3,7 @@
 //! Refuses to share a profile between sessions. Invariant: what the browser logged as an error is not lost.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
@@ -14,8 +14,6 @@ use crate::driver::Driver;
 
 /// Longest wait for something to appear on a page.
 const APPEAR_LIMIT: Duration = Duration::from_secs(20);
-/// Pause between two looks at a page that changes by itself.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Key of an element reference in answers (W3C WebDriver, "Elements").
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -169,18 +167,13 @@ impl Browser {
     /// # Errors
     /// When it does not within 20 seconds; the text that is there instead is in the error.
     pub fn wait_for(&self, wanted: &str) -> Result<()> {
-        let start = Instant::now();
-        loop {
+        let mut text = String::new();
+        let found = freehold_harness::wait_for(&format!("`{wanted}` on the page"), APPEAR_LIMIT, || {
             // While a page is being left there may be nothing to ask.
-            let text = self.text().unwrap_or_default();
-            if text.contains(wanted) {
-                return Ok(());
-            }
-            if start.elapsed() > APPEAR_LIMIT {
-                bail!("`{wanted}` did not appear at {}; the page says:\n{text}", self.address().unwrap_or_default());
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
+            text = self.text().unwrap_or_default();
+            Ok(text.contains(wanted).then_some(()))
+        });
+        found.with_context(|| format!("at {}, the page says:\n{text}", self.address().unwrap_or_default()))
     }
 
     fn element(&self, css: &str) -> Result<String> {

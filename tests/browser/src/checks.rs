@@ -34,7 +34,7 @@ const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const seen = new Set();
 while (walker.nextNode()) {
   const e = walker.currentNode.parentElement;
-  if (!walker.currentNode.nodeValue.trim() || seen.has(e) || e.closest('script, .hidden, .skip, option, svg') || e.getClientRects().length === 0) continue;
+  if (!walker.currentNode.nodeValue.trim() || seen.has(e) || e.closest('script, .hidden, .skip, option, svg') || !e.checkVisibility()) continue;
   seen.add(e);
   const s = getComputedStyle(e);
   if (s.visibility === 'hidden') continue;
@@ -45,10 +45,10 @@ while (walker.nextNode()) {
   if (ratio < (large ? 3 : 4.5)) faults.push('contrast ' + ratio.toFixed(2) + ' at ' + name(e) + ' "' + e.textContent.trim().slice(0, 30) + '"');
 }
 for (const e of document.querySelectorAll('input:not([type=hidden]), select, textarea')) if (!(e.labels && e.labels.length) && !e.getAttribute('aria-label')) faults.push('field without a name: ' + name(e));
-for (const e of document.querySelectorAll('a, button')) if (!e.innerText.trim() && !e.getAttribute('aria-label') && !e.querySelector('img[alt]:not([alt=""])') && e.getClientRects().length) faults.push('nothing to read on ' + name(e));
+for (const e of document.querySelectorAll('a, button')) if (!e.innerText.trim() && !e.getAttribute('aria-label') && !e.querySelector('img[alt]:not([alt=""])') && e.checkVisibility()) faults.push('nothing to read on ' + name(e));
 const ids = [...document.querySelectorAll('[id]')].map(e => e.id);
 ids.filter((id, place) => ids.indexOf(id) !== place).forEach(id => faults.push('two elements are #' + id));
 if (document.querySelectorAll('h1').length !== 1) faults.push('has ' + document.querySelectorAll('h1').length + ' h1');
-for (const e of document.querySelectorAll('button:not(.link), .button, input:not([type=hidden]), select, .side a')) { const r = e.getBoundingClientRect(); if (r.height > 0 && r.height < 24) faults.push('target of ' + r.height + ' px: ' + name(e)); }
+for (const e of document.querySelectorAll('button:not(.link), .button, input:not([type=hidden], .hidden), select, .side a')) { const r = e.getBoundingClientRect(); if (r.height > 0 && r.height < 24) faults.push('target of ' + r.height + ' px: ' + name(e)); }
 return faults.slice(0, 20);
 "#;

@@ -67,6 +67,7 @@ fn an_administrator_takes_a_box_in_and_sees_it_turn_red() -> Result<()> {
     browser.wait_for("now")?;
     browser.wait_for(status["box"].as_str().context("the box has no name")?)?;
     assert_eq!(browser.evaluate("return window.sameDocument === true")?, true, "the page was loaded again instead of following");
+    assert_eq!(browser.evaluate("return document.querySelectorAll('.side .count').length")?, 2, "the navigation's counts do not follow");
     hold(&browser, "overview-waiting")?;
 
     // Compare the fingerprint of the box's own screen with the console's, then approve by plan.

@@ -8,6 +8,14 @@ use serde_json::Value;
 /// Rows shown of one inventory; bounds a box that sends a million of them.
 const ROWS: usize = 300;
 
+/// Fields of the inventory's document in the order in which people look for them.
+const ORDER: [&str; 32] = [
+    "processor", "memory", "accelerators", "disks", "name", "vendor", "model", "logical_processors", "memory_nodes",
+    "engine_features", "total_bytes", "available_bytes", "swap_bytes", "kind", "id", "address", "driver", "driver_version",
+    "nodes", "memory_bytes", "memory_used_bytes", "power_watts", "temperature_celsius", "link", "memory_node", "size_bytes",
+    "rotational", "removable", "write_cache", "v", "value", "source",
+];
+
 /// The inventory of one box.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Hardware {
@@ -47,13 +55,13 @@ impl Hardware {
         let mut left = ROWS;
         let mut groups = Vec::new();
         if let Some(parts) = document.as_object() {
-            for (name, part) in parts {
+            for (name, part) in in_order(parts) {
                 match part {
                     Value::Object(_) => groups.extend(group(&title(name), part, &mut left)),
                     Value::Array(items) => {
                         for (number, item) in items.iter().enumerate() {
-                            let name = format!("{} {number}", singular(&title(name)));
-                            groups.extend(group(&name, item, &mut left));
+                            let own = item.pointer("/name/value").and_then(Value::as_str).map_or(number.to_string(), str::to_owned);
+                            groups.extend(group(&format!("{} {own}", singular(&title(name))), item, &mut left));
                         }
                     }
                     _ => {}
@@ -66,7 +74,7 @@ impl Hardware {
 
 fn group(title: &str, part: &Value, left: &mut usize) -> Option<HardwareGroup> {
     let mut rows = Vec::new();
-    for (name, value) in part.as_object()? {
+    for (name, value) in in_order(part.as_object()?) {
         if *left == 0 {
             break;
         }
@@ -110,7 +118,16 @@ fn shown(name: &str, value: &Value) -> String {
 fn title(name: &str) -> String {
     let name = name.strip_suffix("_bytes").or(name.strip_suffix("_mhz")).unwrap_or(name);
     let name = name.strip_suffix("_watts").or(name.strip_suffix("_celsius")).unwrap_or(name);
-    name.replace('_', " ")
+    let name = name.replace('_', " ");
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The order of the inventory's own document, whatever order the JSON came in; what it does not know comes last, by name.
+fn in_order(fields: &serde_json::Map<String, Value>) -> Vec<(&String, &Value)> {
+    let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
+    fields.sort_by_key(|(name, _)| (ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()), *name));
+    fields
 }
 
 fn singular(title: &str) -> &str {
