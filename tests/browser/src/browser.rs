@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::driver::Driver;
 
 /// Longest wait for something to appear on a page.
-const APPEAR_LIMIT: Duration = Duration::from_secs(20);
+const APPEAR_LIMIT: Duration = Duration::from_secs(60);
 /// Key of an element reference in answers (W3C WebDriver, "Elements").
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -165,7 +165,7 @@ impl Browser {
     /// Waits until the page's text contains `wanted`.
     ///
     /// # Errors
-    /// When it does not within 20 seconds; the text that is there instead is in the error.
+    /// When it does not within a minute; the text that is there instead is in the error.
     pub fn wait_for(&self, wanted: &str) -> Result<()> {
         let mut text = String::new();
         let found = freehold_harness::wait_for(&format!("`{wanted}` on the page"), APPEAR_LIMIT, || {

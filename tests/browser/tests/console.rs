@@ -110,6 +110,23 @@ fn an_administrator_takes_a_box_in_and_sees_it_turn_red() -> Result<()> {
         hold(&browser, path.trim_start_matches('/').split('?').next().unwrap_or_default().replace('/', "-").as_str())?;
     }
 
+    // A model is assigned by plan; the box's page follows until the model serves.
+    browser.open(&world.url(&format!("/boxes/{id}/models")))?;
+    browser.click_words("Assign…")?;
+    browser.wait_for("What it does")?;
+    browser.wait_for("freehold-guide")?;
+    hold(&browser, "plan-assign")?;
+    browser.click(".actions form:first-child button")?;
+    browser.wait_for("Done")?;
+    browser.open(&world.url(&format!("/boxes/{id}/models")))?;
+    browser.wait_for("models/freehold-guide/1.0.0/release.json")?;
+    if World::engine().is_some() {
+        browser.wait_for("● serving")?;
+        hold(&browser, "box-serving")?;
+    } else {
+        println!("skipped: the model is not seen serving, target/engine is not here");
+    }
+
     // A token is shown once.
     browser.open(&world.url(&format!("/boxes/{id}")))?;
     browser.fill("#token-name", "ward assistant")?;

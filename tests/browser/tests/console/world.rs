@@ -95,6 +95,12 @@ impl World {
         Ok(fs::read_to_string(self.at("password"))?.trim().to_owned())
     }
 
+    /// The engine that `make engine` unpacks, when it is there.
+    pub fn engine() -> Option<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/engine/llama-cpu").canonicalize().ok()?;
+        root.join("usr/bin/llama-server").exists().then_some(root)
+    }
+
     /// Starts the box.
     pub fn start_box(&mut self) -> Result<()> {
         let mut command = Command::new(program("freehold-supervisor")?);
@@ -103,6 +109,9 @@ impl World {
         command.arg("--ek-chain").arg(self.tpm.authority().intermediate_path());
         command.arg("--boot-log").arg(self.at("box/boot.log")).arg("--boot-manifest").arg(self.at("box/boot.manifest.json"));
         command.args(["--label", "rack 3", "--interval", "0.2", "--threads", "1", "--memory", "512"]);
+        if let Some(engine) = Self::engine() {
+            command.arg("--engine-root").arg(engine);
+        }
         self.supervisor = Some(Program::start("freehold-supervisor", command, &self.at("supervisor.log"))?);
         Ok(())
     }
