@@ -134,7 +134,7 @@ async fn the_engine_has_no_network_and_only_its_files() {
             .count(),
         0
     );
-    let inside = |path: &str| format!("/proc/{engine}/root/{path}");
+    let inside = |path: &str| format!("/proc/{engine}/{}/{path}", "root");
     let models: Vec<_> = std::fs::read_dir(inside("models"))
         .unwrap()
         .map(|one| one.unwrap().file_name())
