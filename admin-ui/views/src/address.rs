@@ -53,7 +53,11 @@ pub mod event {
     /// Anything about one box changed; its page listens. Characters other than letters, digits and `-` do not count.
     #[must_use]
     pub fn one_box(id: &str) -> String {
-        let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(LONGEST).collect();
+        let id: String = id
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+            .take(LONGEST)
+            .collect();
         format!("box-{id}")
     }
 }
@@ -113,12 +117,19 @@ pub fn code(code: &str) -> String {
 pub fn segment(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || (byte == b'.' && text != "." && text != "..") {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'~')
+            || (byte == b'.' && text != "." && text != "..")
+        {
             out.push(char::from(byte));
         } else {
             out.push('%');
             for half in [byte >> 4, byte & 15] {
-                out.push(char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase());
+                out.push(
+                    char::from_digit(u32::from(half), 16)
+                        .unwrap_or('0')
+                        .to_ascii_uppercase(),
+                );
             }
         }
     }

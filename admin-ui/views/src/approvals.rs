@@ -95,7 +95,10 @@ impl ApprovalsPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+        })
     }
 
     fn waiting(&self) -> usize {
@@ -106,7 +109,10 @@ impl ApprovalsPage {
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {
         match id {
-            "live" => self.shell.with_words(&Live { m: self, shell: &self.shell }),
+            "live" => self.shell.with_words(&Live {
+                m: self,
+                shell: &self.shell,
+            }),
             _ => self.render(),
         }
     }

@@ -49,12 +49,18 @@ const HASHES: [u64; 5] = [fnv1a(CSS), fnv1a(JS), fnv1a(HTMX), fnv1a(SSE), fnv1a(
 pub fn asset(name: &str) -> Option<Asset> {
     let place = (0..FILES.len()).find(|place| file_name(*place) == name)?;
     let (_, _, content_type, text) = FILES.get(place)?;
-    Some(Asset { content_type, bytes: text.as_bytes() })
+    Some(Asset {
+        content_type,
+        bytes: text.as_bytes(),
+    })
 }
 
 /// The address of each file, in the order style sheet, own script, htmx, extension, mark.
 pub(crate) fn href(stem: &str, ending: &str) -> String {
-    let place = FILES.iter().position(|(s, e, ..)| *s == stem && *e == ending).unwrap_or_default();
+    let place = FILES
+        .iter()
+        .position(|(s, e, ..)| *s == stem && *e == ending)
+        .unwrap_or_default();
     format!("{}{}", crate::address::ASSETS, file_name(place))
 }
 

@@ -127,14 +127,20 @@ impl BoxesPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+        })
     }
 
     /// The fragment `live` (summary and table), or the whole page for another name.
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {
         match id {
-            "live" => self.shell.with_words(&Live { m: self, shell: &self.shell }),
+            "live" => self.shell.with_words(&Live {
+                m: self,
+                shell: &self.shell,
+            }),
             _ => self.render(),
         }
     }
@@ -165,14 +171,25 @@ impl BoxesPage {
                 let here = sort == Some(self.filter.sort);
                 let href = sort.map(|sort| {
                     let descending = here && !self.filter.descending;
-                    Filter { sort, descending, page: 1, ..self.filter.clone() }.href()
+                    Filter {
+                        sort,
+                        descending,
+                        page: 1,
+                        ..self.filter.clone()
+                    }
+                    .href()
                 });
                 let order = match (here, self.filter.descending) {
                     (false, _) => "",
                     (true, false) => "ascending",
                     (true, true) => "descending",
                 };
-                Heading { title, class, href, order }
+                Heading {
+                    title,
+                    class,
+                    href,
+                    order,
+                }
             })
             .collect()
     }
@@ -225,7 +242,11 @@ pub const fn verdict_slug(verdict: VerdictWord) -> &'static str {
 /// Reads the value of a verdict in an address.
 #[must_use]
 pub fn verdict_from_slug(text: &str) -> Option<VerdictWord> {
-    VerdictCounts::default().each().into_iter().map(|(word, _)| word).find(|word| verdict_slug(*word) == text)
+    VerdictCounts::default()
+        .each()
+        .into_iter()
+        .map(|(word, _)| word)
+        .find(|word| verdict_slug(*word) == text)
 }
 
 impl Filter {
@@ -250,8 +271,16 @@ impl Filter {
         if self.page > 1 {
             pairs.push(("page", self.page.to_string()));
         }
-        let query = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
-        if query.is_empty() { crate::address::BOXES.to_owned() } else { format!("{}?{query}", crate::address::BOXES) }
+        let query = pairs
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join("&");
+        if query.is_empty() {
+            crate::address::BOXES.to_owned()
+        } else {
+            format!("{}?{query}", crate::address::BOXES)
+        }
     }
 
     fn is_verdict(&self, verdict: &VerdictWord) -> bool {
@@ -260,7 +289,12 @@ impl Filter {
 
     fn with_verdict(&self, verdict: &VerdictWord) -> String {
         let verdict = (!self.is_verdict(verdict)).then_some(*verdict);
-        Self { verdict, page: 1, ..self.clone() }.href()
+        Self {
+            verdict,
+            page: 1,
+            ..self.clone()
+        }
+        .href()
     }
 
     fn with_page(&self, page: u32) -> String {

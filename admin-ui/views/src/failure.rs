@@ -38,6 +38,10 @@ impl FailurePage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell, explained: freehold_explain::explain(&self.code) })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+            explained: freehold_explain::explain(&self.code),
+        })
     }
 }

@@ -123,7 +123,10 @@ impl ModelsPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&List { m: self, shell: &self.shell })
+        crate::text::page(&List {
+            m: self,
+            shell: &self.shell,
+        })
     }
 }
 
@@ -131,6 +134,9 @@ impl ModelPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&One { m: self, shell: &self.shell })
+        crate::text::page(&One {
+            m: self,
+            shell: &self.shell,
+        })
     }
 }

@@ -307,14 +307,20 @@ impl BoxPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+        })
     }
 
     /// The fragment `live` (all but the forms), or the whole page for another name.
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {
         match id {
-            "live" => self.shell.with_words(&Live { m: self, shell: &self.shell }),
+            "live" => self.shell.with_words(&Live {
+                m: self,
+                shell: &self.shell,
+            }),
             _ => self.render(),
         }
     }
@@ -337,7 +343,11 @@ impl BoxPage {
     }
 
     fn fault_tone(&self) -> &'static str {
-        if self.verdict == VerdictWord::Refused { "refused" } else { "attention" }
+        if self.verdict == VerdictWord::Refused {
+            "refused"
+        } else {
+            "attention"
+        }
     }
 
     fn means(&self) -> &'static str {
@@ -345,14 +355,18 @@ impl BoxPage {
             (Membership::WaitingForApproval, _) => {
                 "It has proved that its keys live in one TPM. It gets nothing, and counts for nothing, before a person has approved it."
             }
-            (Membership::Refused | Membership::Retired, _) => "It gets nothing from this console and may not join with these keys.",
+            (Membership::Refused | Membership::Retired, _) => {
+                "It gets nothing from this console and may not join with these keys."
+            }
             (_, VerdictWord::Trusted) => "New releases may be installed and models started.",
             (_, VerdictWord::TrustedSimulated) => {
                 "It behaves as a trusted box does, but its TPM is software: whoever controls its machine can imitate it."
             }
             (_, VerdictWord::Attention) => "New releases may be installed. Something should be looked at by a person.",
             (_, VerdictWord::Refused) => "Nothing new is installed. Models that run go on until their lease ends.",
-            (_, VerdictWord::Unknown) => "Could not tell is not yes: nothing new is installed before it has proved itself.",
+            (_, VerdictWord::Unknown) => {
+                "Could not tell is not yes: nothing new is installed before it has proved itself."
+            }
         }
     }
 

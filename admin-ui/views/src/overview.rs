@@ -174,14 +174,20 @@ impl OverviewPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+        })
     }
 
     /// The fragment `live` (all that changes), or the whole page for another name.
     #[must_use]
     pub fn render_fragment(&self, id: &str) -> String {
         match id {
-            "live" => self.shell.with_words(&Live { m: self, shell: &self.shell }),
+            "live" => self.shell.with_words(&Live {
+                m: self,
+                shell: &self.shell,
+            }),
             _ => self.render(),
         }
     }

@@ -82,6 +82,9 @@ impl ReleasesPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+        })
     }
 }

@@ -53,8 +53,16 @@ impl SearchPage {
         let similar = if query.len() < 3 {
             Vec::new()
         } else {
-            freehold_explain::codes().filter(|code| code != query && code.contains(query)).take(SIMILAR).collect()
+            freehold_explain::codes()
+                .filter(|code| code != query && code.contains(query))
+                .take(SIMILAR)
+                .collect()
         };
-        crate::text::page(&Whole { m: self, shell: &self.shell, explained, similar })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+            explained,
+            similar,
+        })
     }
 }

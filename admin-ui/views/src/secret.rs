@@ -28,7 +28,9 @@ pub struct SecretPage {
 
 impl std::fmt::Debug for SecretPage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretPage").field("title", &self.title).finish_non_exhaustive()
+        f.debug_struct("SecretPage")
+            .field("title", &self.title)
+            .finish_non_exhaustive()
     }
 }
 
@@ -43,6 +45,9 @@ impl SecretPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Whole { m: self, shell: &self.shell })
+        crate::text::page(&Whole {
+            m: self,
+            shell: &self.shell,
+        })
     }
 }

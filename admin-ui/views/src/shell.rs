@@ -122,7 +122,13 @@ pub struct Fault {
 
 impl From<RefusalReport> for Fault {
     fn from(report: RefusalReport) -> Self {
-        Self { code: report.code, message: report.message, expected: report.expected, found: report.found, since: None }
+        Self {
+            code: report.code,
+            message: report.message,
+            expected: report.expected,
+            found: report.found,
+            since: None,
+        }
     }
 }
 
@@ -146,7 +152,10 @@ impl Shell {
     /// A fragment of a page with the navigation's counts as they are now.
     pub(crate) fn with_words(&self, fragment: &impl Template) -> String {
         let mut html = crate::text::page(fragment);
-        html.push_str(&crate::text::page(&Words { shell: self, again: true }));
+        html.push_str(&crate::text::page(&Words {
+            shell: self,
+            again: true,
+        }));
         html
     }
 
@@ -165,15 +174,27 @@ impl Shell {
         words
             .into_iter()
             .filter(|(.., exists)| *exists)
-            .map(|(word, href, waiting, _)| Word { word, href, waiting, here: self.is_at(href) })
+            .map(|(word, href, waiting, _)| Word {
+                word,
+                href,
+                waiting,
+                here: self.is_at(href),
+            })
             .collect()
     }
 
     /// Whether this page has a live fragment and somebody may listen.
     pub(crate) fn follows(&self) -> bool {
         let path = self.path.split_once('?').map_or(self.path.as_str(), |(path, _)| path);
-        let listening = [crate::address::BOXES, crate::address::APPROVALS, crate::address::MODELS, crate::address::RELEASES, crate::address::RECORD];
-        self.person.is_some() && (path == crate::address::OVERVIEW || listening.iter().any(|word| path.starts_with(word)))
+        let listening = [
+            crate::address::BOXES,
+            crate::address::APPROVALS,
+            crate::address::MODELS,
+            crate::address::RELEASES,
+            crate::address::RECORD,
+        ];
+        self.person.is_some()
+            && (path == crate::address::OVERVIEW || listening.iter().any(|word| path.starts_with(word)))
     }
 
     fn is_at(&self, href: &str) -> bool {

@@ -55,7 +55,10 @@ impl SignInPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&SignIn { m: self, shell: &self.shell })
+        crate::text::page(&SignIn {
+            m: self,
+            shell: &self.shell,
+        })
     }
 }
 
@@ -63,6 +66,9 @@ impl PasswordPage {
     /// The whole page.
     #[must_use]
     pub fn render(&self) -> String {
-        crate::text::page(&Password { m: self, shell: &self.shell })
+        crate::text::page(&Password {
+            m: self,
+            shell: &self.shell,
+        })
     }
 }

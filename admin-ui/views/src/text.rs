@@ -54,7 +54,9 @@ fn hides(c: char) -> bool {
 
 /// Renders a template. Writing into a string cannot fail; should a template ever refuse, the page says so.
 pub(crate) fn page(template: &impl Template) -> String {
-    template.render().unwrap_or_else(|error| format!("<!doctype html><title>page</title><p>this page could not be made: {error:?}"))
+    template
+        .render()
+        .unwrap_or_else(|error| format!("<!doctype html><title>page</title><p>this page could not be made: {error:?}"))
 }
 
 /// Cuts `text` to `most` characters with an ellipsis.
@@ -85,7 +87,11 @@ pub(crate) fn prose(text: &str, most: usize) -> Safe<String> {
             if place > 0 {
                 out.push(' ');
             }
-            let written = if is_hex(word) { out.write_str(&digest(word).0) } else { Careful.write_escaped_str(&mut out, word) };
+            let written = if is_hex(word) {
+                out.write_str(&digest(word).0)
+            } else {
+                Careful.write_escaped_str(&mut out, word)
+            };
             debug_assert!(written.is_ok(), "writing into a string cannot fail");
         }
     }
@@ -139,12 +145,20 @@ pub(crate) fn bytes(count: &u64) -> String {
         value /= 1000.0;
         unit = next;
     }
-    if value < 100.0 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+    if value < 100.0 {
+        format!("{value:.1} {unit}")
+    } else {
+        format!("{value:.0} {unit}")
+    }
 }
 
 /// One decimal, for tokens per second.
 pub(crate) fn decimal(number: &f64) -> String {
-    if number.is_finite() { format!("{number:.1}") } else { "–".to_owned() }
+    if number.is_finite() {
+        format!("{number:.1}")
+    } else {
+        "–".to_owned()
+    }
 }
 
 /// The word that goes with a count.
@@ -198,7 +212,12 @@ pub(crate) fn digest(hex: &str) -> Safe<String> {
 
 /// The verdict's shape and word in its colour.
 pub(crate) fn verdict(word: &VerdictWord) -> Safe<String> {
-    Safe(format!("<span class=\"verdict {}\"><span class=\"shape\" aria-hidden=\"true\">{}</span> {}</span>", tone(word), word.shape(), word.word()))
+    Safe(format!(
+        "<span class=\"verdict {}\"><span class=\"shape\" aria-hidden=\"true\">{}</span> {}</span>",
+        tone(word),
+        word.shape(),
+        word.word()
+    ))
 }
 
 /// The class that colours a verdict.
@@ -266,7 +285,10 @@ pub(crate) fn strip(counts: &VerdictCounts, class: &str) -> Safe<String> {
         // At least 4 of 1,000, so that one refused box among 500 is seen.
         let width = (sum * WIDTH / total - left).max(4);
         let left = left.min(WIDTH - width);
-        bars.push_str(&format!("<rect class=\"{}\" x=\"{left}\" y=\"0\" width=\"{width}\" height=\"12\"/>", tone(&word)));
+        bars.push_str(&format!(
+            "<rect class=\"{}\" x=\"{left}\" y=\"0\" width=\"{width}\" height=\"12\"/>",
+            tone(&word)
+        ));
         label.push(format!("{} {}", grouped(count), word.word()));
     }
     Safe(format!(
@@ -279,10 +301,16 @@ impl Shell {
     /// A time, absolute and relative: `09:14, 3 min ago`; the day stands before it when it is another one.
     pub(crate) fn when(&self, at: &i64) -> Safe<String> {
         let at = *at;
-        let Some(wall) = self.wall(at) else { return Safe(format!("unix {at}")) };
+        let Some(wall) = self.wall(at) else {
+            return Safe(format!("unix {at}"));
+        };
         let clock = format!("{:02}:{:02}", wall.hour(), wall.minute());
         let today = self.wall(self.now).is_some_and(|now| now.date() == wall.date());
-        let day = if today { String::new() } else { format!("{} ", date(wall)) };
+        let day = if today {
+            String::new()
+        } else {
+            format!("{} ", date(wall))
+        };
         Safe(format!(
             "<time datetime=\"{}\">{day}{clock}, <span class=\"ago\" data-at=\"{at}\">{}</span></time>",
             iso(at),
@@ -293,10 +321,18 @@ impl Shell {
     /// A short time for dense tables: `3 min ago`, the absolute time in the title.
     pub(crate) fn ago(&self, at: &i64) -> Safe<String> {
         let at = *at;
-        let Some(wall) = self.wall(at) else { return Safe(format!("unix {at}")) };
+        let Some(wall) = self.wall(at) else {
+            return Safe(format!("unix {at}"));
+        };
         Safe(format!(
             "<time datetime=\"{}\" title=\"{} {:02}:{:02}:{:02}\"><span class=\"clock\">{:02}:{:02}</span> <span class=\"ago\" data-at=\"{at}\">{}</span></time>",
-            iso(at), date(wall), wall.hour(), wall.minute(), wall.second(), wall.hour(), wall.minute(),
+            iso(at),
+            date(wall),
+            wall.hour(),
+            wall.minute(),
+            wall.second(),
+            wall.hour(),
+            wall.minute(),
             relative(self.now, at)
         ))
     }
@@ -304,8 +340,15 @@ impl Shell {
     /// A date with its distance: `19 Feb 2027, in 90 d`.
     pub(crate) fn day(&self, at: &i64) -> Safe<String> {
         let at = *at;
-        let Some(wall) = self.wall(at) else { return Safe(format!("unix {at}")) };
-        Safe(format!("<time datetime=\"{}\">{}, <span class=\"ago\" data-at=\"{at}\">{}</span></time>", iso(at), date(wall), relative(self.now, at)))
+        let Some(wall) = self.wall(at) else {
+            return Safe(format!("unix {at}"));
+        };
+        Safe(format!(
+            "<time datetime=\"{}\">{}, <span class=\"ago\" data-at=\"{at}\">{}</span></time>",
+            iso(at),
+            date(wall),
+            relative(self.now, at)
+        ))
     }
 
     /// How many minutes UTC is behind, as people write it: `UTC`, `UTC+01:00`.
@@ -347,5 +390,9 @@ pub(crate) fn relative(now: i64, at: i64) -> String {
         s @ 172_800..63_072_000 => format!("{} d", s / 86_400),
         s => format!("{} years", s / 31_536_000),
     };
-    if distance > 0 { format!("{span} ago") } else { format!("in {span}") }
+    if distance > 0 {
+        format!("{span} ago")
+    } else {
+        format!("in {span}")
+    }
 }

@@ -13,8 +13,17 @@ fn without_explanations(html: &str) -> String {
     let mut out = html.to_owned();
     for code in freehold_explain::codes() {
         if let Some(explained) = freehold_explain::explain(&code) {
-            for (sentence, part) in [(explained.what, "what"), (explained.means, "means"), (explained.next, "do")] {
-                let shown = sentence.replace('&', "&#38;").replace('\'', "&#39;").replace('"', "&#34;").replace('<', "&#60;").replace('>', "&#62;");
+            for (sentence, part) in [
+                (explained.what, "what"),
+                (explained.means, "means"),
+                (explained.next, "do"),
+            ] {
+                let shown = sentence
+                    .replace('&', "&#38;")
+                    .replace('\'', "&#39;")
+                    .replace('"', "&#34;")
+                    .replace('<', "&#60;")
+                    .replace('>', "&#62;");
                 out = out.replace(&shown, &format!("[{code} {part}]"));
             }
         }
@@ -55,7 +64,12 @@ fn every_page_in_every_state_is_as_it_was_read() {
 fn every_page_is_small() {
     for state in states::all() {
         if !state.name.ends_with("-hostile") {
-            assert!(state.html.len() < LARGEST_PAGE, "`{}` has {} bytes", state.name, state.html.len());
+            assert!(
+                state.html.len() < LARGEST_PAGE,
+                "`{}` has {} bytes",
+                state.name,
+                state.html.len()
+            );
         }
     }
 }
@@ -63,23 +77,52 @@ fn every_page_is_small() {
 #[test]
 fn a_hostile_string_is_shown_and_not_obeyed() {
     for (name, html) in states::hostile_pages() {
-        assert!(!html.contains("<script>alert"), "`{name}` has the markup of a hostile string");
-        assert!(!html.contains("\"'>"), "`{name}` lets a hostile string end an attribute");
+        assert!(
+            !html.contains("<script>alert"),
+            "`{name}` has the markup of a hostile string"
+        );
+        assert!(
+            !html.contains("\"'>"),
+            "`{name}` lets a hostile string end an attribute"
+        );
         for hidden in ['\u{202e}', '\u{1b}', '\0'] {
             assert!(!html.contains(hidden), "`{name}` passes on {hidden:?}");
         }
-        assert!(!html.contains(&"a".repeat(700)), "`{name}` shows an endless string in full");
-        assert!(html.contains("&#60;script&#62;"), "`{name}` does not show what was sent");
+        assert!(
+            !html.contains(&"a".repeat(700)),
+            "`{name}` shows an endless string in full"
+        );
+        assert!(
+            html.contains("&#60;script&#62;"),
+            "`{name}` does not show what was sent"
+        );
     }
 }
 
 #[test]
 fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
     for state in states::all() {
-        for forbidden in [" style=", "<style", "javascript:", " onclick", " onload", "src=\"http", "href=\"//", "src=\"//"] {
-            assert!(!state.html.contains(forbidden), "`{}` contains `{forbidden}`", state.name);
+        for forbidden in [
+            " style=",
+            "<style",
+            "javascript:",
+            " onclick",
+            " onload",
+            "src=\"http",
+            "href=\"//",
+            "src=\"//",
+        ] {
+            assert!(
+                !state.html.contains(forbidden),
+                "`{}` contains `{forbidden}`",
+                state.name
+            );
         }
-        assert!(!state.html.replace("<script src=\"/assets/", "").contains("<script"), "`{}` has an inline script", state.name);
+        assert!(
+            !state.html.replace("<script src=\"/assets/", "").contains("<script"),
+            "`{}` has an inline script",
+            state.name
+        );
     }
 }
 
@@ -89,7 +132,11 @@ fn every_form_that_changes_something_carries_the_token() {
         for form in state.html.split("<form ").skip(1) {
             let form = form.split("</form>").next().unwrap_or_default();
             if form.contains("method=\"post\"") {
-                assert!(form.contains("name=\"csrf\""), "`{}` has a form without the token: {form}", state.name);
+                assert!(
+                    form.contains("name=\"csrf\""),
+                    "`{}` has a form without the token: {form}",
+                    state.name
+                );
             }
         }
     }
@@ -100,7 +147,11 @@ fn every_file_that_a_page_names_is_served() {
     for state in states::all() {
         for name in state.html.split("\"/assets/").skip(1) {
             let name = name.split('"').next().unwrap_or_default();
-            assert!(freehold_views::assets::asset(name).is_some(), "`{}` names `{name}`", state.name);
+            assert!(
+                freehold_views::assets::asset(name).is_some(),
+                "`{}` names `{name}`",
+                state.name
+            );
         }
     }
 }

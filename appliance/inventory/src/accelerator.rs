@@ -51,7 +51,10 @@ const PROCESSING: u32 = 0x12;
 
 pub(crate) fn read(tree: &Tree, nvml: &Nvml) -> Vec<Accelerator> {
     let mut names = Names::of(tree);
-    tree.names(DEVICES).into_iter().filter_map(|address| one(tree, nvml, &mut names, &address)).collect()
+    tree.names(DEVICES)
+        .into_iter()
+        .filter_map(|address| one(tree, nvml, &mut names, &address))
+        .collect()
 }
 
 fn one(tree: &Tree, nvml: &Nvml, names: &mut Names, address: &str) -> Option<Accelerator> {
@@ -97,15 +100,24 @@ fn one(tree: &Tree, nvml: &Nvml, names: &mut Names, address: &str) -> Option<Acc
         },
         nodes,
         // Linux Documentation/gpu/amdgpu/driver-misc: `mem_info_vram_total` and `mem_info_vram_used`, bytes.
-        memory_bytes: tree.number(&at("mem_info_vram_total")).or(|| ask("memory total", told.and_then(|told| told.memory_bytes))),
-        memory_used_bytes: tree.number(&at("mem_info_vram_used")).or(|| ask("memory used", told.and_then(|told| told.memory_used_bytes))),
+        memory_bytes: tree
+            .number(&at("mem_info_vram_total"))
+            .or(|| ask("memory total", told.and_then(|told| told.memory_bytes))),
+        memory_used_bytes: tree
+            .number(&at("mem_info_vram_used"))
+            .or(|| ask("memory used", told.and_then(|told| told.memory_used_bytes))),
         // Linux Documentation/hwmon/sysfs-interface: `power1_*` in microwatts, `temp1_input` in thousandths of a degree.
         power_watts: sensor("power1_average", 1_000_000)
             .or(|| sensor("power1_input", 1_000_000))
             .or(|| ask("power", told.and_then(|told| told.power_watts))),
-        temperature_celsius: sensor("temp1_input", 1_000).or(|| ask("temperature", told.and_then(|told| told.temperature_celsius))),
+        temperature_celsius: sensor("temp1_input", 1_000)
+            .or(|| ask("temperature", told.and_then(|told| told.temperature_celsius))),
         link: link(tree, &folder),
-        memory_node: tree.text(&at("numa_node")).then("a node; -1 means that firmware does not say", |node| (node != "-1").then_some(node)),
+        memory_node: tree
+            .text(&at("numa_node"))
+            .then("a node; -1 means that firmware does not say", |node| {
+                (node != "-1").then_some(node)
+            }),
     })
 }
 
@@ -139,7 +151,9 @@ fn hwmon(tree: &Tree, folder: &str, file: &str) -> Reading<u64> {
 fn link(tree: &Tree, folder: &str) -> Reading<String> {
     let width = tree.number(&format!("{folder}/current_link_width"));
     match width.value() {
-        Some(width) => tree.text(&format!("{folder}/current_link_speed")).then("a speed", |speed| Some(format!("{speed}, {width} lanes"))),
+        Some(width) => tree
+            .text(&format!("{folder}/current_link_speed"))
+            .then("a speed", |speed| Some(format!("{speed}, {width} lanes"))),
         None => Reading::missing(format!("{folder}: no current_link_width")),
     }
 }

@@ -42,7 +42,9 @@ pub(crate) fn read(tree: &Tree) -> Vec<Disk> {
             };
             Disk {
                 model: tree.text(&at("device/model")),
-                size_bytes: tree.number(&at("size")).then("a size", |sectors| sectors.checked_mul(SECTOR)),
+                size_bytes: tree
+                    .number(&at("size"))
+                    .then("a size", |sectors| sectors.checked_mul(SECTOR)),
                 rotational: flag("queue/rotational"),
                 removable: flag("removable"),
                 write_cache: tree.text(&at("queue/write_cache")),

@@ -47,7 +47,11 @@ pub struct Inventory {
 /// machine, not about a folder.
 #[must_use]
 pub fn collect(root: &Path) -> Inventory {
-    let nvml = if root == Path::new("/") { nvml::ask() } else { Nvml::not_asked() };
+    let nvml = if root == Path::new("/") {
+        nvml::ask()
+    } else {
+        Nvml::not_asked()
+    };
     collect_with(root, &nvml)
 }
 

@@ -24,9 +24,21 @@ pub(crate) fn read(tree: &Tree) -> Memory {
     // proc(5), /proc/meminfo: `MemTotal:       24684084 kB`; kB means KiB there.
     let field = |name: &'static str| {
         tree.text(MEMINFO).then(&format!("`{name}`"), move |text| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-            value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            value
+                .trim()
+                .strip_suffix("kB")?
+                .trim()
+                .parse::<u64>()
+                .ok()?
+                .checked_mul(1024)
         })
     };
-    Memory { total_bytes: field("MemTotal"), available_bytes: field("MemAvailable"), swap_bytes: field("SwapTotal") }
+    Memory {
+        total_bytes: field("MemTotal"),
+        available_bytes: field("MemAvailable"),
+        swap_bytes: field("SwapTotal"),
+    }
 }

@@ -38,7 +38,10 @@ impl Nvml {
     /// For a folder that is not this machine's file system.
     #[must_use]
     pub fn not_asked() -> Self {
-        Self { absent: Some("not asked, this is not the running machine's tree".to_owned()), ..Self::default() }
+        Self {
+            absent: Some("not asked, this is not the running machine's tree".to_owned()),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn device(&self, address: &str) -> Option<&NvmlDevice> {
@@ -57,7 +60,12 @@ impl Nvml {
 pub(crate) fn ask() -> Nvml {
     let library = match Library::init() {
         Ok(library) => library,
-        Err(error) => return Nvml { absent: Some(error.to_string()), ..Nvml::default() },
+        Err(error) => {
+            return Nvml {
+                absent: Some(error.to_string()),
+                ..Nvml::default()
+            };
+        }
     };
     let devices = (0..library.device_count().unwrap_or(0))
         .filter_map(|index| {
@@ -74,7 +82,11 @@ pub(crate) fn ask() -> Nvml {
             })
         })
         .collect();
-    Nvml { devices, driver_version: library.sys_driver_version().ok(), absent: None }
+    Nvml {
+        devices,
+        driver_version: library.sys_driver_version().ok(),
+        absent: None,
+    }
 }
 
 /// `00000000:41:00.0` (NVML, eight digits of domain) → `0000:41:00.0` (the kernel, four).

@@ -10,9 +10,33 @@ use crate::tree::Tree;
 /// Flags of `/proc/cpuinfo` that llama.cpp and other engines choose code by (Linux `arch/x86/include/asm/cpufeatures.h`;
 /// `arch/arm64/kernel/cpuinfo.c` for the last ones).
 pub const ENGINE_FEATURES: &[&str] = &[
-    "sse4_2", "avx", "f16c", "fma", "avx2", "bmi2", "avx_vnni", "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vnni",
-    "avx512_bf16", "avx512_fp16", "avx512vbmi", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16", "asimd", "asimdhp", "asimddp",
-    "i8mm", "bf16", "sve", "sve2", "sme",
+    "sse4_2",
+    "avx",
+    "f16c",
+    "fma",
+    "avx2",
+    "bmi2",
+    "avx_vnni",
+    "avx512f",
+    "avx512dq",
+    "avx512bw",
+    "avx512vl",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "avx512vbmi",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "amx_fp16",
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "i8mm",
+    "bf16",
+    "sve",
+    "sve2",
+    "sme",
 ];
 
 /// The processor.
@@ -33,16 +57,29 @@ pub struct Processor {
 const CPUINFO: &str = "/proc/cpuinfo";
 
 pub(crate) fn read(tree: &Tree) -> Processor {
-    let field = |name: &'static str| tree.text(CPUINFO).then(&format!("`{name}`"), move |text| line(&text, name));
+    let field = |name: &'static str| {
+        tree.text(CPUINFO)
+            .then(&format!("`{name}`"), move |text| line(&text, name))
+    };
     Processor {
         // proc(5): the names of the fields differ by architecture; x86 says `flags`, arm64 `Features`.
         model: field("model name").or(|| field("CPU part")),
         vendor: field("vendor_id").or(|| field("CPU implementer")),
-        logical_processors: tree.text("/sys/devices/system/cpu/online").then("a list of numbers", |text| count(&text)),
-        memory_nodes: tree.text("/sys/devices/system/node/online").then("a list of numbers", |text| count(&text)),
+        logical_processors: tree
+            .text("/sys/devices/system/cpu/online")
+            .then("a list of numbers", |text| count(&text)),
+        memory_nodes: tree
+            .text("/sys/devices/system/node/online")
+            .then("a list of numbers", |text| count(&text)),
         engine_features: field("flags").or(|| field("Features")).then("features", |flags| {
             let flags: Vec<&str> = flags.split_ascii_whitespace().collect();
-            Some(ENGINE_FEATURES.iter().filter(|name| flags.contains(name)).map(|name| (*name).to_owned()).collect())
+            Some(
+                ENGINE_FEATURES
+                    .iter()
+                    .filter(|name| flags.contains(name))
+                    .map(|name| (*name).to_owned())
+                    .collect(),
+            )
         }),
     }
 }

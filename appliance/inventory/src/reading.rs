@@ -24,7 +24,10 @@ pub enum Reading<T> {
 
 impl<T> Reading<T> {
     pub(crate) fn of(value: T, source: impl Into<String>) -> Self {
-        Self::Value { value, source: source.into() }
+        Self::Value {
+            value,
+            source: source.into(),
+        }
     }
 
     pub(crate) fn missing(reason: impl Into<String>) -> Self {
@@ -45,7 +48,9 @@ impl<T> Reading<T> {
         match self {
             Self::Value { value, source } => match turn(value) {
                 Some(value) => Reading::Value { value, source },
-                None => Reading::Missing { missing: format!("{source} does not hold {what}") },
+                None => Reading::Missing {
+                    missing: format!("{source} does not hold {what}"),
+                },
             },
             Self::Missing { missing } => Reading::Missing { missing },
         }
@@ -56,7 +61,9 @@ impl<T> Reading<T> {
         match self {
             Self::Value { .. } => self,
             Self::Missing { missing: first } => match other() {
-                Self::Missing { missing: second } if second != first => Self::Missing { missing: format!("{first}; {second}") },
+                Self::Missing { missing: second } if second != first => Self::Missing {
+                    missing: format!("{first}; {second}"),
+                },
                 found => found,
             },
         }

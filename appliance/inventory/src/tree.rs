@@ -36,7 +36,11 @@ impl Tree {
         match File::open(self.below(path)).and_then(|file| file.take(FILE_LIMIT).read_to_end(&mut bytes)) {
             Ok(_) => {
                 let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-                if text.is_empty() { Reading::missing(format!("{path} is empty")) } else { Reading::of(text, path) }
+                if text.is_empty() {
+                    Reading::missing(format!("{path} is empty"))
+                } else {
+                    Reading::of(text, path)
+                }
             }
             Err(error) => Reading::missing(format!("{path}: {}", plain(&error))),
         }
@@ -45,7 +49,11 @@ impl Tree {
     /// The text of the list of PCI ids, which is larger than the other files (1.5 MB in 2026).
     pub(crate) fn large_text(&self, path: &str) -> Option<Vec<u8>> {
         let mut bytes = Vec::new();
-        File::open(self.below(path)).ok()?.take(LIST_LIMIT).read_to_end(&mut bytes).ok()?;
+        File::open(self.below(path))
+            .ok()?
+            .take(LIST_LIMIT)
+            .read_to_end(&mut bytes)
+            .ok()?;
         Some(bytes)
     }
 
@@ -56,14 +64,20 @@ impl Tree {
 
     /// A number as the kernel writes PCI ids, `0x10de`.
     pub(crate) fn hex(&self, path: &str) -> Reading<u32> {
-        self.text(path).then("a hexadecimal number", |text| u32::from_str_radix(text.strip_prefix("0x")?, 16).ok())
+        self.text(path).then("a hexadecimal number", |text| {
+            u32::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+        })
     }
 
     /// The names in a folder, sorted; empty when there is no such folder.
     pub(crate) fn names(&self, path: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.below(path)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.take(NAMES_LIMIT).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        let Ok(entries) = std::fs::read_dir(self.below(path)) else {
+            return Vec::new();
+        };
+        let mut names: Vec<String> = entries
+            .take(NAMES_LIMIT)
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
         names.sort();
         names
     }

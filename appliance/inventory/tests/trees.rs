@@ -44,13 +44,21 @@ fn an_nvidia_device_takes_its_facts_from_the_library() {
         absent: None,
     };
     let found = collect_with(&tree("constructed/nvidia-h100"), &nvml);
-    let h100 = found.accelerators.iter().find(|a| a.driver.value().is_some_and(|d| d == "nvidia")).expect("it is there");
+    let h100 = found
+        .accelerators
+        .iter()
+        .find(|a| a.driver.value().is_some_and(|d| d == "nvidia"))
+        .expect("it is there");
     assert_eq!(h100.memory_bytes.value(), Some(&85_520_809_984));
     assert_eq!(h100.name.value().map(String::as_str), Some("NVIDIA H100 PCIe"));
     assert_eq!(h100.driver_version.value().map(String::as_str), Some("580.95.05"));
     assert!(matches!(&h100.temperature_celsius, Reading::Missing { missing } if missing.contains("NVML, temperature")));
     // The server's own VGA is not asked of the library.
-    let vga = found.accelerators.iter().find(|a| a.driver.value().is_some_and(|d| d == "ast")).expect("it is there");
+    let vga = found
+        .accelerators
+        .iter()
+        .find(|a| a.driver.value().is_some_and(|d| d == "ast"))
+        .expect("it is there");
     assert!(vga.memory_bytes.value().is_none());
 }
 
@@ -59,13 +67,24 @@ fn every_value_has_a_source_and_every_gap_a_reason() {
     fn walk(value: &Value, path: &str) {
         match value {
             Value::Object(fields) if fields.contains_key("value") => {
-                assert!(fields["source"].as_str().is_some_and(|source| !source.is_empty()), "{path} has no source");
+                assert!(
+                    fields["source"].as_str().is_some_and(|source| !source.is_empty()),
+                    "{path} has no source"
+                );
             }
             Value::Object(fields) if fields.contains_key("missing") => {
-                assert!(fields["missing"].as_str().is_some_and(|reason| !reason.is_empty()), "{path} has no reason");
+                assert!(
+                    fields["missing"].as_str().is_some_and(|reason| !reason.is_empty()),
+                    "{path} has no reason"
+                );
             }
-            Value::Object(fields) => fields.iter().for_each(|(name, field)| walk(field, &format!("{path}/{name}"))),
-            Value::Array(items) => items.iter().enumerate().for_each(|(n, item)| walk(item, &format!("{path}/{n}"))),
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, field)| walk(field, &format!("{path}/{name}"))),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .for_each(|(n, item)| walk(item, &format!("{path}/{n}"))),
             _ => assert_eq!(path, "/v", "{path} stands without a source"),
         }
     }
@@ -79,7 +98,11 @@ fn every_value_has_a_source_and_every_gap_a_reason() {
 fn this_machine_can_be_read() {
     let found = collect(Path::new("/"));
     assert!(found.memory.total_bytes.value().is_some(), "{:?}", found.memory);
-    assert!(found.processor.logical_processors.value().is_some(), "{:?}", found.processor);
+    assert!(
+        found.processor.logical_processors.value().is_some(),
+        "{:?}",
+        found.processor
+    );
 }
 
 #[test]

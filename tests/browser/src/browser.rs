@@ -87,12 +87,21 @@ impl Browser {
             },
         }}});
         let started = driver.command("POST", "/session", &capabilities)?;
-        let session = started.get("sessionId").and_then(Value::as_str).context("no session")?.to_owned();
-        Ok(Self { driver, session, _profile: profile })
+        let session = started
+            .get("sessionId")
+            .and_then(Value::as_str)
+            .context("no session")?
+            .to_owned();
+        Ok(Self {
+            driver,
+            session,
+            _profile: profile,
+        })
     }
 
     fn command(&self, method: &str, path: &str, body: Value) -> Result<Value> {
-        self.driver.command(method, &format!("/session/{}{path}", self.session), &body)
+        self.driver
+            .command(method, &format!("/session/{}{path}", self.session), &body)
     }
 
     fn devtools(&self, command: &str, params: Value) -> Result<Value> {
@@ -121,7 +130,11 @@ impl Browser {
     /// # Errors
     /// When the browser does not answer.
     pub fn scripts(&self, scripts: Scripts) -> Result<()> {
-        self.devtools("Emulation.setScriptExecutionDisabled", json!({"value": scripts == Scripts::Off})).map(drop)
+        self.devtools(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": scripts == Scripts::Off}),
+        )
+        .map(drop)
     }
 
     /// Opens `url` and waits until it is loaded.
@@ -137,7 +150,11 @@ impl Browser {
     /// # Errors
     /// When the browser does not answer.
     pub fn address(&self) -> Result<String> {
-        Ok(self.command("GET", "/url", Value::Null)?.as_str().unwrap_or_default().to_owned())
+        Ok(self
+            .command("GET", "/url", Value::Null)?
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// Runs a function body in the page, on the tests' own account (works with the page's scripts off, too).
@@ -146,11 +163,17 @@ impl Browser {
     /// When it throws.
     pub fn evaluate(&self, body: &str) -> Result<Value> {
         let expression = format!("JSON.stringify((function(){{{body}}})() ?? null)");
-        let answer = self.devtools("Runtime.evaluate", json!({"expression": expression, "returnByValue": true}))?;
+        let answer = self.devtools(
+            "Runtime.evaluate",
+            json!({"expression": expression, "returnByValue": true}),
+        )?;
         if let Some(thrown) = answer.get("exceptionDetails") {
             bail!("the page's answer: {thrown}");
         }
-        let text = answer.pointer("/result/value").and_then(Value::as_str).unwrap_or("null");
+        let text = answer
+            .pointer("/result/value")
+            .and_then(Value::as_str)
+            .unwrap_or("null");
         Ok(serde_json::from_str(text)?)
     }
 
@@ -159,7 +182,11 @@ impl Browser {
     /// # Errors
     /// When the browser does not answer.
     pub fn text(&self) -> Result<String> {
-        Ok(self.evaluate("return document.body.innerText")?.as_str().unwrap_or_default().to_owned())
+        Ok(self
+            .evaluate("return document.body.innerText")?
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// Waits until the page's text contains `wanted`.
@@ -178,7 +205,11 @@ impl Browser {
 
     fn element(&self, css: &str) -> Result<String> {
         let found = self.command("POST", "/element", json!({"using": "css selector", "value": css}))?;
-        Ok(found.get(ELEMENT).and_then(Value::as_str).with_context(|| format!("no element `{css}`"))?.to_owned())
+        Ok(found
+            .get(ELEMENT)
+            .and_then(Value::as_str)
+            .with_context(|| format!("no element `{css}`"))?
+            .to_owned())
     }
 
     /// Types into a field, as a person does, replacing what is there.
@@ -188,7 +219,8 @@ impl Browser {
     pub fn fill(&self, css: &str, text: &str) -> Result<()> {
         let element = self.element(css)?;
         self.command("POST", &format!("/element/{element}/clear"), json!({}))?;
-        self.command("POST", &format!("/element/{element}/value"), json!({"text": text})).map(drop)
+        self.command("POST", &format!("/element/{element}/value"), json!({"text": text}))
+            .map(drop)
     }
 
     /// Clicks, as a person does.
@@ -197,7 +229,8 @@ impl Browser {
     /// When there is no such element, or something covers it.
     pub fn click(&self, css: &str) -> Result<()> {
         let element = self.element(css)?;
-        self.command("POST", &format!("/element/{element}/click"), json!({})).map(drop)
+        self.command("POST", &format!("/element/{element}/click"), json!({}))
+            .map(drop)
     }
 
     /// Clicks the first link or button whose text begins with `words`.
@@ -215,7 +248,11 @@ impl Browser {
             json!(words)
         ))?;
         if found != Value::Bool(true) {
-            bail!("nothing to click says `{words}` at {}:\n{}", self.address()?, self.text()?);
+            bail!(
+                "nothing to click says `{words}` at {}:\n{}",
+                self.address()?,
+                self.text()?
+            );
         }
         self.click(&format!("[{mark}]"))
     }
@@ -230,7 +267,13 @@ impl Browser {
         Ok(entries
             .iter()
             .filter(|entry| matches!(entry.get("level").and_then(Value::as_str), Some("SEVERE" | "WARNING")))
-            .map(|entry| entry.get("message").and_then(Value::as_str).unwrap_or_default().to_owned())
+            .map(|entry| {
+                entry
+                    .get("message")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            })
             .collect())
     }
 
@@ -239,11 +282,17 @@ impl Browser {
     /// # Errors
     /// When the file cannot be written.
     pub fn picture(&self, view: View, most: u32, file: &Path) -> Result<()> {
-        let height = self.evaluate("return document.documentElement.scrollHeight")?.as_u64().unwrap_or(0);
+        let height = self
+            .evaluate("return document.documentElement.scrollHeight")?
+            .as_u64()
+            .unwrap_or(0);
         let (width, least) = view.size();
         let height = u32::try_from(height).unwrap_or(most).clamp(least, most.max(least));
         let clip = json!({"x": 0, "y": 0, "width": width, "height": height, "scale": 1});
-        let shot = self.devtools("Page.captureScreenshot", json!({"format": "png", "clip": clip, "captureBeyondViewport": true}))?;
+        let shot = self.devtools(
+            "Page.captureScreenshot",
+            json!({"format": "png", "clip": clip, "captureBeyondViewport": true}),
+        )?;
         let data = shot.get("data").and_then(Value::as_str).context("no picture")?;
         std::fs::write(file, base64::engine::general_purpose::STANDARD.decode(data)?)?;
         Ok(())
@@ -252,6 +301,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = self.driver.command("DELETE", &format!("/session/{}", self.session), &Value::Null);
+        let _ = self
+            .driver
+            .command("DELETE", &format!("/session/{}", self.session), &Value::Null);
     }
 }

@@ -14,7 +14,12 @@ use crate::browser::Browser;
 /// When the browser does not answer.
 pub fn faults(browser: &Browser) -> Result<Vec<String>> {
     let found = browser.evaluate(CHECKS)?;
-    Ok(found.as_array().into_iter().flatten().filter_map(|fault| fault.as_str().map(str::to_owned)).collect())
+    Ok(found
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|fault| fault.as_str().map(str::to_owned))
+        .collect())
 }
 
 const CHECKS: &str = r#"

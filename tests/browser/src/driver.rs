@@ -60,7 +60,11 @@ impl Driver {
     pub fn command(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(COMMAND_LIMIT))?;
-        let body = if method == "POST" { body.to_string() } else { String::new() };
+        let body = if method == "POST" {
+            body.to_string()
+        } else {
+            String::new()
+        };
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -91,10 +95,14 @@ impl Driver {
                 reader.read_to_end(&mut answer)?;
             }
         }
-        let answer: Value = serde_json::from_slice(&answer).with_context(|| format!("answer of chromedriver to {method} {path}"))?;
+        let answer: Value =
+            serde_json::from_slice(&answer).with_context(|| format!("answer of chromedriver to {method} {path}"))?;
         let value = answer.get("value").cloned().unwrap_or_default();
         match value.get("error").and_then(Value::as_str) {
-            Some(error) => bail!("{method} {path}: {error}: {}", value.get("message").and_then(Value::as_str).unwrap_or_default()),
+            Some(error) => bail!(
+                "{method} {path}: {error}: {}",
+                value.get("message").and_then(Value::as_str).unwrap_or_default()
+            ),
             None => Ok(value),
         }
     }

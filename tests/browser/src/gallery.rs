@@ -59,7 +59,9 @@ impl Gallery {
     pub fn say(&self, event: &str) -> usize {
         let Ok(mut shelf) = self.shelf.lock() else { return 0 };
         let message = format!("event: {event}\ndata: 1\n\n");
-        shelf.listeners.retain_mut(|stream| stream.write_all(message.as_bytes()).is_ok());
+        shelf
+            .listeners
+            .retain_mut(|stream| stream.write_all(message.as_bytes()).is_ok());
         shelf.listeners.len()
     }
 }
@@ -92,10 +94,15 @@ fn answer(mut stream: TcpStream, shelf: &Mutex<Shelf>) {
         (None, Some(html)) => ("200 OK", "text/html; charset=utf-8", html.into_bytes()),
         (None, None) => ("404 Not Found", "text/plain", b"no such page".to_vec()),
     };
-    let mut head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n", bytes.len());
+    let mut head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n",
+        bytes.len()
+    );
     for (name, value) in HEADERS {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(&bytes));
 }

@@ -18,13 +18,21 @@ const PICTURE_HEIGHT: u32 = 1_100;
 
 /// Looks at the page that is open in both windows and both themes.
 fn hold(browser: &Browser, what: &str) -> Result<()> {
-    for (view, theme) in [(View::Phone, Theme::Dark), (View::Desktop, Theme::Dark), (View::Desktop, Theme::Light)] {
+    for (view, theme) in [
+        (View::Phone, Theme::Dark),
+        (View::Desktop, Theme::Dark),
+        (View::Desktop, Theme::Light),
+    ] {
         browser.look(view, theme)?;
         let faults = checks::faults(browser)?;
         anyhow::ensure!(faults.is_empty(), "{what}, {view:?} {theme:?}:\n{}", faults.join("\n"));
     }
     let complaints = browser.complaints()?;
-    anyhow::ensure!(complaints.is_empty(), "{what}: the browser complains:\n{}", complaints.join("\n"));
+    anyhow::ensure!(
+        complaints.is_empty(),
+        "{what}: the browser complains:\n{}",
+        complaints.join("\n")
+    );
     if let Some(folder) = std::env::var_os("FREEHOLD_PICTURES").map(PathBuf::from) {
         std::fs::create_dir_all(&folder)?;
         browser.picture(View::Desktop, PICTURE_HEIGHT, &folder.join(format!("real-{what}.png")))?;
@@ -63,11 +71,21 @@ fn an_administrator_takes_a_box_in_and_sees_it_turn_red() -> Result<()> {
     browser.wait_for("Live: this page follows the fleet")?;
     browser.evaluate("window.sameDocument = true")?;
     world.start_box()?;
-    let status = world.wait_box("the box to ask for approval", |status| status["enrolment"] == "waiting_for_approval")?;
+    let status = world.wait_box("the box to ask for approval", |status| {
+        status["enrolment"] == "waiting_for_approval"
+    })?;
     browser.wait_for("now")?;
     browser.wait_for(status["box"].as_str().context("the box has no name")?)?;
-    assert_eq!(browser.evaluate("return window.sameDocument === true")?, true, "the page was loaded again instead of following");
-    assert_eq!(browser.evaluate("return document.querySelectorAll('.side .count').length")?, 2, "the navigation's counts do not follow");
+    assert_eq!(
+        browser.evaluate("return window.sameDocument === true")?,
+        true,
+        "the page was loaded again instead of following"
+    );
+    assert_eq!(
+        browser.evaluate("return document.querySelectorAll('.side .count').length")?,
+        2,
+        "the navigation's counts do not follow"
+    );
     hold(&browser, "overview-waiting")?;
 
     // Compare the fingerprint of the box's own screen with the console's, then approve by plan.
@@ -90,7 +108,12 @@ fn an_administrator_takes_a_box_in_and_sees_it_turn_red() -> Result<()> {
     hold(&browser, "box-trusted")?;
 
     // Every part of the box, and every word of the navigation.
-    for (tab, wanted) in [("boot", "PCR by PCR"), ("models", "Assignment"), ("hardware", "Read from"), ("record", "own record")] {
+    for (tab, wanted) in [
+        ("boot", "PCR by PCR"),
+        ("models", "Assignment"),
+        ("hardware", "Read from"),
+        ("record", "own record"),
+    ] {
         browser.open(&world.url(&format!("/boxes/{id}/{tab}")))?;
         browser.wait_for(wanted)?;
         hold(&browser, &format!("box-{tab}"))?;
@@ -107,7 +130,15 @@ fn an_administrator_takes_a_box_in_and_sees_it_turn_red() -> Result<()> {
     ] {
         browser.open(&world.url(path))?;
         browser.wait_for(wanted)?;
-        hold(&browser, path.trim_start_matches('/').split('?').next().unwrap_or_default().replace('/', "-").as_str())?;
+        hold(
+            &browser,
+            path.trim_start_matches('/')
+                .split('?')
+                .next()
+                .unwrap_or_default()
+                .replace('/', "-")
+                .as_str(),
+        )?;
     }
 
     // A model is assigned by plan; the box's page follows until the model serves.
@@ -184,7 +215,11 @@ fn every_page_works_without_scripts() -> Result<()> {
     browser.open(&world.url("/no-such-page"))?;
     browser.wait_for("Code")?;
     // The status 404 itself is what a browser writes into its log; nothing else is.
-    let others: Vec<String> = browser.complaints()?.into_iter().filter(|line| !line.contains("404")).collect();
+    let others: Vec<String> = browser
+        .complaints()?
+        .into_iter()
+        .filter(|line| !line.contains("404"))
+        .collect();
     anyhow::ensure!(others.is_empty(), "{}", others.join("\n"));
     Ok(())
 }

@@ -33,12 +33,19 @@ fn every_page_holds_in_every_window() -> Result<()> {
             browser.look(View::Desktop, Theme::Light)?;
             browser.open(&gallery.url(&path))?;
             // Without scripts the layout is the same; it is looked at once.
-            let themes: &[Theme] = if scripts == Scripts::On { &[Theme::Light, Theme::Dark] } else { &[Theme::Light] };
+            let themes: &[Theme] = if scripts == Scripts::On {
+                &[Theme::Light, Theme::Dark]
+            } else {
+                &[Theme::Light]
+            };
             for view in [View::Desktop, View::Phone] {
                 for theme in themes {
                     browser.look(view, *theme)?;
                     for fault in checks::faults(&browser)? {
-                        faults.push(format!("{} {view:?} {theme:?} scripts {scripts:?}: {fault}", state.name));
+                        faults.push(format!(
+                            "{} {view:?} {theme:?} scripts {scripts:?}: {fault}",
+                            state.name
+                        ));
                     }
                     if let (Some(folder), Scripts::On) = (&pictures, scripts) {
                         std::fs::create_dir_all(folder)?;
@@ -48,7 +55,10 @@ fn every_page_holds_in_every_window() -> Result<()> {
                 }
             }
             for complaint in browser.complaints()? {
-                faults.push(format!("{} scripts {scripts:?}: the browser complains: {complaint}", state.name));
+                faults.push(format!(
+                    "{} scripts {scripts:?}: the browser complains: {complaint}",
+                    state.name
+                ));
             }
         }
     }
@@ -58,7 +68,13 @@ fn every_page_holds_in_every_window() -> Result<()> {
 
 #[test]
 fn a_live_page_follows_and_says_when_it_no_longer_does() -> Result<()> {
-    let page = |name: &str| states::all().into_iter().find(|state| state.name == name).map(|state| state.html).unwrap_or_default();
+    let page = |name: &str| {
+        states::all()
+            .into_iter()
+            .find(|state| state.name == name)
+            .map(|state| state.html)
+            .unwrap_or_default()
+    };
     let gallery = Gallery::start()?;
     let browser = Browser::start()?;
     gallery.put("/boxes", &page("boxes-three"));
@@ -74,8 +90,15 @@ fn a_live_page_follows_and_says_when_it_no_longer_does() -> Result<()> {
     gallery.put("/boxes", &page("boxes-three").replace("box2", "box2, back again"));
     assert_eq!(gallery.say("fleet"), 1);
     browser.wait_for("box2, back again")?;
-    assert_eq!(browser.evaluate("return window.sameDocument === true")?, true, "the page was loaded again");
-    assert_eq!(browser.evaluate("return document.getElementById('q').value")?, "typed meanwhile");
+    assert_eq!(
+        browser.evaluate("return window.sameDocument === true")?,
+        true,
+        "the page was loaded again"
+    );
+    assert_eq!(
+        browser.evaluate("return document.getElementById('q').value")?,
+        "typed meanwhile"
+    );
 
     // The session ended: what comes back is no such page. The old one stays and says that it is old.
     gallery.put("/boxes", &page("sign-in-normal"));

@@ -10,10 +10,38 @@ const ROWS: usize = 300;
 
 /// Fields of the inventory's document in the order in which people look for them.
 const ORDER: [&str; 32] = [
-    "processor", "memory", "accelerators", "disks", "name", "vendor", "model", "logical_processors", "memory_nodes",
-    "engine_features", "total_bytes", "available_bytes", "swap_bytes", "kind", "id", "address", "driver", "driver_version",
-    "nodes", "memory_bytes", "memory_used_bytes", "power_watts", "temperature_celsius", "link", "memory_node", "size_bytes",
-    "rotational", "removable", "write_cache", "v", "value", "source",
+    "processor",
+    "memory",
+    "accelerators",
+    "disks",
+    "name",
+    "vendor",
+    "model",
+    "logical_processors",
+    "memory_nodes",
+    "engine_features",
+    "total_bytes",
+    "available_bytes",
+    "swap_bytes",
+    "kind",
+    "id",
+    "address",
+    "driver",
+    "driver_version",
+    "nodes",
+    "memory_bytes",
+    "memory_used_bytes",
+    "power_watts",
+    "temperature_celsius",
+    "link",
+    "memory_node",
+    "size_bytes",
+    "rotational",
+    "removable",
+    "write_cache",
+    "v",
+    "value",
+    "source",
 ];
 
 /// The inventory of one box.
@@ -60,7 +88,10 @@ impl Hardware {
                     Value::Object(_) => groups.extend(group(&title(name), part, &mut left)),
                     Value::Array(items) => {
                         for (number, item) in items.iter().enumerate() {
-                            let own = item.pointer("/name/value").and_then(Value::as_str).map_or(number.to_string(), str::to_owned);
+                            let own = item
+                                .pointer("/name/value")
+                                .and_then(Value::as_str)
+                                .map_or(number.to_string(), str::to_owned);
                             groups.extend(group(&format!("{} {own}", singular(&title(name))), item, &mut left));
                         }
                     }
@@ -83,18 +114,34 @@ fn group(title: &str, part: &Value, left: &mut usize) -> Option<HardwareGroup> {
             rows.push(row);
         }
     }
-    (!rows.is_empty()).then(|| HardwareGroup { title: title.to_owned(), rows })
+    (!rows.is_empty()).then(|| HardwareGroup {
+        title: title.to_owned(),
+        rows,
+    })
 }
 
 /// A leaf is `{"value": …, "source": …}` or `{"missing": reason}`; its name may end in `_bytes`, `_mhz`, `_watts`, `_celsius`.
 fn row(name: &str, leaf: &Value) -> Option<HardwareRow> {
     let leaf = leaf.as_object()?;
     if let Some(reason) = leaf.get("missing").and_then(Value::as_str) {
-        return Some(HardwareRow { name: title(name), reason: reason.to_owned(), ..Default::default() });
+        return Some(HardwareRow {
+            name: title(name),
+            reason: reason.to_owned(),
+            ..Default::default()
+        });
     }
     let value = leaf.get("value")?;
-    let source = leaf.get("source").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(HardwareRow { name: title(name), value: Some(shown(name, value)), source, reason: String::new() })
+    let source = leaf
+        .get("source")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    Some(HardwareRow {
+        name: title(name),
+        value: Some(shown(name, value)),
+        source,
+        reason: String::new(),
+    })
 }
 
 fn shown(name: &str, value: &Value) -> String {
@@ -116,17 +163,30 @@ fn shown(name: &str, value: &Value) -> String {
 }
 
 fn title(name: &str) -> String {
-    let name = name.strip_suffix("_bytes").or(name.strip_suffix("_mhz")).unwrap_or(name);
-    let name = name.strip_suffix("_watts").or(name.strip_suffix("_celsius")).unwrap_or(name);
+    let name = name
+        .strip_suffix("_bytes")
+        .or(name.strip_suffix("_mhz"))
+        .unwrap_or(name);
+    let name = name
+        .strip_suffix("_watts")
+        .or(name.strip_suffix("_celsius"))
+        .unwrap_or(name);
     let name = name.replace('_', " ");
     let mut letters = name.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// The order of the inventory's own document, whatever order the JSON came in; what it does not know comes last, by name.
 fn in_order(fields: &serde_json::Map<String, Value>) -> Vec<(&String, &Value)> {
     let mut fields: Vec<(&String, &Value)> = fields.iter().collect();
-    fields.sort_by_key(|(name, _)| (ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()), *name));
+    fields.sort_by_key(|(name, _)| {
+        (
+            ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len()),
+            *name,
+        )
+    });
     fields
 }
 

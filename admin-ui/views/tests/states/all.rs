@@ -106,10 +106,18 @@ fn shell(path: &str) -> Shell {
         version: "0.1.0".into(),
         now: NOW,
         utc_offset_minutes: 0,
-        person: Some(Person { name: "mira.okafor".into(), role: "operator".into() }),
+        person: Some(Person {
+            name: "mira.okafor".into(),
+            role: "operator".into(),
+        }),
         csrf: "b3f1c0ffee".into(),
         path: path.into(),
-        waiting: Waiting { overview: 2, boxes: 4, approvals: 1, ..Default::default() },
+        waiting: Waiting {
+            overview: 2,
+            boxes: 4,
+            approvals: 1,
+            ..Default::default()
+        },
         parts: Parts::default(),
         ..Default::default()
     }
@@ -117,7 +125,9 @@ fn shell(path: &str) -> Shell {
 
 /// Made-up hex of 64 digits, the same for the same seed.
 fn hex(seed: u64) -> String {
-    let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x1234_5678_9abc_def1);
+    let mut x = seed
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(0x1234_5678_9abc_def1);
     let mut out = String::new();
     for _ in 0..4 {
         x ^= x << 13;

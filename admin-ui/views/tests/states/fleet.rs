@@ -10,12 +10,28 @@ use freehold_views::{BoxesPage, OverviewPage};
 
 use super::{NOW, shell};
 
-const SITES: [&str; 6] = ["Radiology B", "Main House", "Cardiology", "Laboratory", "North Clinic", "Archive"];
-const FIRST: [&str; 10] = ["amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heath", "ivory", "jade"];
-const SECOND: [&str; 10] = ["fox", "owl", "heron", "otter", "lynx", "finch", "badger", "hare", "wren", "stoat"];
+const SITES: [&str; 6] = [
+    "Radiology B",
+    "Main House",
+    "Cardiology",
+    "Laboratory",
+    "North Clinic",
+    "Archive",
+];
+const FIRST: [&str; 10] = [
+    "amber", "birch", "cedar", "delta", "ember", "flint", "grove", "heath", "ivory", "jade",
+];
+const SECOND: [&str; 10] = [
+    "fox", "owl", "heron", "otter", "lynx", "finch", "badger", "hare", "wren", "stoat",
+];
 
 fn id(number: usize) -> String {
-    format!("{}-{}-{:04x}", FIRST[number % 10], SECOND[(number / 10 + number) % 10], (number * 40_503 + 0x9d1e) % 65_536)
+    format!(
+        "{}-{}-{:04x}",
+        FIRST[number % 10],
+        SECOND[(number / 10 + number) % 10],
+        (number * 40_503 + 0x9d1e) % 65_536
+    )
 }
 
 pub fn overview() -> OverviewPage {
@@ -59,12 +75,33 @@ pub fn overview() -> OverviewPage {
                 href: "/boxes/ember-hare-1b09".into(),
             },
         ],
-        verdicts: VerdictCounts { trusted: 481, simulated: 0, attention: 3, refused: 1, unknown: 15 },
+        verdicts: VerdictCounts {
+            trusted: 481,
+            simulated: 0,
+            attention: 3,
+            refused: 1,
+            unknown: 15,
+        },
         oldest_proof: Some(NOW - 240),
         today: vec![
-            Figure { name: "Requests".into(), value: 18_204, unit: String::new(), source: "reports of 485 boxes since 00:00".into() },
-            Figure { name: "Refused".into(), value: 9, unit: String::new(), source: "by gateways, since 00:00".into() },
-            Figure { name: "Proofs checked".into(), value: 54_310, unit: String::new(), source: "this console, since 00:00".into() },
+            Figure {
+                name: "Requests".into(),
+                value: 18_204,
+                unit: String::new(),
+                source: "reports of 485 boxes since 00:00".into(),
+            },
+            Figure {
+                name: "Refused".into(),
+                value: 9,
+                unit: String::new(),
+                source: "by gateways, since 00:00".into(),
+            },
+            Figure {
+                name: "Proofs checked".into(),
+                value: 54_310,
+                unit: String::new(),
+                source: "this console, since 00:00".into(),
+            },
         ],
         ..Default::default()
     };
@@ -89,8 +126,18 @@ pub fn overview_calm() -> OverviewPage {
     let mut page = OverviewPage {
         needs: Vec::new(),
         doing: Vec::new(),
-        verdicts: VerdictCounts { simulated: 3, ..Default::default() },
-        sites: vec![Site { name: "site-1".into(), verdicts: VerdictCounts { simulated: 3, ..Default::default() }, oldest_proof: Some(NOW - 18) }],
+        verdicts: VerdictCounts {
+            simulated: 3,
+            ..Default::default()
+        },
+        sites: vec![Site {
+            name: "site-1".into(),
+            verdicts: VerdictCounts {
+                simulated: 3,
+                ..Default::default()
+            },
+            oldest_proof: Some(NOW - 18),
+        }],
         ..overview()
     };
     page.shell.waiting = Waiting::default();
@@ -100,8 +147,14 @@ pub fn overview_calm() -> OverviewPage {
 }
 
 pub fn overview_empty() -> OverviewPage {
-    let mut page = OverviewPage { shell: shell("/"), ..Default::default() };
-    page.shell.waiting = Waiting { overview: 0, ..Default::default() };
+    let mut page = OverviewPage {
+        shell: shell("/"),
+        ..Default::default()
+    };
+    page.shell.waiting = Waiting {
+        overview: 0,
+        ..Default::default()
+    };
     page.shell.development_keys = true;
     let step = |title: &str, text: &str, command: &str, href: &str, done: bool| Step {
         title: title.into(),
@@ -111,11 +164,41 @@ pub fn overview_empty() -> OverviewPage {
         done,
     };
     page.steps = vec![
-        step("Choose a password of your own", "The one-time password has ended.", "", "/password", true),
-        step("Take in the publisher's repository", "Copy the signed releases to this console.", "freehold release export --to /media/stick", "", false),
-        step("Pair a box", "Bring the pairing document to it by stick, and compare the fingerprints on its screen.", "freehold box pair --file pairing.json", "", false),
-        step("Approve the box", "Compare its fingerprint here with the one on its screen.", "", "/approvals", false),
-        step("Assign a model", "Open the box and choose a release.", "", "/boxes", false),
+        step(
+            "Choose a password of your own",
+            "The one-time password has ended.",
+            "",
+            "/password",
+            true,
+        ),
+        step(
+            "Take in the publisher's repository",
+            "Copy the signed releases to this console.",
+            "freehold release export --to /media/stick",
+            "",
+            false,
+        ),
+        step(
+            "Pair a box",
+            "Bring the pairing document to it by stick, and compare the fingerprints on its screen.",
+            "freehold box pair --file pairing.json",
+            "",
+            false,
+        ),
+        step(
+            "Approve the box",
+            "Compare its fingerprint here with the one on its screen.",
+            "",
+            "/approvals",
+            false,
+        ),
+        step(
+            "Assign a model",
+            "Open the box and choose a release.",
+            "",
+            "/boxes",
+            false,
+        ),
     ];
     page
 }
@@ -143,7 +226,11 @@ fn row(number: usize) -> Row {
         reason: reason.into(),
         code: code.map(Into::into),
         model: if known { "triage-8b 2.0.3".into() } else { String::new() },
-        model_state: if number == 9 { "fetching 2.1.0, 41 %".into() } else { String::new() },
+        model_state: if number == 9 {
+            "fetching 2.1.0, 41 %".into()
+        } else {
+            String::new()
+        },
         tokens_per_s: (verdict == VerdictWord::Trusted).then(|| 21.4 + (number * 7 % 30) as f64 * 0.9),
         last_proof: known.then(|| NOW - 20 - (number as i64 * 37) % 200),
         last_heard: Some(NOW - 9),
@@ -155,11 +242,21 @@ pub fn boxes() -> BoxesPage {
         shell: shell("/boxes"),
         filter: Filter::default(),
         sites: SITES.iter().map(|site| (*site).into()).collect(),
-        models: vec!["triage-8b 2.0.3".into(), "triage-8b 2.1.0".into(), "letters-3b 1.2.0".into()],
+        models: vec![
+            "triage-8b 2.0.3".into(),
+            "triage-8b 2.1.0".into(),
+            "letters-3b 1.2.0".into(),
+        ],
         rows: (0..60).map(row).collect(),
         total: 500,
         matched: 500,
-        verdicts: VerdictCounts { trusted: 481, simulated: 0, attention: 3, refused: 1, unknown: 15 },
+        verdicts: VerdictCounts {
+            trusted: 481,
+            simulated: 0,
+            attention: 3,
+            refused: 1,
+            unknown: 15,
+        },
         tokens_per_s: Some(15_482.5),
         oldest_proof: Some(NOW - 240),
         pair_command: "freehold box pair --file pairing.json".into(),
@@ -173,16 +270,28 @@ pub fn boxes_three() -> BoxesPage {
     page.shell.simulated = true;
     page.total = 3;
     page.matched = 3;
-    page.verdicts = VerdictCounts { simulated: 2, refused: 1, ..Default::default() };
+    page.verdicts = VerdictCounts {
+        simulated: 2,
+        refused: 1,
+        ..Default::default()
+    };
     page.rows = (0..3)
         .map(|number| {
             let refused = number == 0;
             Row {
-                verdict: if refused { VerdictWord::Refused } else { VerdictWord::TrustedSimulated },
+                verdict: if refused {
+                    VerdictWord::Refused
+                } else {
+                    VerdictWord::TrustedSimulated
+                },
                 simulated: true,
                 label: format!("box{}", number + 1),
                 site: "site-1".into(),
-                reason: if refused { "event 23: `db` differs".into() } else { "software TPM; everything else as expected".into() },
+                reason: if refused {
+                    "event 23: `db` differs".into()
+                } else {
+                    "software TPM; everything else as expected".into()
+                },
                 model: "freehold-guide 1.0.0".into(),
                 tokens_per_s: Some(312.0),
                 ..row(number)
@@ -194,12 +303,22 @@ pub fn boxes_three() -> BoxesPage {
 }
 
 pub fn boxes_empty() -> BoxesPage {
-    BoxesPage { shell: shell("/boxes"), pair_command: "freehold box pair --file pairing.json".into(), ..Default::default() }
+    BoxesPage {
+        shell: shell("/boxes"),
+        pair_command: "freehold box pair --file pairing.json".into(),
+        ..Default::default()
+    }
 }
 
 pub fn boxes_nothing() -> BoxesPage {
     BoxesPage {
-        filter: Filter { q: "zebra".into(), verdict: Some(VerdictWord::Refused), sort: Sort::Id, descending: true, ..Default::default() },
+        filter: Filter {
+            q: "zebra".into(),
+            verdict: Some(VerdictWord::Refused),
+            sort: Sort::Id,
+            descending: true,
+            ..Default::default()
+        },
         rows: Vec::new(),
         matched: 0,
         verdicts: VerdictCounts::default(),

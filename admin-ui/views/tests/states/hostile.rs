@@ -9,7 +9,10 @@ use serde_json::Value;
 /// Markup, an attribute's end, a right-to-left override, an escape sequence of a terminal, a zero byte, and 10 kB of the letter a.
 #[must_use]
 pub fn string() -> String {
-    format!("\"'><script>alert(1)</script>\u{202e}txt.exe\u{1b}[31m\0{}", "a".repeat(10_000))
+    format!(
+        "\"'><script>alert(1)</script>\u{202e}txt.exe\u{1b}[31m\0{}",
+        "a".repeat(10_000)
+    )
 }
 
 /// `model` with [`string`] in every string that may hold any text; strings that are words of an enum stay.
@@ -38,7 +41,11 @@ fn strings(value: &Value, here: String, places: &mut Vec<String>) {
         }
         Value::Object(fields) => {
             for (name, field) in fields {
-                strings(field, format!("{here}/{}", name.replace('~', "~0").replace('/', "~1")), places);
+                strings(
+                    field,
+                    format!("{here}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    places,
+                );
             }
         }
         _ => {}

@@ -13,15 +13,36 @@ use super::{NOW, hex, shell};
 
 fn fingerprints() -> Vec<Fingerprint> {
     vec![
-        Fingerprint { of: "Identity (EK, AK and TLS key)".into(), hex: hex(1), words: "harbor violet lantern otter cobalt maple".into() },
-        Fingerprint { of: "EK public".into(), hex: hex(2), words: String::new() },
-        Fingerprint { of: "AK public".into(), hex: hex(3), words: String::new() },
-        Fingerprint { of: "TLS key (SPKI)".into(), hex: hex(4), words: String::new() },
+        Fingerprint {
+            of: "Identity (EK, AK and TLS key)".into(),
+            hex: hex(1),
+            words: "harbor violet lantern otter cobalt maple".into(),
+        },
+        Fingerprint {
+            of: "EK public".into(),
+            hex: hex(2),
+            words: String::new(),
+        },
+        Fingerprint {
+            of: "AK public".into(),
+            hex: hex(3),
+            words: String::new(),
+        },
+        Fingerprint {
+            of: "TLS key (SPKI)".into(),
+            hex: hex(4),
+            words: String::new(),
+        },
     ]
 }
 
 fn claim(name: &str, value: &str, holds: Holds, source: &str) -> Claim {
-    Claim { name: name.into(), value: value.into(), holds, source: source.into() }
+    Claim {
+        name: name.into(),
+        value: value.into(),
+        holds,
+        source: source.into(),
+    }
 }
 
 pub fn entries() -> Vec<Entry> {
@@ -36,10 +57,38 @@ pub fn entries() -> Vec<Entry> {
         code: code.map(Into::into),
     };
     vec![
-        entry(1_482, 5_100, "verdict.changed", "console", "amber-fox-9d1e: trusted (simulated) became refused", Some("boot.event")),
-        entry(1_407, 9_000, "assignment.signed", "mira.okafor", "freehold-guide 1.0.0 assigned to amber-fox-9d1e", None),
-        entry(1_188, 90_000, "enrol.approved", "mira.okafor", "amber-fox-9d1e approved after comparing the fingerprint", None),
-        entry(1_187, 90_300, "enrol.proved", "box amber-fox-9d1e", "keys proved by credential activation", None),
+        entry(
+            1_482,
+            5_100,
+            "verdict.changed",
+            "console",
+            "amber-fox-9d1e: trusted (simulated) became refused",
+            Some("boot.event"),
+        ),
+        entry(
+            1_407,
+            9_000,
+            "assignment.signed",
+            "mira.okafor",
+            "freehold-guide 1.0.0 assigned to amber-fox-9d1e",
+            None,
+        ),
+        entry(
+            1_188,
+            90_000,
+            "enrol.approved",
+            "mira.okafor",
+            "amber-fox-9d1e approved after comparing the fingerprint",
+            None,
+        ),
+        entry(
+            1_187,
+            90_300,
+            "enrol.proved",
+            "box amber-fox-9d1e",
+            "keys proved by credential activation",
+            None,
+        ),
     ]
 }
 
@@ -74,24 +123,60 @@ pub fn trusted() -> BoxPage {
             certificate_until: Some(NOW + 61_000),
         },
         claims: vec![
-            claim("Quote", "fresh, signed by the enrolled AK", Holds::Yes, "nonce of 09:16:18, AK fingerprint above"),
-            claim("Secure Boot", "on", Holds::Yes, "event 2 of PCR 7, variable `SecureBoot`"),
-            claim("Boot", "OS 1.4.2", Holds::Yes, "PCRs 0 to 9 and 11 against the manifest"),
+            claim(
+                "Quote",
+                "fresh, signed by the enrolled AK",
+                Holds::Yes,
+                "nonce of 09:16:18, AK fingerprint above",
+            ),
+            claim(
+                "Secure Boot",
+                "on",
+                Holds::Yes,
+                "event 2 of PCR 7, variable `SecureBoot`",
+            ),
+            claim(
+                "Boot",
+                "OS 1.4.2",
+                Holds::Yes,
+                "PCRs 0 to 9 and 11 against the manifest",
+            ),
             claim("Kernel command line", "none from outside", Holds::Yes, "PCR 12 is zero"),
             claim("TPM", "software", Holds::NotAsked, "EK certificate's root"),
             claim("TLS key", "lives in the same TPM", Holds::Yes, "TPM2_Certify by the AK"),
-            claim("Record", "1,204 entries, extends the one seen before", Holds::Yes, "checkpoint in the quote"),
-            claim("Firmware version", "could not be read", Holds::CouldNotTell, "no event says it"),
+            claim(
+                "Record",
+                "1,204 entries, extends the one seen before",
+                Holds::Yes,
+                "checkpoint in the quote",
+            ),
+            claim(
+                "Firmware version",
+                "could not be read",
+                Holds::CouldNotTell,
+                "no event says it",
+            ),
         ],
-        gateway: Some(Door { url: "https://10.20.4.17:8443".into(), spki: hex(9) }),
+        gateway: Some(Door {
+            url: "https://10.20.4.17:8443".into(),
+            spki: hex(9),
+        }),
         entries: entries().split_off(1),
         actions: Actions {
             attest: true,
             token: true,
             retire: true,
             assign: vec![
-                AssignOption { target: "models/freehold-guide/1.0.0/release.json".into(), title: "freehold-guide 1.0.0, 9.1 MB".into(), current: true },
-                AssignOption { target: "models/freehold-guide/1.1.0/release.json".into(), title: "freehold-guide 1.1.0, 9.1 MB".into(), current: false },
+                AssignOption {
+                    target: "models/freehold-guide/1.0.0/release.json".into(),
+                    title: "freehold-guide 1.0.0, 9.1 MB".into(),
+                    current: true,
+                },
+                AssignOption {
+                    target: "models/freehold-guide/1.1.0/release.json".into(),
+                    title: "freehold-guide 1.1.0, 9.1 MB".into(),
+                    current: false,
+                },
             ],
             ..Default::default()
         },
@@ -112,8 +197,18 @@ pub fn waiting() -> BoxPage {
         last_proof: None,
         gateway: None,
         entries: entries().split_off(3),
-        identity: Identity { approved: None, approved_by: String::new(), certificate_until: None, enrolled: None, ..trusted().identity },
-        actions: Actions { approve: true, refuse: true, ..Default::default() },
+        identity: Identity {
+            approved: None,
+            approved_by: String::new(),
+            certificate_until: None,
+            enrolled: None,
+            ..trusted().identity
+        },
+        actions: Actions {
+            approve: true,
+            refuse: true,
+            ..Default::default()
+        },
         ..trusted()
     }
 }
@@ -124,12 +219,18 @@ pub fn refused() -> BoxPage {
     page.since = Some(NOW - 5_100);
     page.faults = vec![Fault {
         code: "boot.event".into(),
-        message: "event 23 of PCR 7, variable `db`: 1 certificate added, \"CN=Unknown Vendor\", at the boot of 07:49".into(),
+        message: "event 23 of PCR 7, variable `db`: 1 certificate added, \"CN=Unknown Vendor\", at the boot of 07:49"
+            .into(),
         expected: Some(hex(20)),
         found: Some(hex(21)),
         since: Some(NOW - 5_100),
     }];
-    page.claims[1] = claim("Secure Boot keys", "db: 1 certificate added", Holds::No, "event 23 of PCR 7, variable `db`");
+    page.claims[1] = claim(
+        "Secure Boot keys",
+        "db: 1 certificate added",
+        Holds::No,
+        "event 23 of PCR 7, variable `db`",
+    );
     page.claims[2] = claim("Boot", "not OS 1.4.2", Holds::No, "PCR 7 against the manifest");
     page.entries = entries();
     page
@@ -144,14 +245,22 @@ pub fn refused_boot() -> BoxPage {
         let asked = !matches!(index, 1 | 3 | 5 | 6);
         Pcr {
             index,
-            expected: if asked { hex(40 + u64::from(index)) } else { String::new() },
+            expected: if asked {
+                hex(40 + u64::from(index))
+            } else {
+                String::new()
+            },
             found: if differs { hex(99) } else { hex(40 + u64::from(index)) },
             agreement: match (differs, asked) {
                 (true, _) => Agreement::Differs,
                 (_, true) => Agreement::Same,
                 _ => Agreement::NotAsked,
             },
-            fault: if differs { "event 23, variable `db`: 1 certificate added".into() } else { String::new() },
+            fault: if differs {
+                "event 23, variable `db`: 1 certificate added".into()
+            } else {
+                String::new()
+            },
         }
     };
     let kinds = [
@@ -281,7 +390,11 @@ pub fn hardware() -> BoxPage {
 pub fn record() -> BoxPage {
     let mut page = refused();
     page.tab = Tab::Record;
-    page.record_head = Some(RecordHead { size: 1_204, root: hex(400), cosigned: NOW - 61 });
+    page.record_head = Some(RecordHead {
+        size: 1_204,
+        root: hex(400),
+        cosigned: NOW - 61,
+    });
     page
 }
 
@@ -292,6 +405,9 @@ pub fn unknown() -> BoxPage {
     page.because = vec!["Its last proof is older than the policy allows: 3 h.".into()];
     page.last_heard = Some(NOW - 11_000);
     page.last_proof = Some(NOW - 11_030);
-    page.actions = Actions { why_not: "Your role `viewer` may look, not change.".into(), ..Default::default() };
+    page.actions = Actions {
+        why_not: "Your role `viewer` may look, not change.".into(),
+        ..Default::default()
+    };
     page
 }

@@ -17,11 +17,20 @@ use freehold_views::*;
 use super::{NOW, hex, one_box, shell};
 
 fn outside() -> Shell {
-    Shell { person: None, path: "/sign-in".into(), waiting: Waiting::default(), ..shell("/sign-in") }
+    Shell {
+        person: None,
+        path: "/sign-in".into(),
+        waiting: Waiting::default(),
+        ..shell("/sign-in")
+    }
 }
 
 fn finger(of: &str, seed: u64, words: &str) -> Fingerprint {
-    Fingerprint { of: of.into(), hex: hex(seed), words: words.into() }
+    Fingerprint {
+        of: of.into(),
+        hex: hex(seed),
+        words: words.into(),
+    }
 }
 
 pub fn sign_in() -> SignInPage {
@@ -34,13 +43,20 @@ pub fn sign_in() -> SignInPage {
 }
 
 pub fn sign_in_first() -> SignInPage {
-    let mut page = SignInPage { first_time: true, ..sign_in() };
+    let mut page = SignInPage {
+        first_time: true,
+        ..sign_in()
+    };
     page.shell.development_keys = true;
     page
 }
 
 pub fn sign_in_refused() -> SignInPage {
-    SignInPage { name: "mira.okafor".into(), fault: Some("Name or password is not right.".into()), ..sign_in() }
+    SignInPage {
+        name: "mira.okafor".into(),
+        fault: Some("Name or password is not right.".into()),
+        ..sign_in()
+    }
 }
 
 pub fn password() -> PasswordPage {
@@ -74,7 +90,8 @@ pub fn approvals() -> ApprovalsPage {
                 tpm: Tpm::Hardware,
                 ek_root: "trusted by Infineon OPTIGA TPM 2.0 ECC Root CA".into(),
                 since: NOW - 400,
-                warning: "This endorsement key was a member before, as ivory-hare-7712, and was retired on 2 Nov 2026.".into(),
+                warning: "This endorsement key was a member before, as ivory-hare-7712, and was retired on 2 Nov 2026."
+                    .into(),
             },
         ],
         plans: vec![WaitingPlan {
@@ -97,24 +114,43 @@ pub fn approvals() -> ApprovalsPage {
 }
 
 pub fn approvals_empty() -> ApprovalsPage {
-    ApprovalsPage { shell: shell("/approvals"), pair_command: "freehold box pair --file pairing.json".into(), ..Default::default() }
+    ApprovalsPage {
+        shell: shell("/approvals"),
+        pair_command: "freehold box pair --file pairing.json".into(),
+        ..Default::default()
+    }
 }
 
 pub fn plan() -> PlanPage {
-    let line = |what: &str, before: &str, after: &str| Line { what: what.into(), before: before.into(), after: after.into() };
+    let line = |what: &str, before: &str, after: &str| Line {
+        what: what.into(),
+        before: before.into(),
+        after: after.into(),
+    };
     PlanPage {
         shell: shell("/plans/p-0042"),
         id: "p-0042".into(),
         title: "Approve box delta-wren-41c0".into(),
         verb: "Approve this box".into(),
         lines: vec![
-            line("membership of delta-wren-41c0", "waits for approval", "member of Riverside Hospitals, North Clinic"),
+            line(
+                "membership of delta-wren-41c0",
+                "waits for approval",
+                "member of Riverside Hospitals, North Clinic",
+            ),
             line("certificate of its TLS key", "", "24 h, renewed with each proof"),
             line("record", "1,482 entries", "1,483 entries: enrol.approved"),
         ],
-        consequences: vec!["It may ask for assignments and serve clients.".into(), "Its TPM is software: its verdict is never more than trusted (simulated).".into()],
+        consequences: vec![
+            "It may ask for assignments and serve clients.".into(),
+            "Its TPM is software: its verdict is never more than trusted (simulated).".into(),
+        ],
         undo: "Retire the box at any time; its keys may then not join again without a new approval.".into(),
-        compare: vec![finger("Identity (EK, AK and TLS key)", 510, "harbor violet lantern otter cobalt maple")],
+        compare: vec![finger(
+            "Identity (EK, AK and TLS key)",
+            510,
+            "harbor violet lantern otter cobalt maple",
+        )],
         digest: finger("Plan", 520, "7f3a·91c2: granite linen otter plum"),
         proposed_by: "mira.okafor".into(),
         proposed: NOW - 30,
@@ -129,7 +165,11 @@ pub fn plan_refused() -> PlanPage {
     PlanPage {
         title: "Assign freehold-guide 0.9.0 to amber-fox-9d1e".into(),
         state: PlanState::Refused,
-        lines: vec![Line { what: "model".into(), before: "freehold-guide 1.0.0".into(), after: "freehold-guide 0.9.0".into() }],
+        lines: vec![Line {
+            what: "model".into(),
+            before: "freehold-guide 1.0.0".into(),
+            after: "freehold-guide 0.9.0".into(),
+        }],
         faults: vec![Fault {
             code: "release.rollback".into(),
             message: "release `freehold-guide` has counter 9, the box has 10".into(),
@@ -150,7 +190,11 @@ pub fn secret() -> SecretPage {
         shell: shell("/plans/p-0043"),
         title: "Token for \"ward assistant\"".into(),
         secret: "fh_7f3a_EXAMPLE0EXAMPLE0EXAMPLE0EXAMPLE0EXAMPLE".into(),
-        facts: vec![("Box".into(), "amber-fox-9d1e".into()), ("Valid until".into(), "19 Feb 2027".into()), ("Models".into(), "all of this box".into())],
+        facts: vec![
+            ("Box".into(), "amber-fox-9d1e".into()),
+            ("Valid until".into(), "19 Feb 2027".into()),
+            ("Models".into(), "all of this box".into()),
+        ],
         command: "freehold ask --box https://10.20.4.17:8443 --token-file token \"What is a box?\"".into(),
         back_href: "/boxes/amber-fox-9d1e/models".into(),
         back: "Back to the box".into(),
@@ -195,23 +239,46 @@ pub fn models() -> ModelsPage {
         assigned: 485,
         ..model_row()
     };
-    ModelsPage { shell: shell("/models"), rows: vec![model_row(), revoked, large], publish_command: String::new() }
+    ModelsPage {
+        shell: shell("/models"),
+        rows: vec![model_row(), revoked, large],
+        publish_command: String::new(),
+    }
 }
 
 pub fn models_empty() -> ModelsPage {
-    ModelsPage { shell: shell("/models"), publish_command: "freehold release publish --model DIR".into(), ..Default::default() }
+    ModelsPage {
+        shell: shell("/models"),
+        publish_command: "freehold release publish --model DIR".into(),
+        ..Default::default()
+    }
 }
 
 pub fn model() -> ModelPage {
     ModelPage {
         shell: shell("/models/freehold-guide/1.0.0"),
         row: model_row(),
-        fingerprints: vec![finger("Signer's key", 301, "north pebble iris falcon"), finger("Root digest of the signature", 300, "")],
+        fingerprints: vec![
+            finger("Signer's key", 301, "north pebble iris falcon"),
+            finger("Root digest of the signature", 300, ""),
+        ],
         signature_kind: "OpenSSF Model Signing, key (P-256)".into(),
         files: vec![
-            ModelFile { path: "freehold-guide.gguf".into(), bytes: 9_090_112, sha256: hex(601) },
-            ModelFile { path: "model-card.md".into(), bytes: 11_204, sha256: hex(602) },
-            ModelFile { path: "bom.cdx.json".into(), bytes: 2_917, sha256: hex(603) },
+            ModelFile {
+                path: "freehold-guide.gguf".into(),
+                bytes: 9_090_112,
+                sha256: hex(601),
+            },
+            ModelFile {
+                path: "model-card.md".into(),
+                bytes: 11_204,
+                sha256: hex(602),
+            },
+            ModelFile {
+                path: "bom.cdx.json".into(),
+                bytes: 2_917,
+                sha256: hex(603),
+            },
         ],
         bom: vec![
             ("Component".into(), "freehold-guide 1.0.0".into()),
@@ -280,7 +347,13 @@ pub fn releases() -> ReleasesPage {
         ],
         targets: vec![
             target("models/freehold-guide/1.0.0/release.json", "model", 1_822, 710, false),
-            target("models/freehold-guide/1.0.0/freehold-guide.gguf", "", 9_090_112, 711, false),
+            target(
+                "models/freehold-guide/1.0.0/freehold-guide.gguf",
+                "",
+                9_090_112,
+                711,
+                false,
+            ),
             target("models/freehold-guide/0.9.0/release.json", "model", 1_811, 712, true),
             target("policies/baseline/3.json", "policy", 6_120, 713, false),
             target("revocations.json", "revocations", 412, 714, false),
@@ -296,7 +369,11 @@ pub fn releases() -> ReleasesPage {
 }
 
 pub fn releases_empty() -> ReleasesPage {
-    ReleasesPage { shell: shell("/releases"), publish_command: "freehold release publish --model DIR".into(), ..Default::default() }
+    ReleasesPage {
+        shell: shell("/releases"),
+        publish_command: "freehold release publish --model DIR".into(),
+        ..Default::default()
+    }
 }
 
 pub fn record() -> RecordPage {
@@ -311,7 +388,12 @@ pub fn record() -> RecordPage {
         .collect();
     RecordPage {
         shell: shell("/record"),
-        kinds: vec!["assignment.signed".into(), "enrol.approved".into(), "enrol.proved".into(), "verdict.changed".into()],
+        kinds: vec![
+            "assignment.signed".into(),
+            "enrol.approved".into(),
+            "enrol.proved".into(),
+            "verdict.changed".into(),
+        ],
         entries,
         size: 1_483,
         older: Some(587),
@@ -325,15 +407,30 @@ pub fn record() -> RecordPage {
         key: Some(finger("Key of this record", 801, "slate orchid tower heron")),
         verify_commands: vec!["freehold-inspect record ./record --key console-record.pub".into()],
         boxes: vec![
-            BoxRecord { box_id: "amber-fox-9d1e".into(), size: 1_204, root: hex(802), cosigned: NOW - 61, fault: None },
-            BoxRecord { box_id: "cedar-owl-77a2".into(), size: 88, root: hex(803), cosigned: NOW - 4_000, fault: Some("record.forked".into()) },
+            BoxRecord {
+                box_id: "amber-fox-9d1e".into(),
+                size: 1_204,
+                root: hex(802),
+                cosigned: NOW - 61,
+                fault: None,
+            },
+            BoxRecord {
+                box_id: "cedar-owl-77a2".into(),
+                size: 88,
+                root: hex(803),
+                cosigned: NOW - 4_000,
+                fault: Some("record.forked".into()),
+            },
         ],
         ..Default::default()
     }
 }
 
 pub fn record_empty() -> RecordPage {
-    RecordPage { shell: shell("/record"), ..Default::default() }
+    RecordPage {
+        shell: shell("/record"),
+        ..Default::default()
+    }
 }
 
 pub fn settings() -> SettingsPage {
@@ -357,18 +454,66 @@ pub fn settings() -> SettingsPage {
             proof_every_s: Some(60),
         },
         keys: vec![
-            key("director", "Moves boxes among signed, unrevoked, not older releases; nothing else.", 900, "willow copper anchor raven", true, None),
-            key("timestamp", "Says that the repository is fresh.", 901, "juniper clay sparrow mint", true, None),
-            key("fleet CA", "Lets boxes and console speak TLS; proves no identity.", 902, "basil flint comet dune", false, Some(3_650)),
-            key("record", "Signs checkpoints of this console's record.", 903, "slate orchid tower heron", false, None),
+            key(
+                "director",
+                "Moves boxes among signed, unrevoked, not older releases; nothing else.",
+                900,
+                "willow copper anchor raven",
+                true,
+                None,
+            ),
+            key(
+                "timestamp",
+                "Says that the repository is fresh.",
+                901,
+                "juniper clay sparrow mint",
+                true,
+                None,
+            ),
+            key(
+                "fleet CA",
+                "Lets boxes and console speak TLS; proves no identity.",
+                902,
+                "basil flint comet dune",
+                false,
+                Some(3_650),
+            ),
+            key(
+                "record",
+                "Signs checkpoints of this console's record.",
+                903,
+                "slate orchid tower heron",
+                false,
+                None,
+            ),
         ],
         roots: vec![
-            Root { name: "Infineon OPTIGA TPM 2.0 ECC Root CA".into(), software: false, fingerprint: hex(910), not_after: Some(NOW + 400_000_000) },
-            Root { name: "swtpm local CA of the demonstration".into(), software: true, fingerprint: hex(911), not_after: None },
+            Root {
+                name: "Infineon OPTIGA TPM 2.0 ECC Root CA".into(),
+                software: false,
+                fingerprint: hex(910),
+                not_after: Some(NOW + 400_000_000),
+            },
+            Root {
+                name: "swtpm local CA of the demonstration".into(),
+                software: true,
+                fingerprint: hex(911),
+                not_after: None,
+            },
         ],
         policies: vec![
-            Policy { name: "accept-simulated".into(), effect: "permit".into(), says: "Evidence of a software TPM is taken, as trusted (simulated) at most.".into(), release: "policies/baseline/3".into() },
-            Policy { name: "model-signed".into(), effect: "forbid".into(), says: "A model without a signature by a named key.".into(), release: "built in".into() },
+            Policy {
+                name: "accept-simulated".into(),
+                effect: "permit".into(),
+                says: "Evidence of a software TPM is taken, as trusted (simulated) at most.".into(),
+                release: "policies/baseline/3".into(),
+            },
+            Policy {
+                name: "model-signed".into(),
+                effect: "forbid".into(),
+                says: "A model without a signature by a named key.".into(),
+                release: "built in".into(),
+            },
         ],
         sessions: vec![Session {
             id: "s-1".into(),
@@ -380,13 +525,28 @@ pub fn settings() -> SettingsPage {
             current: true,
         }],
         accounts: vec![
-            Account { name: "admin".into(), role: "administrator".into(), created: Some(NOW - 900_000), last_sign_in: None, one_time_password: true },
-            Account { name: "mira.okafor".into(), role: "operator".into(), created: Some(NOW - 800_000), last_sign_in: Some(NOW - 4_000), one_time_password: false },
+            Account {
+                name: "admin".into(),
+                role: "administrator".into(),
+                created: Some(NOW - 900_000),
+                last_sign_in: None,
+                one_time_password: true,
+            },
+            Account {
+                name: "mira.okafor".into(),
+                role: "operator".into(),
+                created: Some(NOW - 800_000),
+                last_sign_in: Some(NOW - 4_000),
+                one_time_password: false,
+            },
         ],
         pair_command: "freehold box pair --file pairing.json".into(),
         may_administer: true,
     };
-    page.shell.notice = Some(Notice { text: "The password was changed.".into(), outcome: Outcome::Done });
+    page.shell.notice = Some(Notice {
+        text: "The password was changed.".into(),
+        outcome: Outcome::Done,
+    });
     page.shell.development_keys = true;
     page
 }
@@ -407,7 +567,10 @@ pub fn search() -> SearchPage {
 }
 
 pub fn search_empty() -> SearchPage {
-    let mut page = SearchPage { shell: shell("/search?q=zebra"), hits: Vec::new() };
+    let mut page = SearchPage {
+        shell: shell("/search?q=zebra"),
+        hits: Vec::new(),
+    };
     page.shell.query = "zebra".into();
     page
 }

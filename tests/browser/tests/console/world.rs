@@ -14,7 +14,9 @@ use freehold_model_files::{Watch, check_folder, gate_files, hash_folder};
 use freehold_sign::bom::{BomDescription, make_bom};
 use freehold_sign::files::{read_public_key, read_signing_key};
 use freehold_sign::model::{ModelSigner, sign_model};
-use freehold_sign::repository::{Expiry, InitOptions, ModelPublication, OtherPublication, Publisher, export, publish_model, publish_other};
+use freehold_sign::repository::{
+    Expiry, InitOptions, ModelPublication, OtherPublication, Publisher, export, publish_model, publish_other,
+};
 use freehold_verify::bom::verify_bom;
 use freehold_verify::boot::{BootDescription, generate};
 use freehold_verify::model::{ModelFile, SignerTrust, verify_bundle};
@@ -41,14 +43,27 @@ fn now() -> i64 {
 /// A program of ours, built beside this test (`cargo build --workspace --bins`).
 fn program(name: &str) -> Result<PathBuf> {
     let deps = std::env::current_exe()?;
-    let path = deps.parent().and_then(Path::parent).context("a test lies in target/PROFILE/deps")?.join(name);
-    ensure!(path.exists(), "`{}` is not there\nhint: cargo build --workspace --bins", path.display());
+    let path = deps
+        .parent()
+        .and_then(Path::parent)
+        .context("a test lies in target/PROFILE/deps")?
+        .join(name);
+    ensure!(
+        path.exists(),
+        "`{}` is not there\nhint: cargo build --workspace --bins",
+        path.display()
+    );
     Ok(path)
 }
 
 fn once(name: &str, arguments: &[&str]) -> Result<()> {
     let output = Command::new(program(name)?).args(arguments).output()?;
-    ensure!(output.status.success(), "`{name} {}`: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "`{name} {}`: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
@@ -62,23 +77,68 @@ impl World {
         fs::create_dir(at("box"))?;
         let tpm = Swtpm::start_with(&at("box"), &authority)?;
         let root = authority.root_path().display().to_string();
-        once("freehold-console", &[
-            "init", "--state", &text("console"), "--fleet", "Riverside Hospitals", "--site", "Radiology B", "--allow-simulated",
-            "--ek-root", &root, "--ek-root-kind", "software", "--admin-password-file", &text("password"),
-        ])?;
+        once(
+            "freehold-console",
+            &[
+                "init",
+                "--state",
+                &text("console"),
+                "--fleet",
+                "Riverside Hospitals",
+                "--site",
+                "Radiology B",
+                "--allow-simulated",
+                "--ek-root",
+                &root,
+                "--ek-root-kind",
+                "software",
+                "--admin-password-file",
+                &text("password"),
+            ],
+        )?;
         publish(folder.path())?;
         let first_root = fs::read(at("export/metadata/1.root.json"))?;
         let fingerprint = freehold_trust::sha256(&first_root).to_hex();
-        once("freehold-console", &["import", "--state", &text("console"), "--repository", &text("export"), "--root-sha256", &fingerprint])?;
+        once(
+            "freehold-console",
+            &[
+                "import",
+                "--state",
+                &text("console"),
+                "--repository",
+                &text("export"),
+                "--root-sha256",
+                &fingerprint,
+            ],
+        )?;
         let mut command = Command::new(program("freehold-console")?);
-        command.args(["run", "--state", &text("console"), "--people", "127.0.0.1:0", "--boxes", "127.0.0.1:0"]);
+        command.args([
+            "run",
+            "--state",
+            &text("console"),
+            "--people",
+            "127.0.0.1:0",
+            "--boxes",
+            "127.0.0.1:0",
+        ]);
         let mut console = Program::start("freehold-console", command, &at("console.log"))?;
         let addresses = wait_for("the console to listen", PATIENCE, || {
             ensure!(console.ended()?.is_none(), "the console ended:\n{}", console.tail(15));
-            Ok(fs::read(at("console/addresses.json")).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()))
+            Ok(fs::read(at("console/addresses.json"))
+                .ok()
+                .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()))
         })?;
-        let people = format!("https://{}", addresses["people"].as_str().context("no address for people")?);
-        Ok(Self { folder, tpm, supervisor: None, _console: console, people })
+        let people = format!(
+            "https://{}",
+            addresses["people"].as_str().context("no address for people")?
+        );
+        Ok(Self {
+            folder,
+            tpm,
+            supervisor: None,
+            _console: console,
+            people,
+        })
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -97,33 +157,68 @@ impl World {
 
     /// The engine that `make engine` unpacks, when it is there.
     pub fn engine() -> Option<PathBuf> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/engine/llama-cpu").canonicalize().ok()?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../target/engine/llama-cpu")
+            .canonicalize()
+            .ok()?;
         root.join("usr/bin/llama-server").exists().then_some(root)
     }
 
     /// Starts the box.
     pub fn start_box(&mut self) -> Result<()> {
         let mut command = Command::new(program("freehold-supervisor")?);
-        command.arg("run").arg("--state").arg(self.at("box/state")).arg("--runtime").arg(self.at("box/run"));
-        command.arg("--tcti").arg(self.tpm.tcti()).arg("--pairing").arg(self.at("console/pairing.json"));
+        command
+            .arg("run")
+            .arg("--state")
+            .arg(self.at("box/state"))
+            .arg("--runtime")
+            .arg(self.at("box/run"));
+        command
+            .arg("--tcti")
+            .arg(self.tpm.tcti())
+            .arg("--pairing")
+            .arg(self.at("console/pairing.json"));
         command.arg("--ek-chain").arg(self.tpm.authority().intermediate_path());
-        command.arg("--boot-log").arg(self.at("box/boot.log")).arg("--boot-manifest").arg(self.at("box/boot.manifest.json"));
-        command.args(["--label", "rack 3", "--interval", "0.2", "--threads", "1", "--memory", "512"]);
+        command
+            .arg("--boot-log")
+            .arg(self.at("box/boot.log"))
+            .arg("--boot-manifest")
+            .arg(self.at("box/boot.manifest.json"));
+        command.args([
+            "--label",
+            "rack 3",
+            "--interval",
+            "0.2",
+            "--threads",
+            "1",
+            "--memory",
+            "512",
+        ]);
         if let Some(engine) = Self::engine() {
             command.arg("--engine-root").arg(engine);
         }
-        self.supervisor = Some(Program::start("freehold-supervisor", command, &self.at("supervisor.log"))?);
+        self.supervisor = Some(Program::start(
+            "freehold-supervisor",
+            command,
+            &self.at("supervisor.log"),
+        )?);
         Ok(())
     }
 
     /// Waits until the box's own status satisfies `look`: what its screen would show.
     pub fn wait_box(&self, what: &str, look: impl Fn(&Value) -> bool) -> Result<Value> {
         let found = wait_for(what, PATIENCE, || {
-            let status: Option<Value> =
-                fs::read(self.at("box/state/status.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let status: Option<Value> = fs::read(self.at("box/state/status.json"))
+                .ok()
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok());
             Ok(status.filter(|status| look(status)))
         });
-        found.with_context(|| self.supervisor.as_ref().map(|program| program.tail(10)).unwrap_or_default())
+        found.with_context(|| {
+            self.supervisor
+                .as_ref()
+                .map(|program| program.tail(10))
+                .unwrap_or_default()
+        })
     }
 
     /// Changes one byte of the boot loader, as malware in it would be measured, and cuts the box's power.
@@ -146,13 +241,22 @@ fn publish(folder: &Path) -> Result<()> {
     let (log, manifest) = generate(&BootDescription::demonstration("demo", "1.0.0"));
     fs::write(at("box/boot.log"), log)?;
     fs::write(at("box/boot.manifest.json"), manifest.to_json())?;
-    other(&publisher, ReleaseKind::Os, "demo", vec![("manifest.json".to_owned(), at("box/boot.manifest.json"))])?;
+    other(
+        &publisher,
+        ReleaseKind::Os,
+        "demo",
+        vec![("manifest.json".to_owned(), at("box/boot.manifest.json"))],
+    )?;
     let signer = at("publisher/keys/model-1.pub.pem");
     let mut data = BundleData::default();
-    data.model_signers.insert(read_public_key(&signer)?.fingerprint().to_hex());
+    data.model_signers
+        .insert(read_public_key(&signer)?.fingerprint().to_hex());
     data.licences.insert("Apache-2.0".to_owned());
     fs::write(at("policy.json"), Bundle::shipped("ward", "1.0.0", data).to_bytes())?;
-    let files = vec![("policy.json".to_owned(), at("policy.json")), ("model-1.pub.pem".to_owned(), signer)];
+    let files = vec![
+        ("policy.json".to_owned(), at("policy.json")),
+        ("model-1.pub.pem".to_owned(), signer),
+    ];
     other(&publisher, ReleaseKind::Policy, "ward", files)?;
     publish_weights(&publisher, folder)?;
     export(&publisher, &at("export"))?;
@@ -161,7 +265,15 @@ fn publish(folder: &Path) -> Result<()> {
 
 fn other(publisher: &Publisher, kind: ReleaseKind, name: &str, files: Vec<(String, PathBuf)>) -> Result<()> {
     let licence = Some("Apache-2.0".to_owned());
-    let publication = OtherPublication { kind, name, version: "1.0.0", counter: None, files, licence, hardware: Vec::new() };
+    let publication = OtherPublication {
+        kind,
+        name,
+        version: "1.0.0",
+        counter: None,
+        files,
+        licence,
+        hardware: Vec::new(),
+    };
     publish_other(publisher, &publication, &Expiry::default(), now())?;
     Ok(())
 }
@@ -172,10 +284,19 @@ fn publish_weights(publisher: &Publisher, world: &Path) -> Result<()> {
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../demonstration-model/weights/freehold-guide.gguf");
     fs::copy(weights, folder.join("model.gguf"))?;
     let hashed = hash_folder(&folder, &[], Watch::nobody())?;
-    let files: Vec<ModelFile> = hashed.iter().map(|file| ModelFile { path: file.path.clone(), sha256: file.sha256 }).collect();
+    let files: Vec<ModelFile> = hashed
+        .iter()
+        .map(|file| ModelFile {
+            path: file.path.clone(),
+            sha256: file.sha256,
+        })
+        .collect();
     let key = read_signing_key(&world.join("publisher/keys/model-1.pem"))?;
     let bundle = sign_model("freehold-guide", &files, &[], ModelSigner::Key(&key))?;
-    let trust = SignerTrust { keys: vec![key.public().clone()], ..SignerTrust::default() };
+    let trust = SignerTrust {
+        keys: vec![key.public().clone()],
+        ..SignerTrust::default()
+    };
     let manifest = verify_bundle(&bundle, &trust, now())?;
     let checked = check_folder(&folder, &manifest, Watch::nobody())?;
     let headers = gate_files(&folder, &checked)?;
