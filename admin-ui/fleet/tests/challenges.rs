@@ -1,5 +1,6 @@
 //! Nonces: A08 (whose, which), A09 (order, reuse, time), A10 (all distinct).
 
+#[path = "support/fixture.rs"]
 mod fixture;
 
 use std::collections::HashSet;

@@ -1,5 +1,6 @@
 //! Verdicts that age, assignments that count up, reports in any order.
 
+#[path = "support/fixture.rs"]
 mod fixture;
 
 use fixture::{NOW, code, fleet, happen, member, verdict};

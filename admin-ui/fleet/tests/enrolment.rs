@@ -1,5 +1,6 @@
 //! Enrolment: B05 and B06 (one EK, one name), B09 (names and labels from outside), B10 (no row without a proof).
 
+#[path = "support/fixture.rs"]
 mod fixture;
 
 use fixture::{NOW, code, fleet, happen, member, session};

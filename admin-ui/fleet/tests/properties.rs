@@ -1,5 +1,6 @@
 //! Whatever happens in whatever order: one EK one name, one name one EK, a nonce accepted once, counters that only rise.
 
+#[path = "support/fixture.rs"]
 mod fixture;
 
 use std::collections::{HashMap, HashSet};

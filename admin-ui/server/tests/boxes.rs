@@ -1,5 +1,6 @@
 //! The boxes' door over real TLS: who may call what (B07), nonces (A08 to A10), faults that never end in trust (A21).
 
+#[path = "support/world.rs"]
 mod support;
 
 use std::collections::HashSet;

@@ -1,5 +1,6 @@
 //! The people's door over real TLS: roles (G09), sessions and other sites (G10), bodies without end, and passwords.
 
+#[path = "support/world.rs"]
 mod support;
 
 use std::fmt::Write as _;

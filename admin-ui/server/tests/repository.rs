@@ -1,5 +1,6 @@
 //! Taking in what the publisher exported: whose root, whole, and not older; assignments of what may be assigned.
 
+#[path = "support/world.rs"]
 mod support;
 
 use freehold_console::init::{Wish, init};

@@ -1,5 +1,6 @@
 //! A console that stops and starts: everything acknowledged is there, nothing is trusted anew, timestamps go on.
 
+#[path = "support/world.rs"]
 mod support;
 
 use std::time::Duration;
