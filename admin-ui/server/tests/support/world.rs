@@ -50,6 +50,11 @@ pub struct World {
 impl World {
     /// A console with a publisher's repository that holds one boot manifest.
     pub async fn new() -> Self {
+        Self::trusting(Vec::new()).await
+    }
+
+    /// The same, trusting these roots of endorsement keys.
+    pub async fn trusting(ek_roots: Vec<(std::path::PathBuf, TpmKind)>) -> Self {
         freehold_channel::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -58,7 +63,7 @@ impl World {
             name: "Demonstration".to_owned(),
             site: "ward-7".to_owned(),
             accept_simulated: true,
-            ek_roots: Vec::new(),
+            ek_roots,
             tuf_root: None,
             administrator: "admin".to_owned(),
             password_file: None,
