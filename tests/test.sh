@@ -7,7 +7,7 @@ began=$(date +%s)
 limit=$((80 * 60))
 # Pool paths vanish from mirrors: what was fetched once is kept outside the build folder.
 export FREEHOLD_PACKAGE_CACHE=${FREEHOLD_PACKAGE_CACHE:-$HOME/.cache/freehold/packages}
-export CARGO_TERM_COLOR=never INSTA_UPDATE=no
+export CARGO_TERM_COLOR=never INSTA_UPDATE=no RUST_BACKTRACE=0
 table=(); failed_steps=0; passed=0; failed=0; skipped=0
 out=target/test-logs; mkdir -p "$out"
 

@@ -148,3 +148,25 @@ fn layer(code: Tss2ResponseCode) -> Layer {
         _ => Layer::Library,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tss_esapi::{Error, WrapperErrorKind};
+
+    #[test]
+    fn response_codes_are_sorted_by_what_a_person_can_do() {
+        let cases: [(Error, &str); 7] = [
+            (Error::Tss2Error(Tss2ResponseCode::from(0x000a_000a)), "tpm.unavailable"), // TCTI, I/O error
+            (Error::Tss2Error(Tss2ResponseCode::from(0x0007_000b)), "tpm.garbage"),     // ESAPI, bad value
+            (Error::Tss2Error(Tss2ResponseCode::from(0x0101)), "tpm.garbage"),          // TPM_RC_FAILURE
+            (Error::Tss2Error(Tss2ResponseCode::from(0x0921)), "tpm.lockout"),          // TPM_RC_LOCKOUT
+            (Error::Tss2Error(Tss2ResponseCode::from(0x098e)), "tpm.command"),          // TPM_RC_AUTH_FAIL, session 1
+            (Error::Tss2Error(Tss2ResponseCode::from(0x01df)), "tpm.command"),          // TPM_RC_INTEGRITY, parameter 1
+            (Error::WrapperError(WrapperErrorKind::WrongValueFromTpm), "tpm.garbage"),
+        ];
+        for (error, code) in cases {
+            assert_eq!(TpmError::from_library("sign", "swtpm", error).code(), code, "{error:?}");
+        }
+    }
+}

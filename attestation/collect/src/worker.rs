@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::device::Device;
@@ -73,7 +74,8 @@ impl Connection {
 
 /// A handle to the thread.
 pub(crate) struct Worker {
-    jobs: Mutex<Sender<Job>>,
+    jobs: Mutex<Option<Sender<Job>>>,
+    thread: Option<JoinHandle<()>>,
     /// Set by a command that went over its limit, while it goes on.
     late: Mutex<Option<Arc<AtomicBool>>>,
     limits: Limits,
@@ -92,7 +94,7 @@ impl Worker {
             pause,
             last_fault: None,
         };
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("tpm".to_owned())
             .spawn(move || {
                 while let Ok(job) = inbox.recv() {
@@ -104,7 +106,8 @@ impl Worker {
                 detail: error.to_string(),
             })?;
         Ok(Self {
-            jobs: Mutex::new(jobs),
+            jobs: Mutex::new(Some(jobs)),
+            thread: Some(thread),
             late: Mutex::new(None),
             limits,
         })
@@ -150,15 +153,14 @@ impl Worker {
             // The caller may have given up.
             let _ = answer.send(outcome);
         });
-        let gone = |_| TpmError::Garbage {
+        let gone = || TpmError::Garbage {
             command: name,
             detail: "the TPM thread has ended".to_owned(),
         };
-        self.jobs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .send(work)
-            .map_err(gone)?;
+        match self.jobs.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(jobs) => jobs.send(work).map_err(|_| gone())?,
+            None => return Err(gone()),
+        }
         match result.recv_timeout(self.limits.command) {
             Ok(outcome) => outcome,
             Err(RecvTimeoutError::Timeout) => {
@@ -169,6 +171,26 @@ impl Worker {
                 command: name,
                 detail: "the TPM thread has ended".to_owned(),
             }),
+        }
+    }
+}
+
+impl Drop for Worker {
+    /// Waits until the connection is closed: who opens the TPM next must not meet the end of this one, which flushes its
+    /// handles. A thread that is stuck in a command is left behind.
+    fn drop(&mut self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let stuck = self
+            .late
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|done| !done.load(Ordering::Acquire));
+        if let Some(thread) = self.thread.take()
+            && !stuck
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::arguments::Evidence;
 use crate::input::{read, shown};
 use crate::package::{PACKAGE_LIMIT, Package};
 
+/// What only this program refuses.
+pub const CODES: &[&str] = &["inspect.other_key"];
+
 /// How old evidence may be when it is judged as of then, seconds: the challenge's own time is shorter.
 const AGE_LIMIT: i64 = 600;
 
@@ -33,7 +36,7 @@ pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> 
         .filter(|given| !ak.fingerprint().to_hex().eq_ignore_ascii_case(given))
     {
         return Ok(Answer::refused(&RefusalReport {
-            code: "inspect.other_key".to_owned(),
+            code: CODES[0].to_owned(),
             message: "the package is about another attestation key".to_owned(),
             expected: Some(expected.clone()),
             found: Some(ak.fingerprint().to_hex()),

@@ -42,16 +42,17 @@ fn every_declared_code_is_asserted_by_a_test() {
             // Unit tests stand in the source, behind this line.
             text.find("#[cfg(test)]").map(|start| text[start..].to_owned())
         })
-        .chain(
-            freehold_laws::files()
-                .into_iter()
-                .filter(|file| file.starts_with("policies/cases/"))
-                .map(|file| text(&file)),
-        )
         .collect();
+    // Golden tables of decisions name codes as plain words.
+    let tables: String = freehold_laws::files()
+        .into_iter()
+        .filter(|file| file.starts_with("policies/cases/"))
+        .map(|file| text(&file))
+        .collect();
+    let words: Vec<&str> = tables.split_whitespace().collect();
     let faults: Vec<String> = declared_codes()
         .into_iter()
-        .filter(|code| !tests.contains(&format!("\"{code}\"")))
+        .filter(|code| !tests.contains(&format!("\"{code}\"")) && !words.contains(&code.as_str()))
         .collect();
     assert!(faults.is_empty(), "no test asserts these codes:\n{}", faults.join("\n"));
 }

@@ -89,7 +89,7 @@ fn nothing_is_left_open_in_the_code() {
 }
 
 #[test]
-fn tests_do_not_sleep() {
+fn tests_wait_for_values() {
     // Waiting is for a value, with a limit: the one place that may pause between two looks is the harness.
     let faults: Vec<String> = sources()
         .into_iter()
