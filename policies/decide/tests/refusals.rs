@@ -418,6 +418,15 @@ fn refusal_of_the_verifier_keeps_its_code() {
     assert_eq!(decision.denied_by[0].policy, "evidence.refused_by_verifier");
 }
 
+#[test]
+fn refusal_without_a_code_gets_the_policys() {
+    let decision = shipped().accept_evidence(&EvidenceFacts::refused(""));
+    assert_eq!(
+        (decision.answer, decision.code.as_deref()),
+        (Verdict::Refused, Some("policy.evidence_refused"))
+    );
+}
+
 /// Printed, not judged: see the bench.
 #[test]
 #[ignore = "a measurement"]

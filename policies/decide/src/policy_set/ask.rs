@@ -98,6 +98,7 @@ impl PolicySet {
         let mut decision = self.decision(facts, answer, held, yes || answer == Verdict::Attention);
         if let QuoteStanding::Refused(code) = &facts.quote
             && decision.code.as_deref() == Some("policy.evidence_refused")
+            && !code.is_empty()
         {
             decision.code = Some(code.clone());
         }
