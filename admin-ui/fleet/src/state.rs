@@ -238,7 +238,7 @@ impl Fleet {
                     return;
                 };
                 if verdict.word.allows_change() {
-                    member.last_good = Some((**verdict).clone());
+                    member.last_good = Some(verdict.lean());
                 }
                 member.verdict = Some((**verdict).clone());
                 member.attest_wanted = false;

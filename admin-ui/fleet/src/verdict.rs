@@ -28,6 +28,19 @@ pub struct Verdict {
     pub policies: Vec<String>,
 }
 
+impl Verdict {
+    /// The verdict without PCRs and events: what is kept in memory of one that is no longer the last.
+    #[must_use]
+    pub fn lean(&self) -> Self {
+        let mut lean = self.clone();
+        if let Some(claims) = lean.claims.as_object_mut() {
+            claims.remove("pcrs");
+            claims.remove("events");
+        }
+        lean
+    }
+}
+
 /// Whether a stored verdict still counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -188,6 +188,13 @@ impl Console {
                 }
             }
         };
+        // The one that the box named is enough to reach the same verdict; of the others there may be many.
+        let named = Evidence::decode(bytes).ok().map(|evidence| evidence.bound.boot);
+        let fits = |manifest: &Manifest| {
+            named
+                .as_ref()
+                .is_some_and(|boot| boot.release == manifest.release && boot.version == manifest.version)
+        };
         let package = EvidencePackage {
             v: 1,
             box_id: question.box_id.clone(),
@@ -197,7 +204,7 @@ impl Console {
             tpm: kind(question.tpm),
             tls: question.tls,
             pcrs: QUOTED_PCRS.to_vec(),
-            manifests,
+            manifests: manifests.into_iter().filter(|manifest| fits(manifest)).collect(),
             previous: question.previous,
             at: now,
             verdict: Some(verdict.clone()),

@@ -15,7 +15,7 @@ use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
 
 /// Evidence packages kept per box; verdicts with their claims are kept for ever, the raw bytes of the last ones only.
-const EVIDENCE_KEPT: i64 = 32;
+const EVIDENCE_KEPT: i64 = 16;
 
 /// One change to be written.
 #[derive(Debug, Clone, Copy)]

@@ -93,7 +93,7 @@ impl Store {
             };
             let id = member.box_id.clone();
             member.verdict = verdicts.remove(&id).filter(|verdict| verdict.at >= since);
-            member.last_good = goods.remove(&id);
+            member.last_good = goods.remove(&id).map(|good| good.lean());
             member.assignment = heads.remove(&id).filter(|head| head.at >= member.enrolled_at);
             member.cosigned = cosigned.remove(&id);
             member.tokens = tokens.remove(&id).unwrap_or_default();
