@@ -42,9 +42,9 @@ step "setup" tests/setup.sh || exit 1
 step "tools" tests/tools.sh || exit 1
 step "judges" tests/judges.sh
 step "format" cargo fmt --all --check
-step "build" cargo build --locked --workspace --bins
+# All targets at once: with the features of tests, so that no dependency is built twice.
+step "build" cargo build --locked --workspace --all-targets
 step "engine" target/debug/freehold-image engine
-step "tests build" cargo nextest run --locked --workspace --no-run
 step "tests" cargo nextest run --locked --workspace --no-fail-fast --success-output final --failure-output final
 count tests
 step "tour" env TSS2_LOG=all+NONE target/debug/freehold-tour --once && passed=$((passed+1)) || failed=$((failed+1))
