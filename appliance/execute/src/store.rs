@@ -274,3 +274,39 @@ fn close(folder: &Path) -> Result<(), StoreError> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).map_err(StoreError::io("open", folder))?;
     sync_folder(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freehold_verify::Refusal as _;
+
+    #[test]
+    fn a_model_without_a_document_that_is_its_own_does_not_count() {
+        let world = tempfile::tempdir().unwrap();
+        let store = Store::open(world.path()).unwrap();
+        let root = freehold_trust::sha256(b"model");
+        let document = store.model(&root).join("admitted.json");
+        fs::create_dir_all(store.model(&root)).unwrap();
+        assert_eq!(store.admitted(&root).unwrap_err().code(), "store.malformed");
+        for bad in ["", "{}", "[]"] {
+            fs::write(&document, bad).unwrap();
+            assert_eq!(store.admitted(&root).unwrap_err().code(), "store.malformed", "{bad}");
+            assert!(store.stored().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        let path = Path::new("/somewhere");
+        assert_eq!(
+            StoreError::io("write", path)(std::io::ErrorKind::StorageFull.into()).code(),
+            "store.full"
+        );
+        let missing = tempfile::tempdir().unwrap().path().join("no/such/folder/file");
+        assert_eq!(write_atomic(&missing, b"x", 0o600).unwrap_err().code(), "store.io");
+        // The device that is always full says it like a disk does.
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let error = std::io::Write::write_all(&mut &full, b"x").unwrap_err();
+        assert_eq!(StoreError::io("write", path)(error).code(), "store.full");
+    }
+}

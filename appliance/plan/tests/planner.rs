@@ -308,3 +308,55 @@ fn other_hardware_is_refused_by_name() {
         "{made}"
     );
 }
+
+#[test]
+fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
+    let old = model("guide", 1, 1, false);
+    let mut world = Observed::empty(u64::MAX);
+    let stored = StoredModel {
+        release: old.release,
+        name: old.name.clone(),
+        version: "1".to_owned(),
+    };
+    world.stored.insert(old.root, stored);
+    let made = plan(
+        &desired(vec![model("guide", 2, 1, false), model("guide", 3, 1, false)]),
+        &world,
+    );
+    assert_eq!(made.steps.len(), 2, "{made}");
+    for step in &made.steps {
+        assert!(
+            matches!(step, Step::RefuseTarget { refusal, .. } if refusal.code == "plan.twice"),
+            "{made}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
+    let old = model("guide", 1, 1, false);
+    let mut world = Observed::empty(u64::MAX);
+    let stored = StoredModel {
+        release: old.release,
+        name: old.name.clone(),
+        version: "1".to_owned(),
+    };
+    world.stored.insert(old.root, stored);
+    world.engines.push(RunningEngine {
+        root: old.root,
+        purpose: Purpose::Chat,
+        state: EngineState::Running,
+    });
+    let made = plan(&desired(vec![model("coder", 1, 1, false)]), &world);
+    let why: Vec<&str> = made
+        .steps
+        .iter()
+        .filter_map(|step| match step {
+            Step::StopEngine { because, .. } | Step::RemoveModel { because, .. } => Some(because.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(why, ["plan.not_assigned", "plan.not_assigned"], "{made}");
+    // Without any assignment a box keeps what it has.
+    assert!(plan(&Desired::default(), &world).is_empty());
+}

@@ -97,3 +97,29 @@ impl Boot {
         Ok(Some(tpm.replay(&events)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freehold_verify::boot::{BootDescription, generate};
+
+    #[test]
+    fn a_log_names_its_release_by_the_manifest_beside_it() {
+        let world = tempfile::tempdir().unwrap();
+        let (log, manifest) = (world.path().join("boot.log"), world.path().join("boot.manifest.json"));
+        assert_eq!(Boot::read(Some(&log), None).unwrap_err().code(), "box.boot_log");
+        let (bytes, made) = generate(&BootDescription::demonstration("demo", "1.0.0"));
+        std::fs::write(&log, &bytes).unwrap();
+        assert_eq!(Boot::read(Some(&log), None).unwrap().release, "");
+        std::fs::write(&manifest, made.to_json()).unwrap();
+        let boot = Boot::read(Some(&log), None).unwrap();
+        assert_eq!(
+            (boot.release.as_str(), boot.version.as_str(), boot.word),
+            ("demo", "1.0.0", "simulated")
+        );
+        std::fs::write(&manifest, "{}").unwrap();
+        assert_eq!(Boot::read(Some(&log), None).unwrap_err().code(), "box.boot_log");
+        std::fs::write(&log, vec![0; MAX_BOOT_LOG + 1]).unwrap();
+        assert_eq!(Boot::read(Some(&log), None).unwrap_err().code(), "box.boot_log");
+    }
+}

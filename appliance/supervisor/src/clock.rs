@@ -140,3 +140,53 @@ impl BoxClock {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freehold_trust::{KeyKind, SigningKey};
+
+    fn signed(key: &SigningKey, nonce: &[u8], at: i64) -> Vec<u8> {
+        let payload = serde_json::json!({ "v": 1, "nonce": hex::encode(nonce), "at": at });
+        Envelope::sign(TIME_TYPE, &serde_json::to_vec(&payload).unwrap(), &[key]).to_json()
+    }
+
+    #[test]
+    fn j02_a_clock_ten_years_off_takes_the_signed_time_and_never_goes_back_behind_it() {
+        const TEN_YEARS: i64 = 10 * 365 * 86_400;
+        let world = tempfile::tempdir().unwrap();
+        let state = State::open(world.path()).unwrap();
+        let clock = BoxClock::open(&state).unwrap();
+        let key = SigningKey::generate(KeyKind::P256).unwrap();
+        let system = clock.now();
+        let later = system + TEN_YEARS;
+        clock
+            .take(&state, &signed(&key, b"n", later), key.public(), b"n")
+            .unwrap();
+        assert!((later..later + 60).contains(&clock.now()));
+        // Another question's answer, another signer and an envelope that is none change nothing.
+        let other = SigningKey::generate(KeyKind::P256).unwrap();
+        for bad in [signed(&key, b"m", system), signed(&other, b"n", system), b"{}".to_vec()] {
+            assert_eq!(
+                clock.take(&state, &bad, key.public(), b"n").unwrap_err().code(),
+                "console.answer"
+            );
+        }
+        // After a restart the floor holds, whatever the system's clock says.
+        assert!(BoxClock::open(&state).unwrap().now() >= later);
+        clock
+            .take(&state, &signed(&key, b"n", system), key.public(), b"n")
+            .unwrap();
+        assert!(clock.now() >= later, "time went back behind what was signed");
+    }
+
+    #[test]
+    fn a_clock_file_that_is_none_stops_the_box() {
+        let world = tempfile::tempdir().unwrap();
+        let state = State::open(world.path()).unwrap();
+        for bad in ["", "{}", "{\"v\":2,\"floor\":0,\"offset\":0}"] {
+            std::fs::write(world.path().join(FILE), bad).unwrap();
+            assert_eq!(BoxClock::open(&state).unwrap_err().code(), "box.state", "{bad}");
+        }
+    }
+}

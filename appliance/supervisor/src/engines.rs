@@ -242,12 +242,12 @@ impl Host for Engines {
         if self.slots.get(&key).is_some_and(|slot| slot.process.is_some()) {
             return Ok(());
         }
-        let Some(root) = self.root.clone() else {
-            return Err(self.failed(key, "engine.missing", "the box has no engine".to_owned()));
-        };
         if let Err(message) = unchanged(admitted, model).await {
             return Err(self.failed(key, "store.changed", message));
         }
+        let Some(root) = self.root.clone() else {
+            return Err(self.failed(key, "engine.missing", "the box has no engine".to_owned()));
+        };
         let Some(spec) = self.spec(root, admitted, model, purpose) else {
             return Err(self.failed(
                 key,

@@ -30,6 +30,15 @@ pub(crate) struct Candidate<'a> {
     pub(crate) ek_chain: Option<&'a Path>,
 }
 
+/// Whether the console has refused this enrolment since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// Not yet.
+    First,
+    /// It has, and is asked again.
+    Again,
+}
+
 /// Where an enrolment stands after a look.
 pub(crate) struct Standing {
     /// The state.
@@ -47,6 +56,7 @@ pub(crate) async fn advance(
     state: &State,
     chronicle: &Chronicle,
     known: &mut Option<Endorsement>,
+    attempt: Attempt,
 ) -> Result<Standing, Fault> {
     let mut status = console.enrol_status().await?;
     // A discrete TPM takes seconds to make this key: once a start is enough.
@@ -76,11 +86,14 @@ pub(crate) async fn advance(
             ak_public: Base64(candidate.identity.ak_public.clone()),
             tls_public: Base64(candidate.identity.tls_public.clone()),
         };
-        chronicle
-            .entry("enrol.begin")
-            .with("fingerprint", fingerprint.as_str())
-            .write()
-            .await?;
+        // Asking again and again must not fill the record.
+        if attempt == Attempt::First {
+            chronicle
+                .entry("enrol.begin")
+                .with("fingerprint", fingerprint.as_str())
+                .write()
+                .await?;
+        }
         let challenge = console.enrol_begin(&begin).await?;
         let nonce: [u8; 32] = challenge
             .certify_nonce
@@ -153,5 +166,20 @@ pub(crate) async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
         Err(error) => Err(Fault::of("tpm.garbage", error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_file_that_cannot_be_read_is_named() {
+        let world = tempfile::tempdir().unwrap();
+        let file = world.path().join("chain.pem");
+        assert!(chain(None).unwrap().is_empty());
+        assert_eq!(chain(Some(&file)).unwrap_err().code(), "box.settings");
+        std::fs::write(&file, "x".repeat(MAX_CHAIN + 1)).unwrap();
+        assert_eq!(chain(Some(&file)).unwrap_err().code(), "box.settings");
     }
 }

@@ -51,7 +51,6 @@ impl Fault {
         "box.settings",
         "console.away",
         "console.answer",
-        "enrol.refused",
         "store.changed",
     ];
 

@@ -128,3 +128,93 @@ impl Fleet {
         Ok(Self { director, root })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use freehold_protocol::V1;
+    use freehold_trust::{KeyKind, SigningKey, sha256};
+
+    fn offered(director: &PublicKey, root: &[u8]) -> Pairing {
+        Pairing {
+            v: V1,
+            fleet: "ward".to_owned(),
+            site: "here".to_owned(),
+            console: "https://192.0.2.1:1".to_owned(),
+            fleet_ca: sha256(b"ca").to_hex(),
+            tuf_root: sha256(root).to_hex(),
+            director: director.fingerprint().to_hex(),
+        }
+    }
+
+    #[test]
+    fn a_pairing_is_taken_once_and_locked() {
+        let world = tempfile::tempdir().unwrap();
+        let state = State::open(&world.path().join("state")).unwrap();
+        assert_eq!(pairing(&state, None).unwrap_err().code(), "box.not_paired");
+
+        let file = world.path().join("pairing.json");
+        let give = |text: &str| std::fs::write(&file, text).unwrap();
+        for bad in ["", "{}", "{\"v\":2}", &" ".repeat(20_000)] {
+            give(bad);
+            assert_eq!(
+                pairing(&state, Some(&file)).unwrap_err().code(),
+                "box.pairing_malformed",
+                "{bad}"
+            );
+        }
+        let key = SigningKey::generate(KeyKind::P256).unwrap();
+        let mut first = offered(key.public(), b"root");
+        first.director = "not hex".to_owned();
+        give(&serde_json::to_string(&first).unwrap());
+        assert_eq!(
+            pairing(&state, Some(&file)).unwrap_err().code(),
+            "box.pairing_malformed"
+        );
+
+        let first = offered(key.public(), b"root");
+        give(&serde_json::to_string(&first).unwrap());
+        assert_eq!(pairing(&state, Some(&file)).unwrap(), first);
+        assert_eq!(pairing(&state, None).unwrap(), first);
+        // The console may move; it may not become another one.
+        let moved = Pairing {
+            console: "https://192.0.2.2:1".to_owned(),
+            ..first.clone()
+        };
+        give(&serde_json::to_string(&moved).unwrap());
+        assert_eq!(pairing(&state, Some(&file)).unwrap(), moved);
+        let other = Pairing {
+            fleet_ca: sha256(b"another ca").to_hex(),
+            ..first
+        };
+        give(&serde_json::to_string(&other).unwrap());
+        assert_eq!(pairing(&state, Some(&file)).unwrap_err().code(), "box.other_pairing");
+        assert_eq!(pairing(&state, None).unwrap(), moved);
+    }
+
+    #[test]
+    fn director_and_root_are_those_of_the_pairing_also_after_a_restart() {
+        let world = tempfile::tempdir().unwrap();
+        let state = State::open(world.path()).unwrap();
+        let (key, other) = (
+            SigningKey::generate(KeyKind::P256).unwrap(),
+            SigningKey::generate(KeyKind::P256).unwrap(),
+        );
+        let pairing = offered(key.public(), b"root");
+        let take =
+            |key: &SigningKey, root: &[u8]| Fleet::take(&state, &pairing, key.public().spki_der(), root.to_vec());
+        assert_eq!(take(&other, b"root").unwrap_err().code(), "box.other_director");
+        assert_eq!(take(&key, b"another root").unwrap_err().code(), "box.other_root");
+        assert!(Fleet::stored(&state, &pairing).unwrap().is_none());
+        take(&key, b"root").unwrap();
+        assert_eq!(
+            Fleet::stored(&state, &pairing).unwrap().unwrap().director,
+            *key.public()
+        );
+        state.put(DIRECTOR, other.public().spki_der()).unwrap();
+        assert_eq!(
+            Fleet::stored(&state, &pairing).unwrap_err().code(),
+            "box.other_director"
+        );
+    }
+}

@@ -757,9 +757,6 @@ console-away = The console does not answer.
 console-answer = The console's answer is not one.
     .means = The box takes nothing from it.
     .do = Check that console and box have versions that fit together.
-enrol-refused = A person refused this box at the console.
-    .means = The box is no member of the fleet.
-    .do = If that was a mistake, remove the refusal at the console; the box asks again.
 
 ## the console: its rules and its two doors
 enrol-other_fleet = The box was paired with another fleet.

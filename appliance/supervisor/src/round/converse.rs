@@ -3,6 +3,8 @@
 //! Refuses to go on to a part whose condition does not hold: no report before a verdict that gave a certificate. Invariant:
 //! the order is fixed, and every part can be repeated.
 
+use std::time::{Duration, Instant};
+
 use freehold_protocol::enrol::EnrolState;
 use freehold_protocol::local::{ApiToken, Quota, Scope};
 use freehold_protocol::report::{BoxReport, ClientToken};
@@ -11,7 +13,7 @@ use freehold_trust::sha256;
 use freehold_verify::document::{AssignmentExpectation, AssignmentUse, MAX_DOCUMENT, verify_assignment};
 
 use crate::console::Console;
-use crate::enrol::{Candidate, advance};
+use crate::enrol::{Attempt, Candidate, advance};
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::pairing::Fleet;
@@ -19,6 +21,8 @@ use crate::policy;
 use crate::repository::Repository;
 use crate::supervisor::{Pursuit, Supervisor};
 
+/// After a console refused an enrolment, so long until it is asked again: a person has to act first.
+const ENROL_RETRY: Duration = Duration::from_secs(30);
 /// What one token may do at once and in a minute, until settings say otherwise.
 const QUOTA: Quota = Quota {
     concurrent: 8,
@@ -87,6 +91,12 @@ impl Supervisor {
         if self.enrolment == EnrolState::Approved && self.fleet.is_some() {
             return Ok(());
         }
+        // A console that said no is not asked again at every look.
+        if let Some((at, report)) = &self.enrol_refused
+            && at.elapsed() < ENROL_RETRY
+        {
+            return Err(report.clone().into());
+        }
         self.console()?;
         let (Some(identity), Some(console)) = (&self.identity, &self.console) else {
             return Ok(());
@@ -102,7 +112,28 @@ impl Supervisor {
             },
             ek_chain: self.settings.ek_chain.as_deref(),
         };
-        let standing = advance(&candidate, console, &self.state, &self.chronicle, &mut self.endorsement).await?;
+        let attempt = if self.enrol_refused.is_some() {
+            Attempt::Again
+        } else {
+            Attempt::First
+        };
+        let advanced = advance(
+            &candidate,
+            console,
+            &self.state,
+            &self.chronicle,
+            &mut self.endorsement,
+            attempt,
+        )
+        .await;
+        let standing = match advanced {
+            Err(fault) if fault.code() != "console.away" && !fault.code().starts_with("tpm.") => {
+                self.enrol_refused = Some((Instant::now(), fault.report()));
+                return Err(fault);
+            }
+            other => other?,
+        };
+        self.enrol_refused = None;
         let news = self.enrolment != standing.state;
         self.enrolment = standing.state;
         self.status.fingerprint = Some(standing.fingerprint.clone());
@@ -135,7 +166,11 @@ impl Supervisor {
                 self.status.doing = format!("waiting for a person to approve {}", standing.fingerprint);
                 Ok(())
             }
-            EnrolState::Refused => Err(Fault::of("enrol.refused", "a person refused this box at the console")),
+            EnrolState::Refused => {
+                let fault = Fault::of("enrol.refused_by_person", "a person refused this box at the console");
+                self.enrol_refused = Some((Instant::now(), fault.report()));
+                Err(fault)
+            }
             _ => Ok(()),
         }
     }
