@@ -6,7 +6,6 @@ mod chat;
 mod evidence;
 mod hash;
 #[path = "../../../attestation/verify/tests/support/paper_tpm.rs"]
-#[allow(dead_code)] // made for tests, of which this uses a part
 mod paper_tpm;
 mod row;
 mod timing;

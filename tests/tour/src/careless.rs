@@ -63,11 +63,7 @@ impl Careless {
 
     /// A published target by name.
     pub fn target(&self, name: &str) -> anyhow::Result<(String, TargetInfo)> {
-        let info = self
-            .targets()?
-            .get(name)
-            .with_context(|| format!("no target {name}"))?
-            .clone();
+        let info = *self.targets()?.get(name).with_context(|| format!("no target {name}"))?;
         Ok((name.to_owned(), info))
     }
 
