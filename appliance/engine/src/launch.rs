@@ -23,8 +23,7 @@ const MAX_OPEN_FILES: u32 = 1024;
 
 /// Closes what a library of the starting program opened without close-on-exec, before anything else runs: bubblewrap hands
 /// open descriptors through, and a TPM's would be among them. Only standard input, output and error stay.
-const CLOSE_INHERITED: &str =
-    r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done 2>/dev/null; exec "$@""#;
+const CLOSE_INHERITED: &str = r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done 2>/dev/null; exec "$@""#;
 
 /// The user inside the sandbox ("nobody", Debian's base-passwd).
 const NOBODY: &str = "65534";
@@ -304,8 +303,15 @@ mod tests {
             if wrapped {
                 command.args(["-c", CLOSE_INHERITED, "engine", "bash"]);
             }
-            let said = command.args(["-c", "for f in /proc/self/fd/*; do readlink $f; done"]).output().unwrap();
-            String::from_utf8(said.stdout).unwrap().lines().filter(|line| *line == "/dev/null").count()
+            let said = command
+                .args(["-c", "for f in /proc/self/fd/*; do readlink $f; done"])
+                .output()
+                .unwrap();
+            String::from_utf8(said.stdout)
+                .unwrap()
+                .lines()
+                .filter(|line| *line == "/dev/null")
+                .count()
         };
         // Standard input is `/dev/null` in neither case: it is inherited; what counts is the difference.
         assert!(list(false) > list(true), "the probe's descriptor was not closed");

@@ -126,7 +126,10 @@ fn f14_an_older_release_is_refused_though_its_metadata_is_new() {
         "release.rollback"
     );
     assert_eq!(code(select(&world, &targets, &new.target, &installed)), "accepted");
-    let unknown = InstalledReleases { v: 2, ..InstalledReleases::default() };
+    let unknown = InstalledReleases {
+        v: 2,
+        ..InstalledReleases::default()
+    };
     assert_eq!(code(select(&world, &targets, &new.target, &unknown)), "release.state");
     // It survives a restart.
     let kept = serde_json::to_string(&installed).unwrap();

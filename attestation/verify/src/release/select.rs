@@ -87,7 +87,9 @@ pub fn select_release(
     now: i64,
 ) -> Result<Verified<Release>, ReleaseRejection> {
     if installed.v != 1 {
-        return Err(ReleaseRejection::State { detail: format!("version {} of what is installed", installed.v) });
+        return Err(ReleaseRejection::State {
+            detail: format!("version {} of what is installed", installed.v),
+        });
     }
     let targets = targets.get();
     let info = targets.check(name, descriptor)?;
