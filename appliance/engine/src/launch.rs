@@ -22,8 +22,10 @@ const MAX_FILE_BYTES: u32 = 1;
 const MAX_OPEN_FILES: u32 = 1024;
 
 /// Closes what a library of the starting program opened without close-on-exec, before anything else runs: bubblewrap hands
-/// open descriptors through, and a TPM's would be among them. Only standard input, output and error stay.
-const CLOSE_INHERITED: &str = r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done 2>/dev/null; exec "$@""#;
+/// open descriptors through, and a TPM's would be among them. Only standard input, output and error stay. The loop has no redirection
+/// of its own: bash keeps the original in a high descriptor, which the loop would close, and the engine's last words with it.
+const CLOSE_INHERITED: &str =
+    r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done; exec "$@""#;
 
 /// The user inside the sandbox ("nobody", Debian's base-passwd).
 const NOBODY: &str = "65534";

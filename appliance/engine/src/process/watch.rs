@@ -25,6 +25,9 @@ const GRACE: Duration = Duration::from_millis(700);
 /// How long the kernel may take to end it after that; both together stay below two seconds.
 const KILL: Duration = Duration::from_millis(1000);
 
+/// How long what it wrote last may still be on its way after it ended.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Between looks while something is about to happen.
 const SOON: Duration = Duration::from_millis(2);
 
@@ -47,8 +50,8 @@ pub(super) fn run(
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let group = format!("freehold-{}-{number}-{}", std::process::id(), spec.name);
     let mut groups = ControlGroups::make(&group, spec.memory_bytes, spec.threads);
-    let mut child = match release(spec, namespace, last, &mut groups) {
-        Ok(child) => child,
+    let (mut child, log_ended) = match release(spec, namespace, last, &mut groups) {
+        Ok(released) => released,
         Err(error) => {
             let _ = started.send(Err(error));
             return;
@@ -58,6 +61,8 @@ pub(super) fn run(
     let _ = started.send(Ok((child.id(), bounds)));
     let exit = watch(spec, bounds, &groups, &mut child, stopped);
     drop(groups);
+    // Its last words are wanted by whoever hears of its end.
+    let _ = log_ended.recv_timeout(LAST_WORDS);
     tracing::info!(engine = spec.name, %exit, "engine ended");
     state.send_replace(ProcessState::Ended(exit));
 }
@@ -68,7 +73,7 @@ fn release(
     namespace: UserNamespace,
     last: &LastWords,
     groups: &mut ControlGroups,
-) -> std::io::Result<Child> {
+) -> std::io::Result<(Child, Receiver<()>)> {
     let (reader, writer) = std::io::pipe()?;
     let mut command = spec.command(namespace);
     command
@@ -80,9 +85,13 @@ fn release(
     let mut child = command.spawn()?;
     drop(command); // holds the writing end, whose close ends the log
     let (log, words) = (spec.log.clone(), last.clone());
+    let (log_ends, log_ended) = std::sync::mpsc::channel();
     std::thread::Builder::new()
         .name(format!("engine-log-{}", spec.name))
-        .spawn(move || journal::keep(reader, &log, &words))?;
+        .spawn(move || {
+            journal::keep(reader, &log, &words);
+            let _ = log_ends.send(());
+        })?;
     let begun = Instant::now();
     while tree::children(child.id()).is_empty() && begun.elapsed() < INNER && child.try_wait()?.is_none() {
         std::thread::sleep(SOON);
@@ -94,7 +103,7 @@ fn release(
         // A sandbox that failed already has no reader; its exit says so.
         let _ = gate.write_all(b"1");
     }
-    Ok(child)
+    Ok((child, log_ended))
 }
 
 fn watch(spec: &LaunchSpec, bounds: Bounds, groups: &ControlGroups, child: &mut Child, stopped: &Receiver<()>) -> Exit {
