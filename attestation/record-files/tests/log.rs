@@ -429,3 +429,13 @@ fn i07_full_disk_refuses_clearly_and_loses_nothing() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("FULL-DISK-OK"), "{text}");
 }
+
+#[test]
+fn a_folder_that_cannot_be_read_is_said_so() {
+    let world = tempfile::tempdir().unwrap();
+    let reader = freehold_record_files::RecordReader::open(&world.path().join("nowhere"));
+    assert_eq!(
+        reader.checkpoint().map(|_| ()).map_err(|fault| fault.code()),
+        Err("record.files")
+    );
+}
