@@ -222,27 +222,30 @@ async fn without_a_supervisor_nothing_is_answered_and_with_it_all_is_again() {
 #[tokio::test]
 async fn a_tokens_quota_holds_and_other_tokens_are_served() {
     let Some(world) = World::start(false).await else { return };
-    // A request whose body is still on its way has its place already.
-    let (rest, pieces) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, std::io::Error>>();
-    let mut connection = world.gateway.connect().await;
-    let request = Request::post("/v1/chat/completions")
-        .header("host", "box")
-        .header("authorization", format!("Bearer {NARROW}"))
-        .body(BodyExt::boxed(StreamBody::new(pieces)))
-        .unwrap();
-    let held = tokio::spawn(async move { connection.send_request(request).await });
-    let refused = async {
+    // A request whose body is still on its way has its place already. It is refused itself where it met one of the others;
+    // then it is made again.
+    let met = async {
         loop {
-            let (response, text) = world
-                .gateway
-                .ask(Method::POST, "/v1/chat/completions", Some(NARROW), ASK)
-                .await;
-            if response.status().as_u16() == 429 {
-                return (response, text);
+            let (rest, pieces) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, std::io::Error>>();
+            let mut connection = world.gateway.connect().await;
+            let request = Request::post("/v1/chat/completions")
+                .header("host", "box")
+                .header("authorization", format!("Bearer {NARROW}"))
+                .body(BodyExt::boxed(StreamBody::new(pieces)))
+                .unwrap();
+            let held = tokio::spawn(async move { connection.send_request(request).await });
+            while !held.is_finished() {
+                let (response, text) = world
+                    .gateway
+                    .ask(Method::POST, "/v1/chat/completions", Some(NARROW), ASK)
+                    .await;
+                if response.status().as_u16() == 429 {
+                    return (rest, held, response, text);
+                }
             }
         }
     };
-    let (response, text) = tokio::time::timeout(crate::world::LIMIT, refused).await.unwrap();
+    let (rest, held, response, text) = tokio::time::timeout(crate::world::LIMIT, met).await.unwrap();
     assert!(
         text.contains("gateway.quota") && response.headers().contains_key("retry-after"),
         "{text}"
