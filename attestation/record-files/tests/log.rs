@@ -433,7 +433,9 @@ fn i07_full_disk_refuses_clearly_and_loses_nothing() {
 #[test]
 fn a_folder_that_cannot_be_read_is_said_so() {
     let world = tempfile::tempdir().unwrap();
-    let reader = freehold_record_files::RecordReader::open(&world.path().join("nowhere"));
+    // A folder where a file should be: neither there nor missing.
+    fs::create_dir(world.path().join("checkpoint")).unwrap();
+    let reader = freehold_record_files::RecordReader::open(world.path());
     assert_eq!(
         reader.checkpoint().map(|_| ()).map_err(|fault| fault.code()),
         Err("record.files")
