@@ -1,12 +1,14 @@
 //! Act 5: an auditor checks evidence and records in a namespace without any interface; the leaving frames are counted.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use freehold_harness::wait_for;
 
 use crate::stage::Stage;
 use crate::summary::Summary;
-use crate::world::World;
+use crate::world::{PATIENCE, World};
 
 /// Plays the act.
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
@@ -26,10 +28,7 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     stage.step("The auditor verifies each box's evidence", || {
         let mut lines = String::new();
         for index in 0..world.boxes.len() {
-            let before = world.seen(index)?["verdict_at"].clone();
-            let id = world.boxes[index].id().unwrap_or_default();
-            world.operate(&["box", "attest", &id])?.yes()?;
-            world.wait_seen(index, "fresh evidence", |seen| seen["verdict_at"] != before)?;
+            fresh_evidence(world, index)?;
         }
         for one in &world.boxes {
             let id = one.id().unwrap_or_default();
@@ -106,6 +105,24 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         summary.frames_left = frames;
         ensure!(frames == 0, "{frames} frames left");
         Ok(("0".into(), ()))
+    })
+}
+
+/// Asks a box for evidence until the console has some of a later second than before: its times are whole seconds, so an
+/// answer within the same one would not show.
+fn fresh_evidence(world: &World, index: usize) -> anyhow::Result<()> {
+    let before = world.seen(index)?["verdict_at"].clone();
+    let id = world.boxes[index].id().unwrap_or_default();
+    let mut asked: Option<Instant> = None;
+    wait_for("fresh evidence", PATIENCE, || {
+        if world.seen(index)?["verdict_at"] != before {
+            return Ok(Some(()));
+        }
+        if asked.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
+            world.operate(&["box", "attest", &id])?.yes()?;
+            asked = Some(Instant::now());
+        }
+        Ok(None)
     })
 }
 
