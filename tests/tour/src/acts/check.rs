@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use freehold_harness::wait_for;
 
 use crate::stage::Stage;
@@ -80,7 +80,7 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     })?;
     stage.step("One changed byte in a copy of a record is found", || {
         let copy = world.folder.join("auditor/box1-record/tile");
-        let bundle = first_file_with(&copy, b"\"what\"")?;
+        let bundle = largest_file_with(&copy, b"\"what\"")?;
         let mut bytes = fs::read(&bundle)?;
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -126,17 +126,25 @@ fn fresh_evidence(world: &World, index: usize) -> anyhow::Result<()> {
     })
 }
 
-fn first_file_with(folder: &std::path::Path, needle: &[u8]) -> anyhow::Result<std::path::PathBuf> {
+/// The largest file below `folder` that holds `needle`: of the partial bundles of a growing record, the newest.
+fn largest_file_with(folder: &std::path::Path, needle: &[u8]) -> anyhow::Result<std::path::PathBuf> {
+    let mut largest: Option<(usize, std::path::PathBuf)> = None;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if fs::read(&path)?.windows(needle.len()).any(|window| window == needle) {
-                return Ok(path);
+                continue;
+            }
+            let bytes = fs::read(&path)?;
+            let more = largest.as_ref().is_none_or(|(size, _)| bytes.len() > *size);
+            if more && bytes.windows(needle.len()).any(|window| window == needle) {
+                largest = Some((bytes.len(), path));
             }
         }
     }
-    anyhow::bail!("no entries in {}", folder.display())
+    largest
+        .map(|(_, path)| path)
+        .with_context(|| format!("no entries in {}", folder.display()))
 }
