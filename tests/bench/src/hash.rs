@@ -8,9 +8,28 @@ use anyhow::Context as _;
 use crate::row::Row;
 use crate::timing::best_of;
 
-fn fill(path: &Path, mebibytes: usize, seed: u8) -> anyhow::Result<()> {
+/// Writes a GGUF file of one tensor with so many mebibytes of signed bytes: what the format gate takes for a model.
+fn fill(path: &Path, mebibytes: u64, seed: u8) -> anyhow::Result<()> {
     use std::io::Write as _;
+    let text = |out: &mut Vec<u8>, text: &str| {
+        out.extend((text.len() as u64).to_le_bytes());
+        out.extend(text.as_bytes());
+    };
+    let mut header = b"GGUF".to_vec();
+    header.extend(3_u32.to_le_bytes());
+    header.extend(1_u64.to_le_bytes()); // tensors
+    header.extend(1_u64.to_le_bytes()); // metadata
+    text(&mut header, "general.architecture");
+    header.extend(8_u32.to_le_bytes()); // a string
+    text(&mut header, "llama");
+    text(&mut header, "token_embd.weight");
+    header.extend(1_u32.to_le_bytes()); // dimensions
+    header.extend((mebibytes << 20).to_le_bytes());
+    header.extend(24_u32.to_le_bytes()); // GGML_TYPE_I8
+    header.extend(0_u64.to_le_bytes()); // offset
+    header.resize(header.len().next_multiple_of(32), 0);
     let mut file = fs::File::create(path)?;
+    file.write_all(&header)?;
     // Content does not matter to SHA-256's speed; it only must not be sparse.
     let block: Vec<u8> = (0..1 << 20)
         .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8 ^ seed)
@@ -29,16 +48,16 @@ pub fn measure(scratch: &Path, programs: &Path, python: Option<&Path>) -> anyhow
     let two = scratch.join("two");
     fs::create_dir_all(&one)?;
     fs::create_dir_all(&two)?;
-    fill(&one.join("weights.bin"), 1024, 1)?;
-    fill(&two.join("a.bin"), 1024, 2)?;
-    fill(&two.join("b.bin"), 1024, 3)?;
+    fill(&one.join("weights.gguf"), 1024, 1)?;
+    fill(&two.join("a.gguf"), 1024, 2)?;
+    fill(&two.join("b.gguf"), 1024, 3)?;
     let text = |path: &Path| path.display().to_string();
 
     let ours = best_of(3, &freehold, &["model", "digest", &text(&one)])?;
     let openssl = best_of(
         3,
         Path::new("openssl"),
-        &["dgst", "-sha256", &text(&one.join("weights.bin"))],
+        &["dgst", "-sha256", &text(&one.join("weights.gguf"))],
     )?;
     let mut rows = vec![Row::at_least(
         "hash a model of one file of 1 GiB, warm",

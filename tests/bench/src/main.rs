@@ -3,6 +3,7 @@
 //! Refuses to compare across runs or machines, and to be a test: a number here never fails a build.
 
 mod chat;
+mod console;
 mod evidence;
 mod hash;
 #[path = "../../../attestation/verify/tests/support/paper_tpm.rs"]
@@ -57,6 +58,27 @@ enum What {
         #[arg(long)]
         model: PathBuf,
     },
+    /// The console with many simulated boxes that check in, while a person loads the fleet page.
+    Console {
+        /// A folder for the console's state.
+        #[arg(long)]
+        scratch: PathBuf,
+        /// Folder of `freehold-console` (release build).
+        #[arg(long)]
+        programs: PathBuf,
+        /// Number of boxes.
+        #[arg(long, default_value_t = 1_000)]
+        boxes: usize,
+        /// Seconds between two rounds of one box.
+        #[arg(long, default_value_t = 30)]
+        every: u64,
+        /// Seconds before measuring.
+        #[arg(long, default_value_t = 45)]
+        warm: u64,
+        /// Seconds that are measured.
+        #[arg(long, default_value_t = 90)]
+        window: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -73,6 +95,23 @@ fn main() -> ExitCode {
             programs,
             python,
         } => hash::measure(&scratch, &programs, python.as_deref()),
+        What::Console {
+            scratch,
+            programs,
+            boxes,
+            every,
+            warm,
+            window,
+        } => console::measure(
+            &scratch,
+            &console::Plan {
+                boxes,
+                every,
+                warm,
+                window,
+                programs,
+            },
+        ),
     };
     match result {
         Ok(rows) => {
