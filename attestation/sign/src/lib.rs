@@ -8,4 +8,5 @@ pub mod bom;
 pub mod certificate;
 pub mod files;
 pub mod model;
+pub mod pcr_policy;
 pub mod repository;

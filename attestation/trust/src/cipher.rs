@@ -32,8 +32,16 @@ fn aes(key: &[u8]) -> Result<UnboundCipherKey, CipherFailed> {
 /// # Errors
 /// [`CipherFailed`] for another key length.
 pub fn aes_cfb128_encrypt(key: &[u8], in_out: &mut [u8]) -> Result<(), CipherFailed> {
+    aes_cfb128_encrypt_from(key, [0; 16], in_out)
+}
+
+/// AES-CFB128 with the IV given, as TPM 2.0 sessions encrypt parameters, in place. The key is 16 or 32 bytes.
+///
+/// # Errors
+/// [`CipherFailed`] for another key length.
+pub fn aes_cfb128_encrypt_from(key: &[u8], iv: [u8; 16], in_out: &mut [u8]) -> Result<(), CipherFailed> {
     let key = EncryptingKey::cfb128(aes(key)?).map_err(|_| CipherFailed("aes mode"))?;
-    let context = EncryptionContext::Iv128(FixedLength::from([0; 16]));
+    let context = EncryptionContext::Iv128(FixedLength::from(iv));
     key.less_safe_encrypt(in_out, context)
         .map(|_| ())
         .map_err(|_| CipherFailed("aes"))
@@ -44,8 +52,16 @@ pub fn aes_cfb128_encrypt(key: &[u8], in_out: &mut [u8]) -> Result<(), CipherFai
 /// # Errors
 /// [`CipherFailed`] for another key length.
 pub fn aes_cfb128_decrypt(key: &[u8], in_out: &mut [u8]) -> Result<(), CipherFailed> {
+    aes_cfb128_decrypt_from(key, [0; 16], in_out)
+}
+
+/// The inverse of [`aes_cfb128_encrypt_from`], in place.
+///
+/// # Errors
+/// [`CipherFailed`] for another key length.
+pub fn aes_cfb128_decrypt_from(key: &[u8], iv: [u8; 16], in_out: &mut [u8]) -> Result<(), CipherFailed> {
     let key = DecryptingKey::cfb128(aes(key)?).map_err(|_| CipherFailed("aes mode"))?;
-    let context = DecryptionContext::Iv128(FixedLength::from([0; 16]));
+    let context = DecryptionContext::Iv128(FixedLength::from(iv));
     key.decrypt(in_out, context)
         .map(|_| ())
         .map_err(|_| CipherFailed("aes"))

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod cipher;
 pub mod digest;
 pub mod dsse;
+pub mod hpke;
 pub mod kdf;
 pub mod key;
 pub mod signing;

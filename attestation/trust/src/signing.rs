@@ -168,6 +168,24 @@ impl SigningKey {
             }
         }
     }
+
+    /// Signs with ECDSA P-256 and SHA-256; r and s as 32 bytes each, as a TPM takes them. `None` for a key of another kind.
+    #[must_use]
+    pub fn sign_p256_fixed(&self, message: &[u8]) -> Option<[u8; 64]> {
+        if self.public.kind() != KeyKind::P256 {
+            return None;
+        }
+        let signature = self.sign(message);
+        let numbers: Vec<der::asn1::UintRef<'_>> = der::Decode::from_der(&signature).ok()?;
+        let [r, s] = numbers.as_slice() else { return None };
+        let mut out = [0; 64];
+        for (half, number) in out.chunks_mut(32).zip([r, s]) {
+            let bytes = number.as_bytes();
+            half.get_mut(32_usize.checked_sub(bytes.len())?..)?
+                .copy_from_slice(bytes);
+        }
+        Some(out)
+    }
 }
 
 impl fmt::Debug for SigningKey {

@@ -15,6 +15,7 @@ pub mod model;
 pub mod quote;
 pub mod rejection;
 pub mod release;
+pub mod sealing;
 mod text;
 pub mod tpm;
 pub mod verified;

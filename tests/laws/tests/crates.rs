@@ -43,6 +43,7 @@ const EFFECTS: &[&str] = &[
     "freehold-record-files",
     "freehold-model-files",
     "freehold-collect",
+    "freehold-seal",
     "freehold-sign",
     "freehold-inventory",
     "freehold-execute",
