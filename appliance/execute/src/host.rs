@@ -7,14 +7,13 @@ use std::path::Path;
 
 use freehold_plan::Purpose;
 use freehold_trust::Sha256Digest;
-use freehold_verify::RefusalReport;
 
 use crate::fault::StepFailed;
 use crate::store::Admitted;
 
 /// Runs engines: plain processes in development, units of systemd on the OS.
 pub trait Host: Send {
-    /// Starts the engine of an admitted model whose folder in the store is `model`; answers when it answers.
+    /// Starts the engine of an admitted release whose folder in the store is `model`; answers when it answers.
     fn start_engine(
         &mut self,
         admitted: &Admitted,
@@ -30,14 +29,8 @@ pub trait Host: Send {
     ) -> impl Future<Output = Result<(), StepFailed>> + Send;
 }
 
-/// Judges what was fetched. Every answer is final for that release.
+/// Judges what was fetched. Every answer is final for that release, and about that release alone.
 pub trait Judge: Send + Sync {
-    /// Whether `bytes` are the signed chunk `index` of the file.
-    ///
-    /// # Errors
-    /// The refusal.
-    fn chunk(&self, release: &Sha256Digest, path: &str, index: u32, bytes: &[u8]) -> Result<(), RefusalReport>;
-
     /// Verifies signature, files, format headers and bill of materials of the download in `staged`.
     fn verify(
         &mut self,

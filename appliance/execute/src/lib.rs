@@ -14,7 +14,7 @@ mod store;
 
 pub use durable::{sync_folder, write_atomic};
 pub use fault::{StepFailed, StoreError};
-pub use fetch::{ChunkSource, Progress};
+pub use fetch::{ChunkJudge, ChunkSource, Progress, fetch};
 pub use host::{Host, Judge};
 pub use step::{Hands, SoFar, carry_out};
 pub use store::{Admitted, AdmittedFile, Store};

@@ -9,21 +9,18 @@ use freehold_plan::Step;
 use freehold_trust::Sha256Digest;
 
 use crate::fault::StepFailed;
-use crate::fetch::{ChunkSource, Progress, fetch_file};
 use crate::host::{Host, Judge};
 use crate::store::{Admitted, Store};
 
 /// Everything that steps need.
 #[derive(Debug)]
-pub struct Hands<'a, H, J, S> {
+pub struct Hands<'a, H, J> {
     /// The store.
     pub store: &'a Store,
     /// Runs engines.
     pub host: &'a mut H,
     /// Judges downloads.
     pub judge: &'a mut J,
-    /// Where chunks come from.
-    pub source: &'a S,
     /// What this plan has verified and admitted so far.
     pub so_far: SoFar,
 }
@@ -35,20 +32,24 @@ pub struct SoFar {
     admitted: BTreeMap<Sha256Digest, Admitted>,
 }
 
-/// Carries out one step.
+impl SoFar {
+    /// What the policy's answer to a release says, once it was asked in this plan.
+    #[must_use]
+    pub fn admitted(&self, release: &Sha256Digest) -> Option<&Admitted> {
+        self.admitted.get(release)
+    }
+}
+
+/// Carries out one step that is no part of a download: those are [`crate::fetch`]'s, beside the others.
 ///
 /// # Errors
 /// [`StepFailed`]: a refusal, which is final for that release, or a fault, after which the next plan tries again.
-pub async fn carry_out<H: Host, J: Judge, S: ChunkSource>(
-    step: &Step,
-    hands: &mut Hands<'_, H, J, S>,
-    progress: &mut dyn Progress,
-) -> Result<(), StepFailed> {
+pub async fn carry_out<H: Host, J: Judge>(step: &Step, hands: &mut Hands<'_, H, J>) -> Result<(), StepFailed> {
     let earlier = |what: &str| StepFailed::away("store.order", format!("`{what}` has to come first"));
     match step {
         // Saying it, and writing it into the record, is the caller's: it does that for every step.
         Step::RefuseTarget { .. } => Ok(()),
-        Step::FetchFile { .. } => fetch_file(step, hands.store, hands.source, hands.judge, progress).await,
+        Step::FetchFile { .. } | Step::ReuseFile { .. } | Step::CancelFetch { .. } => Err(earlier("fetch")),
         Step::VerifyModel { release, root, .. } => {
             hands.judge.verify(release, root, &hands.store.staged(release)).await?;
             hands.so_far.verified.push(*release);
@@ -67,15 +68,15 @@ pub async fn carry_out<H: Host, J: Judge, S: ChunkSource>(
             Ok(hands.store.take(admitted)?)
         }
         Step::StopEngine { root, purpose, .. } => hands.host.stop_engine(root, *purpose).await,
-        Step::StartEngine { root, purpose, .. } => {
+        Step::StartEngine {
+            release, root, purpose, ..
+        } => {
             let stored = hands.store.stored()?;
-            let admitted = stored.get(root).ok_or_else(|| earlier("store"))?;
-            hands
-                .host
-                .start_engine(admitted, &hands.store.model(root), *purpose)
-                .await
+            let admitted = stored.get(release).ok_or_else(|| earlier("store"))?;
+            let folder = hands.store.folder(root, release);
+            hands.host.start_engine(admitted, &folder, *purpose).await
         }
-        Step::RemoveModel { root, .. } => Ok(hands.store.remove(root)?),
+        Step::RemoveModel { release, root, .. } => Ok(hands.store.remove(root, release)?),
         Step::DiscardStaged { release } => Ok(hands.store.discard(release)?),
     }
 }

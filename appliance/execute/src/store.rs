@@ -1,14 +1,17 @@
-//! The store: models by the digest of their signature, unfinished downloads by the digest of their release.
+//! The store: admitted releases by the digest of their content, unfinished downloads by the digest of their release.
 //!
-//! Refuses to show a model that was not moved in whole. Invariant: a model appears and disappears by one rename.
+//! Refuses to show a release that was not moved in whole. Invariant: a release appears and disappears by one rename.
 //!
 //! ```text
-//! models/ROOT/files/…        what an engine may see
-//! models/ROOT/about/…        signature and bill of materials
-//! models/ROOT/admitted.json  when, under which release and policy it was admitted
-//! staging/RELEASE/…          the same, unfinished
-//! staging/gone-ROOT/         on its way out
+//! models/ROOT/RELEASE/files/…        what an engine may see
+//! models/ROOT/RELEASE/about/…        signature and bill of materials
+//! models/ROOT/RELEASE/admitted.json  when and under which policy it was admitted
+//! staging/RELEASE/…                  the same, unfinished
+//! staging/gone-RELEASE/              on its way out
 //! ```
+//!
+//! ROOT is the digest of the model's signature, RELEASE that of the descriptor. Releases with the same files share them as
+//! links: content lies on the disk once, and each release was verified and admitted for itself.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,7 +31,7 @@ const RESERVED: u64 = 64 << 20;
 /// Largest `admitted.json` that is read.
 const MAX_ADMITTED: u64 = 1 << 20;
 
-/// Why a model is in the store.
+/// Why a release is in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Admitted {
@@ -95,13 +98,17 @@ impl Store {
                 remove_all(&store.staging.join(name))?;
             }
         }
+        // The content's folder is made before its first release is moved in, and goes after its last.
+        for name in names(&store.models)? {
+            let _ = fs::remove_dir(store.models.join(name));
+        }
         Ok(store)
     }
 
-    /// The folder of a stored model.
+    /// The folder of an admitted release.
     #[must_use]
-    pub fn model(&self, root: &Sha256Digest) -> PathBuf {
-        self.models.join(root.to_hex())
+    pub fn folder(&self, root: &Sha256Digest, release: &Sha256Digest) -> PathBuf {
+        self.models.join(root.to_hex()).join(release.to_hex())
     }
 
     /// The folder of an unfinished download.
@@ -116,31 +123,30 @@ impl Store {
         self.staged(release).join(place_name(place)).join(path)
     }
 
-    /// The models that are there.
+    /// The releases that are there, by the digest of their descriptor.
     ///
     /// # Errors
-    /// [`StoreError`] when the folder cannot be read. A model without a readable `admitted.json` is none.
+    /// [`StoreError`] when a folder cannot be read. A release without a readable `admitted.json` is none.
     pub fn stored(&self) -> Result<BTreeMap<Sha256Digest, Admitted>, StoreError> {
         let mut all = BTreeMap::new();
-        for name in names(&self.models)? {
-            let Ok(root) = name.parse::<Sha256Digest>() else {
-                continue;
-            };
-            match self.admitted(&root) {
-                Ok(admitted) => {
-                    all.insert(root, admitted);
+        for root in digests(&self.models)? {
+            for release in digests(&self.models.join(root.to_hex()))? {
+                match self.admitted(&root, &release) {
+                    Ok(admitted) => {
+                        all.insert(release, admitted);
+                    }
+                    Err(StoreError::Malformed { path, detail }) => {
+                        tracing::warn!(path = %path.display(), detail, "a stored release cannot be read and does not count");
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(StoreError::Malformed { path, detail }) => {
-                    tracing::warn!(path = %path.display(), detail, "a stored model cannot be read and does not count");
-                }
-                Err(error) => return Err(error),
             }
         }
         Ok(all)
     }
 
-    fn admitted(&self, root: &Sha256Digest) -> Result<Admitted, StoreError> {
-        let path = self.model(root).join("admitted.json");
+    fn admitted(&self, root: &Sha256Digest, release: &Sha256Digest) -> Result<Admitted, StoreError> {
+        let path = self.folder(root, release).join("admitted.json");
         let malformed = |detail: String| StoreError::Malformed {
             path: path.clone(),
             detail,
@@ -151,8 +157,8 @@ impl Store {
         }
         let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
         let admitted: Admitted = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-        if admitted.v != 1 || admitted.root != *root {
-            return Err(malformed("about another model".to_owned()));
+        if admitted.v != 1 || admitted.root != *root || admitted.release != *release {
+            return Err(malformed("about another release".to_owned()));
         }
         Ok(admitted)
     }
@@ -162,10 +168,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn unfinished(&self) -> Result<Vec<Sha256Digest>, StoreError> {
-        Ok(names(&self.staging)?
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect())
+        digests(&self.staging)
     }
 
     /// Bytes that models may still take.
@@ -179,19 +182,19 @@ impl Store {
     }
 
     /// Moves a verified and admitted download into the store: closes its files to writing, makes all of it durable, renames.
-    /// A model that is there already stays, and the download goes.
+    /// A release that is there already stays, and the download goes.
     ///
     /// # Errors
     /// [`StoreError`]; the download is still there then.
     pub fn take(&self, admitted: &Admitted) -> Result<(), StoreError> {
         let staged = self.staged(&admitted.release);
-        let model = self.model(&admitted.root);
-        if self.admitted(&admitted.root).is_ok() {
+        let folder = self.folder(&admitted.root, &admitted.release);
+        if self.admitted(&admitted.root, &admitted.release).is_ok() {
             return remove_all(&staged);
         }
-        if model.exists() {
+        if folder.exists() {
             // Without its `admitted.json` it does not count; it makes room for the whole one.
-            self.remove(&admitted.root)?;
+            self.remove(&admitted.root, &admitted.release)?;
         }
         close(&staged)?;
         let text = serde_json::to_vec_pretty(admitted).map_err(|error| StoreError::Malformed {
@@ -199,23 +202,30 @@ impl Store {
             detail: error.to_string(),
         })?;
         write_atomic(&staged.join("admitted.json"), &text, 0o444)?;
-        fs::rename(&staged, &model).map_err(StoreError::io("move", &staged))?;
+        let content = self.models.join(admitted.root.to_hex());
+        fs::create_dir_all(&content).map_err(StoreError::io("make", &content))?;
+        fs::rename(&staged, &folder).map_err(StoreError::io("move", &staged))?;
+        sync_folder(&content)?;
         sync_folder(&self.models)?;
         sync_folder(&self.staging)
     }
 
-    /// Takes a model out of the store.
+    /// Takes a release out of the store; the content goes with the last release that has it.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn remove(&self, root: &Sha256Digest) -> Result<(), StoreError> {
-        let model = self.model(root);
-        let gone = self.staging.join(format!("gone-{root}"));
+    pub fn remove(&self, root: &Sha256Digest, release: &Sha256Digest) -> Result<(), StoreError> {
+        let folder = self.folder(root, release);
+        let gone = self.staging.join(format!("gone-{release}"));
         remove_all(&gone)?;
-        match fs::rename(&model, &gone) {
+        match fs::rename(&folder, &gone) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(StoreError::io("move", &model))?,
+            other => other.map_err(StoreError::io("move", &folder))?,
         }
+        let content = self.models.join(root.to_hex());
+        sync_folder(&content)?;
+        // Not empty while another release has the same content.
+        let _ = fs::remove_dir(&content);
         sync_folder(&self.models)?;
         remove_all(&gone)
     }
@@ -246,6 +256,10 @@ fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     }
     names.sort();
     Ok(names)
+}
+
+fn digests(folder: &Path) -> Result<Vec<Sha256Digest>, StoreError> {
+    Ok(names(folder)?.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 fn remove_all(folder: &Path) -> Result<(), StoreError> {
@@ -281,16 +295,20 @@ mod tests {
     use freehold_verify::Refusal as _;
 
     #[test]
-    fn a_model_without_a_document_that_is_its_own_does_not_count() {
+    fn a_release_without_a_document_that_is_its_own_does_not_count() {
         let world = tempfile::tempdir().unwrap();
         let store = Store::open(world.path()).unwrap();
-        let root = freehold_trust::sha256(b"model");
-        let document = store.model(&root).join("admitted.json");
-        fs::create_dir_all(store.model(&root)).unwrap();
-        assert_eq!(store.admitted(&root).unwrap_err().code(), "store.malformed");
+        let (root, release) = (freehold_trust::sha256(b"model"), freehold_trust::sha256(b"release"));
+        let document = store.folder(&root, &release).join("admitted.json");
+        fs::create_dir_all(store.folder(&root, &release)).unwrap();
+        assert_eq!(store.admitted(&root, &release).unwrap_err().code(), "store.malformed");
         for bad in ["", "{}", "[]"] {
             fs::write(&document, bad).unwrap();
-            assert_eq!(store.admitted(&root).unwrap_err().code(), "store.malformed", "{bad}");
+            assert_eq!(
+                store.admitted(&root, &release).unwrap_err().code(),
+                "store.malformed",
+                "{bad}"
+            );
             assert!(store.stored().unwrap().is_empty());
         }
     }

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use freehold_execute::{
-    Admitted, AdmittedFile, ChunkSource, Hands, Host, Judge, Progress, SoFar, StepFailed, Store, carry_out,
+    Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, SoFar, StepFailed, Store, carry_out,
+    fetch,
 };
-use freehold_plan::{Desired, Observed, Place, Purpose, Step, StoredModel, WantedFile, WantedModel, plan};
+use freehold_plan::{Desired, Observed, Place, Purpose, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan};
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
 
@@ -18,7 +19,9 @@ const CHUNK: u64 = 1000;
 struct Silent;
 
 impl Progress for Silent {
-    fn chunk(&mut self, _: &str, _: &str, _: usize, _: usize) {}
+    fn begun(&mut self, _: &str) {}
+    fn chunk(&mut self, _: &str, _: u32, _: u64) {}
+    fn reused(&mut self, _: &str, _: u64) {}
 }
 
 /// Serves two files and breaks off after so many chunks.
@@ -49,7 +52,7 @@ struct Checks {
     admitted: Admitted,
 }
 
-impl Judge for Checks {
+impl ChunkJudge for Checks {
     fn chunk(&self, _: &Sha256Digest, path: &str, index: u32, bytes: &[u8]) -> Result<(), RefusalReport> {
         let fits = self.digests[path][index as usize] == sha256(bytes);
         fits.then_some(()).ok_or_else(|| RefusalReport {
@@ -59,6 +62,9 @@ impl Judge for Checks {
             found: None,
         })
     }
+}
+
+impl Judge for Checks {
     async fn verify(&mut self, _: &Sha256Digest, _: &Sha256Digest, staged: &Path) -> Result<(), StepFailed> {
         for file in &self.admitted.files {
             assert_eq!(
@@ -179,11 +185,37 @@ fn world() -> World {
 impl World {
     fn observe(&self) -> Observed {
         let mut observed = Observed::empty(u64::MAX);
-        for (root, admitted) in self.store.stored().unwrap() {
+        for (release, admitted) in self.store.stored().unwrap() {
             let Admitted {
-                release, name, version, ..
+                root,
+                name,
+                version,
+                embeddings,
+                files,
+                ..
             } = admitted;
-            observed.stored.insert(root, StoredModel { release, name, version });
+            for wanted in self.desired.models.values().filter(|wanted| wanted.release != release) {
+                let there = observed.at_hand.entry(wanted.release).or_default();
+                for AdmittedFile { path, sha256, .. } in &files {
+                    let (path, sha256) = (path.clone(), *sha256);
+                    there.insert(
+                        path.clone(),
+                        StoredFile {
+                            root,
+                            release,
+                            path,
+                            sha256,
+                        },
+                    );
+                }
+            }
+            let stored = StoredModel {
+                root,
+                name,
+                version,
+                embeddings,
+            };
+            observed.stored.insert(release, stored);
         }
         for model in self.desired.models.values() {
             for file in &model.files {
@@ -219,11 +251,15 @@ impl World {
             store: &self.store,
             host: &mut self.host,
             judge: &mut self.judge,
-            source: &self.source,
             so_far: SoFar::default(),
         };
         for step in &plan.steps {
-            carry_out(step, &mut hands, &mut Silent).await?;
+            match step {
+                Step::FetchFile { .. } | Step::ReuseFile { .. } => {
+                    fetch(step, &self.store, &self.source, &*hands.judge, &mut Silent).await?;
+                }
+                _ => carry_out(step, &mut hands).await?,
+            }
         }
         Ok(plan.steps.len())
     }
@@ -252,7 +288,10 @@ async fn a_download_that_breaks_off_after_every_chunk_fetches_each_chunk_once() 
     );
     let stored = world.store.stored().unwrap();
     assert_eq!(stored.len(), 1);
-    let file = world.store.model(&sha256(b"root")).join("files/weights.gguf");
+    let file = world
+        .store
+        .folder(&sha256(b"root"), &sha256(b"release"))
+        .join("files/weights.gguf");
     assert_eq!(fs::read(&file).unwrap(), world.source.content["weights.gguf"]);
     assert!(fs::metadata(&file).unwrap().permissions().readonly());
     assert!(
@@ -304,7 +343,6 @@ async fn steps_out_of_order_are_no_way_into_the_store() {
         store: &world.store,
         host: &mut world.host,
         judge: &mut world.judge,
-        source: &world.source,
         so_far: SoFar::default(),
     };
     for step in [
@@ -315,7 +353,7 @@ async fn steps_out_of_order_are_no_way_into_the_store() {
         },
         Step::StoreModel { release, root, name },
     ] {
-        let failed = carry_out(&step, &mut hands, &mut Silent).await.unwrap_err();
+        let failed = carry_out(&step, &mut hands).await.unwrap_err();
         assert_eq!(failed.report().code, "store.order");
     }
 }
@@ -324,16 +362,64 @@ async fn steps_out_of_order_are_no_way_into_the_store() {
 async fn a_removal_that_was_cut_off_is_finished_at_the_next_start() {
     let mut world = world();
     world.pursue().await.unwrap();
-    let root = sha256(b"root");
-    let gone = world.folder.path().join("staging").join(format!("gone-{root}"));
-    fs::rename(world.store.model(&root), &gone).unwrap();
+    let (root, release) = (sha256(b"root"), sha256(b"release"));
+    let gone = world.folder.path().join("staging").join(format!("gone-{release}"));
+    fs::rename(world.store.folder(&root, &release), &gone).unwrap();
     let store = Store::open(world.folder.path()).unwrap();
     assert!(!gone.exists());
     assert!(store.stored().unwrap().is_empty());
     // A model folder without its document does not count and does not stand in the way.
-    fs::create_dir_all(store.model(&root).join("files")).unwrap();
+    fs::create_dir_all(store.folder(&root, &release).join("files")).unwrap();
     assert!(store.stored().unwrap().is_empty());
     world.host.0.clear();
     world.pursue().await.unwrap();
     assert_eq!(store.stored().unwrap().len(), 1);
+}
+
+/// Asks for another release of the same content, whose signature differs.
+fn ask_for_a_sibling(world: &mut World) -> Sha256Digest {
+    let release = sha256(b"sibling");
+    let mut wanted = world.desired.models.values().next().unwrap().clone();
+    wanted.release = release;
+    world.desired.models = BTreeMap::from([(release, wanted)]);
+    world.judge.admitted.release = release;
+    release
+}
+
+#[tokio::test]
+async fn d17_a_sibling_release_shares_the_bytes_and_not_the_admission() {
+    let mut world = world();
+    world.pursue().await.unwrap();
+    let before = world.source.served.load(Ordering::SeqCst);
+    let release = ask_for_a_sibling(&mut world);
+    world.pursue().await.unwrap();
+    // Its signature was fetched; its weights were not.
+    assert_eq!(world.source.served.load(Ordering::SeqCst), before + 1);
+    let stored = world.store.stored().unwrap();
+    assert_eq!(stored.keys().collect::<Vec<_>>(), [&release]);
+    let folder = world.store.folder(&sha256(b"root"), &release);
+    assert_eq!(
+        fs::read(folder.join("files/weights.gguf")).unwrap(),
+        world.source.content["weights.gguf"]
+    );
+    assert_eq!(world.pursue().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn d16_bytes_that_were_changed_in_the_store_are_not_taken_over() {
+    let mut world = world();
+    world.pursue().await.unwrap();
+    let file = world
+        .store
+        .folder(&sha256(b"root"), &sha256(b"release"))
+        .join("files/weights.gguf");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[7] ^= 1;
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::write(&file, bytes).unwrap();
+    let release = ask_for_a_sibling(&mut world);
+    let failed = world.pursue().await.unwrap_err();
+    assert_eq!(failed.report().code, "store.changed");
+    let staged = world.store.staged_file(&release, Place::Files, "weights.gguf");
+    assert!(!staged.exists());
 }

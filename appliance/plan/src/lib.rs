@@ -12,7 +12,7 @@ mod rejection;
 mod show;
 
 pub use desired::{Desired, Place, WantedFile, WantedModel};
-pub use observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredModel};
+pub use observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredFile, StoredModel};
 pub use plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 pub use planner::plan;
 pub use rejection::PlanRejection;

@@ -1,4 +1,4 @@
-//! What is there: store, unfinished downloads, engines, room, and what the box may do right now.
+//! What is there: admitted releases, downloads, engines, room, and what the box may do right now.
 //!
 //! Refuses to hold anything that was not looked at. Invariant: leaving something out makes the plan do more, never less
 //! safe: what is not known to be stored is fetched and verified again.
@@ -31,15 +31,31 @@ pub enum Permission {
     Keep(WaitingOn),
 }
 
-/// A model in the store.
+/// An admitted release in the store. Several may have the same content; each was admitted by its own decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredModel {
-    /// The release that it came with.
-    pub release: Sha256Digest,
+    /// Root digest of its signature: names the content.
+    pub root: Sha256Digest,
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
+    /// Whether a second engine serves embeddings.
+    pub embeddings: bool,
+}
+
+/// A file of an admitted release that has the bytes of a wanted one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredFile {
+    /// Root digest of the release that has it.
+    pub root: Sha256Digest,
+    /// The release that has it.
+    pub release: Sha256Digest,
+    /// Its path there.
+    pub path: String,
+    /// SHA-256 of its bytes, as signed for both releases.
+    pub sha256: Sha256Digest,
 }
 
 /// How an engine is.
@@ -68,13 +84,17 @@ pub struct RunningEngine {
 pub struct Observed {
     /// Whether new things may be taken.
     pub permission: Permission,
-    /// The store, by root digest.
+    /// The store, by release.
     pub stored: BTreeMap<Sha256Digest, StoredModel>,
+    /// Files of wanted releases that the store has already: by release, by path.
+    pub at_hand: BTreeMap<Sha256Digest, BTreeMap<String, StoredFile>>,
+    /// Downloads under way, by release, with the bytes that they still need.
+    pub fetching: BTreeMap<Sha256Digest, u64>,
     /// Unfinished downloads: by release, by path, which chunks are there and verified.
     pub staged: BTreeMap<Sha256Digest, BTreeMap<String, BTreeSet<u32>>>,
     /// Engines.
     pub engines: Vec<RunningEngine>,
-    /// Root digests of stored models that the publisher revoked, each with the refusal.
+    /// Stored releases that the publisher took back, each with the refusal.
     pub revoked: BTreeMap<Sha256Digest, RefusalReport>,
     /// Releases that failed verification or admission here, each with the refusal: they are not tried again.
     pub failed: BTreeMap<Sha256Digest, RefusalReport>,
@@ -93,6 +113,8 @@ impl Observed {
         Self {
             permission: Permission::Change,
             stored: BTreeMap::new(),
+            at_hand: BTreeMap::new(),
+            fetching: BTreeMap::new(),
             staged: BTreeMap::new(),
             engines: Vec::new(),
             revoked: BTreeMap::new(),

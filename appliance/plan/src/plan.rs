@@ -8,7 +8,7 @@ use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::Place;
-use crate::observed::Purpose;
+use crate::observed::{Purpose, StoredFile};
 
 /// The version of the plan's form.
 pub const PLAN_VERSION: u32 = 1;
@@ -40,6 +40,26 @@ pub enum Step {
         chunk_size: u64,
         /// The missing chunks, ascending.
         chunks: Vec<u32>,
+    },
+    /// Take a file from an admitted release that has the same bytes, instead of fetching it.
+    ReuseFile {
+        /// The release.
+        release: Sha256Digest,
+        /// Target name of the release's descriptor.
+        target: String,
+        /// Path below the release's folder.
+        path: String,
+        /// Length of the file in bytes.
+        length: u64,
+        /// Where it is.
+        from: StoredFile,
+    },
+    /// End a download that is under way; what it has fetched stays until it is thrown away.
+    CancelFetch {
+        /// The release.
+        release: Sha256Digest,
+        /// The refusal code, `plan.not_assigned` or `plan.not_permitted`.
+        because: String,
     },
     /// Verify signature, files, format headers and bill of materials.
     VerifyModel {
@@ -79,6 +99,8 @@ pub enum Step {
     },
     /// Start an engine.
     StartEngine {
+        /// The release whose files it is given.
+        release: Sha256Digest,
         /// The model.
         root: Sha256Digest,
         /// Its name.
@@ -86,8 +108,10 @@ pub enum Step {
         /// What for.
         purpose: Purpose,
     },
-    /// Take a model out of the store.
+    /// Take a release out of the store; the content goes with the last release that has it.
     RemoveModel {
+        /// The release.
+        release: Sha256Digest,
         /// The model.
         root: Sha256Digest,
         /// Its name, for people.
@@ -123,6 +147,8 @@ pub enum WaitingOn {
     },
     /// An engine's pause before the next try.
     EngineRest,
+    /// A download that is under way.
+    Download,
 }
 
 /// Something that is wanted and cannot be done now.

@@ -1,20 +1,23 @@
 //! The planner.
 //!
-//! Refuses to start what is revoked and to take anything new without permission. Invariant: everything that stops comes
-//! before anything that starts, and stopping never needs permission.
+//! Refuses to start what is revoked, to take anything new without permission, and to take a release on the word of another
+//! one with the same content: each is verified and admitted for itself. Invariant: everything that stops comes before
+//! anything that starts, what was taken back stops first of all, and stopping never needs permission.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_trust::Sha256Digest;
 use freehold_verify::{Refusal as _, RefusalReport};
 
-use crate::desired::{Desired, WantedModel};
-use crate::observed::{EngineState, Observed, Permission, Purpose, RunningEngine};
+use crate::desired::{Desired, Place, WantedModel};
+use crate::observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredModel};
 use crate::plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 use crate::rejection::PlanRejection;
 
 /// Why something stops that nobody wants any more.
 const NOT_ASSIGNED: &str = "plan.not_assigned";
+/// Why a download ends that may not go on.
+const NOT_PERMITTED: &str = "plan.not_permitted";
 
 /// Makes the plan that leads from `observed` towards `desired`.
 #[must_use]
@@ -27,9 +30,11 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         refuses: false,
     };
     let wanted = planner.refuse();
-    let stored = planner.obtain(&wanted);
-    planner.stop(&wanted);
-    planner.start(&wanted, &stored);
+    planner.cancel(&wanted);
+    planner.stop(&wanted, Because::TakenBack);
+    let obtained = planner.obtain(&wanted);
+    planner.stop(&wanted, Because::Anything);
+    planner.start(&wanted, &obtained);
     planner.remove(&wanted);
     Plan {
         v: PLAN_VERSION,
@@ -37,6 +42,13 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         steps: planner.steps,
         waiting: planner.waiting,
     }
+}
+
+/// Which engines are stopped: those of models that were taken back come before everything that takes time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Because {
+    TakenBack,
+    Anything,
 }
 
 struct Planner<'a> {
@@ -63,7 +75,7 @@ impl<'a> Planner<'a> {
         }
         let mut wanted = Vec::new();
         for model in self.desired.models.values() {
-            let refusal = if let Some(report) = self.observed.revoked.get(&model.root) {
+            let refusal = if let Some(report) = self.observed.revoked.get(&model.release) {
                 Some(report.clone())
             } else if let Some(report) = self.observed.failed.get(&model.release) {
                 Some(report.clone())
@@ -106,33 +118,60 @@ impl<'a> Planner<'a> {
         wanted
     }
 
-    /// Fetches, verifies, admits and stores what is not there; answers the models that will be in the store.
-    fn obtain(&mut self, wanted: &[&WantedModel]) -> BTreeSet<Sha256Digest> {
-        let mut stored: BTreeSet<Sha256Digest> = self.observed.stored.keys().copied().collect();
-        let mut free = self.observed.free_bytes;
+    /// Ends downloads that nobody wants any more or that may not go on.
+    fn cancel(&mut self, wanted: &[&WantedModel]) {
+        for release in self.observed.fetching.keys() {
+            let because = if !wanted.iter().any(|model| model.release == *release) {
+                let refusal = self.desired.models.get(release).and_then(|model| {
+                    let refused = self.desired.refused.get(&model.target);
+                    refused.or_else(|| self.observed.failed.get(release))
+                });
+                refusal.map_or_else(|| NOT_ASSIGNED.to_owned(), |report| report.code.clone())
+            } else if self.may_go_on() {
+                continue;
+            } else {
+                NOT_PERMITTED.to_owned()
+            };
+            self.steps.push(Step::CancelFetch {
+                release: *release,
+                because,
+            });
+        }
+    }
+
+    /// Whether a download that is under way may go on. A console that does not answer just now is no reason to end it: it
+    /// may be the download itself that keeps the line busy, and without a console it ends by itself.
+    fn may_go_on(&self) -> bool {
+        matches!(
+            self.observed.permission,
+            Permission::Change | Permission::Keep(WaitingOn::Console)
+        )
+    }
+
+    /// Fetches, verifies, admits and stores what is not there; answers the releases that this plan stores.
+    fn obtain(&mut self, wanted: &[&'a WantedModel]) -> BTreeMap<Sha256Digest, StoredModel> {
+        let mut obtained = BTreeMap::new();
+        let under_way = (self.observed.fetching.values()).fold(0_u64, |sum, left| sum.saturating_add(*left));
+        let mut free = self.observed.free_bytes.saturating_sub(under_way);
         for model in wanted {
-            if stored.contains(&model.root) {
+            if self.observed.stored.contains_key(&model.release) {
                 continue;
             }
-            if let Permission::Keep(on) = &self.observed.permission {
+            let waits = match &self.observed.permission {
+                _ if self.observed.fetching.contains_key(&model.release) && self.may_go_on() => {
+                    Some(WaitingOn::Download)
+                }
+                Permission::Keep(on) => Some(on.clone()),
+                Permission::Change => None,
+            };
+            if let Some(until) = waits {
                 self.waiting.push(Waiting {
                     what: model.target.clone(),
-                    until: on.clone(),
+                    until,
                 });
                 continue;
             }
-            let missing: Vec<_> = model
-                .files
-                .iter()
-                .filter_map(|file| {
-                    let chunks = self.observed.missing_chunks(&model.release, &file.path, file.chunks)?;
-                    Some((file, chunks))
-                })
-                .collect();
-            let needed = missing.iter().fold(0_u64, |sum, (file, chunks)| {
-                let chunks = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
-                sum.saturating_add(chunks.saturating_mul(file.chunk_size).min(file.length))
-            });
+            let (steps, needed) = self.fetches(model);
             if needed > free {
                 self.waiting.push(Waiting {
                     what: model.target.clone(),
@@ -141,17 +180,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             free = free.saturating_sub(needed);
-            for (file, chunks) in missing {
-                self.steps.push(Step::FetchFile {
-                    release: model.release,
-                    target: model.target.clone(),
-                    place: file.place,
-                    path: file.path.clone(),
-                    length: file.length,
-                    chunk_size: file.chunk_size,
-                    chunks,
-                });
-            }
+            self.steps.extend(steps);
             let (release, root) = (model.release, model.root);
             self.steps.push(Step::VerifyModel {
                 release,
@@ -168,68 +197,140 @@ impl<'a> Planner<'a> {
                 root,
                 name: model.name.clone(),
             });
-            stored.insert(root);
+            obtained.insert(
+                release,
+                StoredModel {
+                    root,
+                    name: model.name.clone(),
+                    version: model.version.clone(),
+                    embeddings: model.embeddings,
+                },
+            );
         }
-        stored
+        obtained
     }
 
-    /// Why a model may not be there any more; `None` when it may.
-    fn unwanted(&self, root: &Sha256Digest, wanted: &[&WantedModel]) -> Option<String> {
-        if let Some(report) = self.observed.revoked.get(root) {
+    /// The steps that bring a release's missing files, and the bytes that they need on the disk. A file whose bytes the
+    /// store has is taken from there; it is verified with its new release all the same.
+    fn fetches(&self, model: &WantedModel) -> (Vec<Step>, u64) {
+        let (mut steps, mut needed) = (Vec::new(), 0_u64);
+        let at_hand = self.observed.at_hand.get(&model.release);
+        for file in &model.files {
+            let Some(chunks) = self.observed.missing_chunks(&model.release, &file.path, file.chunks) else {
+                continue;
+            };
+            if let Some(from) = at_hand.and_then(|files| files.get(&file.path))
+                && file.place == Place::Files
+            {
+                steps.push(Step::ReuseFile {
+                    release: model.release,
+                    target: model.target.clone(),
+                    path: file.path.clone(),
+                    length: file.length,
+                    from: from.clone(),
+                });
+                continue;
+            }
+            let count = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
+            needed = needed.saturating_add(count.saturating_mul(file.chunk_size).min(file.length));
+            steps.push(Step::FetchFile {
+                release: model.release,
+                target: model.target.clone(),
+                place: file.place,
+                path: file.path.clone(),
+                length: file.length,
+                chunk_size: file.chunk_size,
+                chunks,
+            });
+        }
+        (steps, needed)
+    }
+
+    /// Why a release may not be there any more; `None` when it may.
+    fn unwanted(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> Option<String> {
+        if let Some(report) = self.observed.revoked.get(release) {
             return Some(report.code.clone());
         }
         self.desired.assignment?;
-        if wanted.iter().any(|model| model.root == *root) {
+        if wanted.iter().any(|model| model.release == *release) {
             return None;
         }
         // What the assignment still names keeps its place, and so does everything while a target of it is refused: a wrong
         // assignment takes nothing away. What a newer version of the same model replaces goes all the same.
-        let name = self.observed.stored.get(root).map(|stored| &stored.name);
+        let name = self.observed.stored.get(release).map(|stored| &stored.name);
         let superseded = wanted
             .iter()
             .any(|model| Some(&model.name) == name && self.will_be_there(model));
-        let named = self.desired.models.values().any(|model| model.root == *root);
+        let named = self.desired.models.contains_key(release);
         let waiting = wanted.iter().any(|model| Some(&model.name) == name);
         (superseded || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
     }
 
-    /// Whether a wanted model is in the store or is fetched by this plan.
+    /// Whether a wanted release is in the store or is stored by this plan.
     fn will_be_there(&self, model: &WantedModel) -> bool {
-        self.observed.stored.contains_key(&model.root)
+        self.observed.stored.contains_key(&model.release)
             || self
                 .steps
                 .iter()
-                .any(|step| matches!(step, Step::StoreModel { root, .. } if *root == model.root))
+                .any(|step| matches!(step, Step::StoreModel { release, .. } if *release == model.release))
     }
 
-    fn stop(&mut self, wanted: &[&WantedModel]) {
+    /// Why no engine may run this content for this purpose; `None` when a release that stays asks for it.
+    fn idle(&self, engine: &RunningEngine, wanted: &[&WantedModel]) -> Option<String> {
+        let mut because: Option<String> = None;
+        for (release, stored) in &self.observed.stored {
+            if stored.root != engine.root || (engine.purpose == Purpose::Embeddings && !stored.embeddings) {
+                continue;
+            }
+            let code = self.unwanted(release, wanted)?;
+            // That it was taken back says more than that nobody assigns it.
+            if because.is_none() || code != NOT_ASSIGNED {
+                because = Some(code);
+            }
+        }
+        let comes = self.steps.iter().any(|step| {
+            let Step::StoreModel { release, root, .. } = step else {
+                return false;
+            };
+            let wanted = self.desired.models.get(release);
+            *root == engine.root && (engine.purpose == Purpose::Chat || wanted.is_some_and(|model| model.embeddings))
+        });
+        (!comes).then(|| because.unwrap_or_else(|| NOT_ASSIGNED.to_owned()))
+    }
+
+    fn stop(&mut self, wanted: &[&WantedModel], which: Because) {
         for engine in &self.observed.engines {
-            let because = self.unwanted(&engine.root, wanted).or_else(|| {
-                let stored = self.observed.stored.contains_key(&engine.root);
-                let embeddings = wanted
-                    .iter()
-                    .find(|model| model.root == engine.root)
-                    .is_none_or(|model| model.embeddings);
-                (!stored || (engine.purpose == Purpose::Embeddings && !embeddings)).then(|| NOT_ASSIGNED.to_owned())
-            });
-            if let Some(because) = because {
-                self.steps.push(Step::StopEngine {
-                    root: engine.root,
-                    purpose: engine.purpose,
-                    because,
-                });
+            let Some(because) = self.idle(engine, wanted) else {
+                continue;
+            };
+            let (root, purpose) = (engine.root, engine.purpose);
+            if !self.stops(engine) && (which == Because::Anything || because != NOT_ASSIGNED) {
+                self.steps.push(Step::StopEngine { root, purpose, because });
             }
         }
     }
 
-    fn start(&mut self, wanted: &[&WantedModel], stored: &BTreeSet<Sha256Digest>) {
-        for model in wanted.iter().filter(|model| stored.contains(&model.root)) {
-            let purposes = [Some(Purpose::Chat), model.embeddings.then_some(Purpose::Embeddings)];
+    /// Starts engines for every release that stays: what was asked for, and what keeps its place until that is there.
+    fn start(&mut self, wanted: &[&WantedModel], obtained: &BTreeMap<Sha256Digest, StoredModel>) {
+        if self.desired.assignment.is_none() {
+            return;
+        }
+        let stays: Vec<(Sha256Digest, StoredModel)> = (self.observed.stored.iter().chain(obtained))
+            .filter(|(release, _)| self.unwanted(release, wanted).is_none())
+            .map(|(release, stored)| (*release, stored.clone()))
+            .collect();
+        let mut begun = BTreeSet::new();
+        for (release, stored) in stays {
+            let purposes = [Some(Purpose::Chat), stored.embeddings.then_some(Purpose::Embeddings)];
             for purpose in purposes.into_iter().flatten() {
-                match self.engine(model.root, purpose) {
+                if !begun.insert((stored.root, purpose)) {
+                    continue;
+                }
+                match self.engine(stored.root, purpose).filter(|engine| !self.stops(engine)) {
                     None => self.steps.push(Step::StartEngine {
-                        root: model.root,
-                        name: model.name.clone(),
+                        release,
+                        root: stored.root,
+                        name: stored.name.clone(),
                         purpose,
                     }),
                     Some(RunningEngine {
@@ -237,7 +338,7 @@ impl<'a> Planner<'a> {
                         ..
                     }) => {
                         self.waiting.push(Waiting {
-                            what: model.name.clone(),
+                            what: stored.name.clone(),
                             until: WaitingOn::EngineRest,
                         });
                     }
@@ -245,6 +346,13 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+    }
+
+    /// Whether this plan stops the engine.
+    fn stops(&self, engine: &RunningEngine) -> bool {
+        self.steps.iter().any(|step| {
+            matches!(step, Step::StopEngine { root, purpose, .. } if *root == engine.root && *purpose == engine.purpose)
+        })
     }
 
     fn engine(&self, root: Sha256Digest, purpose: Purpose) -> Option<&'a RunningEngine> {
@@ -255,10 +363,11 @@ impl<'a> Planner<'a> {
     }
 
     fn remove(&mut self, wanted: &[&WantedModel]) {
-        for (root, model) in &self.observed.stored {
-            if let Some(because) = self.unwanted(root, wanted) {
+        for (release, model) in &self.observed.stored {
+            if let Some(because) = self.unwanted(release, wanted) {
                 self.steps.push(Step::RemoveModel {
-                    root: *root,
+                    release: *release,
+                    root: model.root,
                     name: model.name.clone(),
                     because,
                 });
@@ -267,7 +376,7 @@ impl<'a> Planner<'a> {
         for release in self.observed.staged.keys() {
             let goes_on = wanted
                 .iter()
-                .any(|model| model.release == *release && !self.observed.stored.contains_key(&model.root));
+                .any(|model| model.release == *release && !self.observed.stored.contains_key(release));
             if !goes_on && self.desired.assignment.is_some() {
                 self.steps.push(Step::DiscardStaged { release: *release });
             }

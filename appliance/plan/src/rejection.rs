@@ -26,8 +26,8 @@ pub enum PlanRejection {
 }
 
 impl PlanRejection {
-    /// Every code of this enum, and the reason for stopping what is no longer assigned.
-    pub const CODES: &[&str] = &["plan.hardware", "plan.twice", "plan.not_assigned"];
+    /// Every code of this enum, and the reasons for stopping what is no longer assigned or permitted.
+    pub const CODES: &[&str] = &["plan.hardware", "plan.twice", "plan.not_assigned", "plan.not_permitted"];
 }
 
 impl Refusal for PlanRejection {

@@ -61,16 +61,29 @@ impl fmt::Display for Step {
                     chunks.len()
                 )
             }
+            Self::ReuseFile {
+                target, path, length, ..
+            } => {
+                let folder = target.rsplit_once('/').map_or("", |(folder, _)| folder);
+                write!(f, "reuse     {folder}/{path}, {}, from the store", Size(*length))
+            }
+            Self::CancelFetch { release, because } => {
+                write!(f, "cancel    download of {} ({because})", short(release))
+            }
             Self::VerifyModel { name, root, .. } => write!(f, "verify    {name} {}", short(root)),
             Self::AdmitModel { name, root, .. } => write!(f, "admit     {name} {}", short(root)),
             Self::StoreModel { name, root, .. } => write!(f, "store     {name} {}", short(root)),
             Self::StopEngine { root, purpose, because } => {
                 write!(f, "stop      engine for {purpose} of {} ({because})", short(root))
             }
-            Self::StartEngine { name, purpose, root } => {
+            Self::StartEngine {
+                name, purpose, root, ..
+            } => {
                 write!(f, "start     engine for {purpose} of {name} {}", short(root))
             }
-            Self::RemoveModel { name, root, because } => write!(f, "remove    {name} {} ({because})", short(root)),
+            Self::RemoveModel {
+                name, root, because, ..
+            } => write!(f, "remove    {name} {} ({because})", short(root)),
             Self::DiscardStaged { release } => write!(f, "discard   unfinished download of {}", short(release)),
         }
     }
@@ -87,6 +100,7 @@ impl fmt::Display for WaitingOn {
                 write!(f, "room on the disk: {} needed, {} free", Size(*needed), Size(*free))
             }
             Self::EngineRest => f.write_str("the engine's pause before the next try"),
+            Self::Download => f.write_str("its download"),
         }
     }
 }

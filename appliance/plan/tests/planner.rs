@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_plan::{
-    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunningEngine, Step, StoredModel, WaitingOn,
-    WantedFile, WantedModel, plan,
+    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunningEngine, Step, StoredFile, StoredModel,
+    WaitingOn, WantedFile, WantedModel, plan,
 };
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
@@ -44,6 +44,15 @@ fn desired(models: Vec<WantedModel>) -> Desired {
     }
 }
 
+fn kept(model: &WantedModel) -> StoredModel {
+    StoredModel {
+        root: model.root,
+        name: model.name.clone(),
+        version: model.version.clone(),
+        embeddings: model.embeddings,
+    }
+}
+
 fn refusal(code: &str) -> RefusalReport {
     RefusalReport {
         code: code.to_owned(),
@@ -70,44 +79,52 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
                 .or_default()
                 .extend(chunks);
         }
+        Step::ReuseFile {
+            release, path, from, ..
+        } => {
+            assert!(world.stored.contains_key(&from.release), "reused from nowhere");
+            let file = desired.models[release].files.iter().find(|file| file.path == *path);
+            let all = (0..file.unwrap().chunks).collect();
+            world.staged.entry(*release).or_default().insert(path.clone(), all);
+        }
+        Step::CancelFetch { release, .. } => {
+            world.fetching.remove(release);
+        }
         Step::VerifyModel { release, .. } | Step::AdmitModel { release, .. } => {
             assert!(world.staged.contains_key(release) || desired.models[release].files.is_empty());
         }
         Step::StoreModel { release, root, name } => {
             world.staged.remove(release);
-            let version = desired.models[release].version.clone();
-            world.stored.insert(
-                *root,
-                StoredModel {
-                    release: *release,
-                    name: name.clone(),
-                    version,
-                },
-            );
+            let wanted = &desired.models[release];
+            assert_eq!((wanted.root, &wanted.name), (*root, name));
+            world.stored.insert(*release, kept(wanted));
         }
         Step::StopEngine { root, purpose, .. } => {
             world
                 .engines
                 .retain(|engine| engine.root != *root || engine.purpose != *purpose);
         }
-        Step::StartEngine { root, purpose, .. } => {
-            assert!(
-                world.stored.contains_key(root),
-                "an engine of a model that is not in the store"
+        Step::StartEngine {
+            release, root, purpose, ..
+        } => {
+            assert_eq!(
+                world.stored[release].root, *root,
+                "an engine of a release that is not in the store"
             );
-            assert!(!world.revoked.contains_key(root), "an engine of a revoked model");
+            assert!(!world.revoked.contains_key(release), "an engine of a revoked release");
             world.engines.push(RunningEngine {
                 root: *root,
                 purpose: *purpose,
                 state: EngineState::Running,
             });
         }
-        Step::RemoveModel { root, .. } => {
+        Step::RemoveModel { release, root, .. } => {
+            world.stored.remove(release);
             assert!(
-                !world.engines.iter().any(|engine| engine.root == *root),
+                world.stored.values().any(|stored| stored.root == *root)
+                    || !world.engines.iter().any(|engine| engine.root == *root),
                 "removed under a running engine"
             );
-            world.stored.remove(root);
         }
         Step::DiscardStaged { release } => {
             world.staged.remove(release);
@@ -139,14 +156,8 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
             }
             for (n, v, runs, revoked) in stored {
                 let model = model(names[n], v, 1, true);
-                world.stored.insert(
-                    model.root,
-                    StoredModel {
-                        release: model.release,
-                        name: model.name,
-                        version: model.version,
-                    },
-                );
+                let release = model.release;
+                world.stored.insert(release, kept(&model));
                 if runs && !world.engines.iter().any(|engine| engine.root == model.root) {
                     world.engines.push(RunningEngine {
                         root: model.root,
@@ -155,7 +166,7 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
                     });
                 }
                 if revoked {
-                    world.revoked.insert(model.root, refusal("release.revoked"));
+                    world.revoked.insert(release, refusal("release.revoked"));
                 }
             }
             if let Some(n) = staged {
@@ -206,26 +217,29 @@ proptest! {
         world.permission = Permission::Keep(WaitingOn::Console);
         let made = plan(&desired, &world);
         let fetches = made.steps.iter().any(|step| {
-            matches!(step, Step::FetchFile { .. } | Step::VerifyModel { .. } | Step::AdmitModel { .. } | Step::StoreModel { .. })
+            matches!(step, Step::FetchFile { .. } | Step::ReuseFile { .. } | Step::VerifyModel { .. } | Step::AdmitModel { .. } | Step::StoreModel { .. })
         });
         prop_assert!(!fetches, "{}", made);
     }
 
     #[test]
-    fn a_revoked_model_is_stopped_and_removed((desired, world) in worlds()) {
+    fn a_revoked_release_is_removed_and_its_engine_stops_before_anything_is_fetched((desired, world) in worlds()) {
         let made = plan(&desired, &world);
-        for root in world.revoked.keys() {
-            let started = made.steps.iter().any(|step| matches!(step, Step::StartEngine { root: r, .. } if r == root));
+        let first = made.steps.iter().position(|step| !matches!(step, Step::RefuseTarget { .. } | Step::StopEngine { .. }));
+        for release in world.revoked.keys() {
+            let started = made.steps.iter().any(|step| matches!(step, Step::StartEngine { release: r, .. } if r == release));
             prop_assert!(!started, "{}", made);
-            for engine in world.engines.iter().filter(|engine| engine.root == *root) {
-                let stops = made.steps.iter().any(|step| matches!(
+            let root = world.stored[release].root;
+            let others = world.stored.iter().any(|(other, stored)| stored.root == root && !world.revoked.contains_key(other));
+            for engine in world.engines.iter().filter(|engine| engine.root == root && !others) {
+                let stops = made.steps.iter().position(|step| matches!(
                     step,
-                    Step::StopEngine { root: r, purpose, because } if r == root && *purpose == engine.purpose && because == "release.revoked"
+                    Step::StopEngine { root: r, purpose, because } if *r == root && *purpose == engine.purpose && because == "release.revoked"
                 ));
-                prop_assert!(stops, "{}", made);
+                prop_assert!(stops.is_some_and(|stops| first.is_none_or(|first| stops < first)), "{}", made);
             }
-            let removed = made.steps.iter().any(|step| matches!(step, Step::RemoveModel { root: r, .. } if r == root));
-            prop_assert_eq!(removed, world.stored.contains_key(root));
+            let removed = made.steps.iter().any(|step| matches!(step, Step::RemoveModel { release: r, .. } if r == release));
+            prop_assert!(removed, "{}", made);
         }
     }
 
@@ -243,14 +257,7 @@ proptest! {
 fn a_transcript_of_a_change_of_versions() {
     let old = model("guide", 1, 1, false);
     let mut world = Observed::empty(1_000_000);
-    world.stored.insert(
-        old.root,
-        StoredModel {
-            release: old.release,
-            name: old.name.clone(),
-            version: "1".to_owned(),
-        },
-    );
+    world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
         purpose: Purpose::Chat,
@@ -313,18 +320,19 @@ fn other_hardware_is_refused_by_name() {
 fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
     let old = model("guide", 1, 1, false);
     let mut world = Observed::empty(u64::MAX);
-    let stored = StoredModel {
-        release: old.release,
-        name: old.name.clone(),
-        version: "1".to_owned(),
-    };
-    world.stored.insert(old.root, stored);
+    world.stored.insert(old.release, kept(&old));
     let made = plan(
         &desired(vec![model("guide", 2, 1, false), model("guide", 3, 1, false)]),
         &world,
     );
-    assert_eq!(made.steps.len(), 2, "{made}");
-    for step in &made.steps {
+    // What is there keeps its place, and is started if it does not run.
+    let (start, refusals) = made.steps.split_last().unwrap();
+    assert!(
+        matches!(start, Step::StartEngine { release, .. } if *release == old.release),
+        "{made}"
+    );
+    assert_eq!(refusals.len(), 2, "{made}");
+    for step in refusals {
         assert!(
             matches!(step, Step::RefuseTarget { refusal, .. } if refusal.code == "plan.twice"),
             "{made}"
@@ -336,12 +344,7 @@ fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
 fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
     let old = model("guide", 1, 1, false);
     let mut world = Observed::empty(u64::MAX);
-    let stored = StoredModel {
-        release: old.release,
-        name: old.name.clone(),
-        version: "1".to_owned(),
-    };
-    world.stored.insert(old.root, stored);
+    world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
         purpose: Purpose::Chat,
@@ -359,4 +362,153 @@ fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
     assert_eq!(why, ["plan.not_assigned", "plan.not_assigned"], "{made}");
     // Without any assignment a box keeps what it has.
     assert!(plan(&Desired::default(), &world).is_empty());
+}
+
+/// A release of `like`'s content under another descriptor.
+fn sibling(like: &WantedModel, version: &str) -> WantedModel {
+    WantedModel {
+        target: format!("models/{}/{version}/release.json", like.name),
+        release: digest(&format!("release {}/{version}", like.name)),
+        version: version.to_owned(),
+        ..like.clone()
+    }
+}
+
+// promise S-28
+#[test]
+fn d17_a_release_with_stored_content_is_verified_and_admitted_for_itself() {
+    let old = model("guide", 1, 3, false);
+    let mut new = sibling(&old, "1.0.1");
+    new.files.push(WantedFile {
+        place: Place::About,
+        path: "model.cdx.json".to_owned(),
+        length: 10,
+        chunk_size: 700,
+        chunks: 1,
+    });
+    let mut world = Observed::empty(u64::MAX);
+    world.stored.insert(old.release, kept(&old));
+    world.engines.push(RunningEngine {
+        root: old.root,
+        purpose: Purpose::Chat,
+        state: EngineState::Running,
+    });
+    let from = |path: &str| StoredFile {
+        root: old.root,
+        release: old.release,
+        path: path.to_owned(),
+        sha256: digest(path),
+    };
+    world.at_hand.insert(
+        new.release,
+        ["file-1.gguf", "file-2.gguf"]
+            .iter()
+            .map(|path| ((*path).to_owned(), from(path)))
+            .collect(),
+    );
+    let wanted = desired(vec![new.clone()]);
+    let made = plan(&wanted, &world);
+    let text = made.to_string();
+    let verbs: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    // The weights are there and not fetched twice; the bill of materials and the empty file are; the engine runs on.
+    assert_eq!(
+        verbs,
+        ["fetch", "reuse", "reuse", "fetch", "verify", "admit", "store", "remove"],
+        "{text}"
+    );
+    carry_out(&mut world, &wanted, &made, usize::MAX);
+    assert!(plan(&wanted, &world).is_empty());
+    assert_eq!(world.stored.keys().collect::<Vec<_>>(), [&new.release]);
+    assert_eq!(world.engines.len(), 1);
+}
+
+#[test]
+fn d17_content_stays_while_one_of_its_releases_does() {
+    let (first, other) = (model("guide", 1, 1, false), model("helper", 1, 1, true));
+    let other = WantedModel {
+        root: first.root,
+        ..other
+    };
+    let mut world = Observed::empty(u64::MAX);
+    for one in [&first, &other] {
+        world.stored.insert(one.release, kept(one));
+    }
+    for purpose in [Purpose::Chat, Purpose::Embeddings] {
+        world.engines.push(RunningEngine {
+            root: first.root,
+            purpose,
+            state: EngineState::Running,
+        });
+    }
+    world.revoked.insert(other.release, refusal("release.revoked"));
+    let made = plan(&desired(vec![first.clone()]), &world);
+    assert!(
+        matches!(
+            &made.steps[..],
+            [
+                Step::StopEngine { purpose: Purpose::Embeddings, .. },
+                Step::RemoveModel { release, .. }
+            ] if *release == other.release
+        ),
+        "{made}"
+    );
+}
+
+// promise S-47
+#[test]
+fn a_download_under_way_is_waited_for_and_ends_when_nobody_wants_it() {
+    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 3, false));
+    let mut world = Observed::empty(3500);
+    world.stored.insert(old.release, kept(&old));
+    world.fetching.insert(new.release, 3000);
+    world.staged.insert(
+        new.release,
+        BTreeMap::from([("file-2.gguf".to_owned(), BTreeSet::new())]),
+    );
+    let wanted = desired(vec![new.clone()]);
+    let made = plan(&wanted, &world);
+    // Meanwhile the old version serves, also after a restart.
+    assert!(
+        matches!(&made.steps[..], [Step::StartEngine { release, .. }] if *release == old.release),
+        "{made}"
+    );
+    assert_eq!(made.waiting[0].until, WaitingOn::Download);
+    // What it still needs is no room for another one.
+    let both = desired(vec![new.clone(), model("coder", 1, 2, false)]);
+    let made = plan(&both, &world);
+    assert!(
+        made.waiting.iter().any(|waiting| matches!(
+            waiting.until,
+            WaitingOn::DiskSpace {
+                needed: 1000,
+                free: 500
+            }
+        )),
+        "{made}"
+    );
+    let cancelled = |desired: &Desired, world: &Observed| {
+        plan(desired, world).steps.iter().find_map(|step| match step {
+            Step::CancelFetch { because, .. } => Some(because.clone()),
+            _ => None,
+        })
+    };
+    // A console that is away ends nothing; a newer assignment, a refusal and a lost verdict do.
+    world.permission = Permission::Keep(WaitingOn::Console);
+    assert_eq!(cancelled(&wanted, &world), None);
+    world.permission = Permission::Keep(WaitingOn::Verdict);
+    assert_eq!(cancelled(&wanted, &world).as_deref(), Some("plan.not_permitted"));
+    world.permission = Permission::Change;
+    let newer = desired(vec![old]);
+    assert_eq!(cancelled(&newer, &world).as_deref(), Some("plan.not_assigned"));
+    assert!(
+        plan(&newer, &world)
+            .steps
+            .contains(&Step::DiscardStaged { release: new.release })
+    );
+    world.failed.insert(new.release, refusal("release.hash"));
+    assert_eq!(cancelled(&wanted, &world).as_deref(), Some("release.hash"));
 }

@@ -91,4 +91,25 @@ pub struct ModelState {
     pub reason: Option<String>,
     /// What bounds the engine's memory: `cgroup`, `watched`, or empty when it does not run.
     pub memory_bound: String,
+    /// How far its download is, while it is being fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Fetched>,
+}
+
+/// How far a download is, in bytes of all files of the release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetched {
+    /// Bytes that are there and verified.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+impl Fetched {
+    /// Per cent, 100 only when everything is there.
+    #[must_use]
+    pub fn percent(self) -> u64 {
+        self.done.saturating_mul(100).checked_div(self.total).unwrap_or(100)
+    }
 }

@@ -1,18 +1,19 @@
 //! The judge of downloads: signature, files, format headers, bill of materials; then the policy.
 //!
-//! Refuses a model whose signature is about another one than its release says. Invariant: what is admitted was verified by
-//! this very value, file by file.
+//! Refuses a model whose signature is about another one than its release says, and a release whose own signature or bill of
+//! materials fails although another one with the same content is in the store. Invariant: what is admitted was verified by
+//! this very value, file by file, for this very release.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use freehold_execute::{Admitted, AdmittedFile, Judge, StepFailed};
-use freehold_model_files::{FilesError, Watch, check_folder, gate_files};
+use freehold_model_files::{FilesError, Watch, check_download, gate_files};
 use freehold_trust::Sha256Digest;
 use freehold_verify::bom::{MAX_BOM, ModelBom, verify_bom};
 use freehold_verify::model::{CheckedFiles, MAX_BUNDLE, ModelManifest, ModelRejection, SignerTrust, verify_bundle};
-use freehold_verify::release::{ChunkCheck, Release, ReleaseRejection, Revocations};
-use freehold_verify::{Refusal, RefusalReport, Verified};
+use freehold_verify::release::{Release, ReleaseRejection, Revocations};
+use freehold_verify::{Refusal, Verified};
 
 use crate::policy::{Policy, facts};
 
@@ -46,13 +47,6 @@ impl Court<'_> {
 }
 
 impl Judge for Court<'_> {
-    fn chunk(&self, release: &Sha256Digest, path: &str, index: u32, bytes: &[u8]) -> Result<(), RefusalReport> {
-        let release = self.release(release).map_err(|failed| failed.report().clone())?;
-        let check = ChunkCheck::new(release, path).map_err(|rejection| rejection.report())?;
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        check.check(index, bytes).map_err(|rejection| rejection.report())
-    }
-
     async fn verify(&mut self, release: &Sha256Digest, root: &Sha256Digest, staged: &Path) -> Result<(), StepFailed> {
         let signed = self.release(release)?;
         let revocations = self
@@ -130,7 +124,7 @@ fn examine(
         let (expected, found) = (root, manifest.root.to_hex());
         return Err(refused(&ModelRejection::RootDigest { expected, found }));
     }
-    let files = check_folder(folder, &manifest, Watch::nobody()).map_err(files_fault)?;
+    let files = check_download(folder, &manifest, Watch::nobody()).map_err(files_fault)?;
     gate_files(folder, &files).map_err(files_fault)?;
     let bom = bom.map(|path| read(path, MAX_BOM)).transpose()?;
     let bom = verify_bom(bom.as_deref(), &manifest).map_err(|rejection| refused(&rejection))?;

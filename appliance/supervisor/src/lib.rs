@@ -11,6 +11,7 @@ mod chronicle;
 mod clock;
 mod console;
 mod desired;
+mod download;
 mod engines;
 mod enrol;
 mod fault;

@@ -23,6 +23,7 @@ use crate::chronicle::Chronicle;
 use crate::clock::BoxClock;
 use crate::console::Console;
 use crate::desired::Aim;
+use crate::download::Downloads;
 use crate::engines::Engines;
 use crate::fault::Fault;
 use crate::gateway::Door;
@@ -38,6 +39,8 @@ use crate::status::{Board, Status};
 const DEFAULT_INTERVAL: f64 = 10.0;
 /// The shortest time between two looks, so that a wrong number does not burn the processor.
 const SHORTEST: Duration = Duration::from_millis(100);
+/// How often the status says how far a download is.
+const PROGRESS: Duration = Duration::from_secs(1);
 /// Refusals that are kept for status and reports.
 const REFUSALS: usize = 32;
 
@@ -66,6 +69,9 @@ pub(crate) struct Supervisor {
     pub(crate) chronicle: Chronicle,
     pub(crate) tpm: Tpm,
     pub(crate) store: Store,
+    pub(crate) downloads: Downloads,
+    /// Contents that turned out changed on the disk: they are fetched, not taken from the store.
+    pub(crate) spoilt: std::collections::BTreeSet<Sha256Digest>,
     pub(crate) engines: Engines,
     pub(crate) door: Door,
     pub(crate) board: Board,
@@ -159,6 +165,8 @@ impl Supervisor {
             chronicle,
             tpm,
             store,
+            downloads: Downloads::default(),
+            spoilt: std::collections::BTreeSet::new(),
             engines,
             door,
             board: Board::default(),
@@ -234,6 +242,7 @@ impl Supervisor {
     }
 
     pub(crate) fn show(&mut self) -> Result<(), Fault> {
+        self.how_far();
         self.status.refusals = self.refusals.iter().cloned().collect();
         self.status.record = self.chronicle.head().size;
         self.status.gateway = self.gateway();
@@ -259,13 +268,27 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
         if let Err(fault) = looked {
             tracing::error!(code = fault.code(), %fault, "a round failed");
         }
-        let pause = supervisor.pause();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _ = term.recv() => break,
-            _ = int.recv() => break,
+        let (pause, wake) = (tokio::time::sleep(supervisor.pause()), supervisor.downloads.wake());
+        tokio::pin!(pause);
+        let again = loop {
+            tokio::select! {
+                () = &mut pause => break true,
+                // A download has ended: what it brought is verified at once.
+                () = wake.notified() => break true,
+                () = tokio::time::sleep(PROGRESS), if supervisor.downloads.any() => {
+                    if let Err(fault) = supervisor.show() {
+                        tracing::warn!(%fault, "the status cannot be written");
+                    }
+                }
+                _ = term.recv() => break false,
+                _ = int.recv() => break false,
+            }
+        };
+        if !again {
+            break;
         }
     }
+    supervisor.downloads.stop_all().await;
     supervisor.engines.stop_all().await;
     let stopped = supervisor.chronicle.entry("supervisor.stopped").write().await;
     tracing::info!("the supervisor stops");
@@ -278,7 +301,12 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
 /// A [`Fault`].
 pub async fn once(settings: Settings) -> Result<bool, Fault> {
     let mut supervisor = Supervisor::open(settings).await?;
-    let looked = supervisor.look().await;
+    let mut looked = supervisor.look().await;
+    // A download that ended well belongs to the round: what it brought is still verified and stored.
+    while looked.is_ok() && supervisor.downloads.settle().await {
+        looked = supervisor.look().await;
+    }
+    supervisor.downloads.stop_all().await;
     supervisor.engines.stop_all().await;
     looked
 }

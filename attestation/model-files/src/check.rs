@@ -6,7 +6,9 @@
 use std::path::Path;
 
 use freehold_verify::Verified;
-use freehold_verify::model::{CheckedFiles, DEFAULT_IGNORED, EntryKind, ModelCheck, ModelManifest, ModelRejection};
+use freehold_verify::model::{
+    CheckedFiles, DEFAULT_IGNORED, Entry, EntryKind, ModelCheck, ModelManifest, ModelRejection,
+};
 
 use crate::fault::FilesError;
 use crate::hash::{HashedFile, hash_files};
@@ -22,9 +24,36 @@ pub fn check_folder(
     manifest: &Verified<ModelManifest>,
     watch: Watch<'_>,
 ) -> Result<Verified<CheckedFiles>, FilesError> {
+    compare(folder, manifest, &walk(folder, &manifest.ignored)?, watch)
+}
+
+/// The same for a download of this computer's own, whose files may be links into its own store: everything in it was made
+/// by us, so a second name of a file leads nowhere else. What a stranger brings goes through [`check_folder`].
+///
+/// # Errors
+/// As [`check_folder`], but for second hard links.
+pub fn check_download(
+    folder: &Path,
+    manifest: &Verified<ModelManifest>,
+    watch: Watch<'_>,
+) -> Result<Verified<CheckedFiles>, FilesError> {
+    let mut entries = walk(folder, &manifest.ignored)?;
+    for entry in &mut entries {
+        if entry.kind == EntryKind::File {
+            entry.links = 1;
+        }
+    }
+    compare(folder, manifest, &entries, watch)
+}
+
+fn compare(
+    folder: &Path,
+    manifest: &Verified<ModelManifest>,
+    entries: &[Entry],
+    watch: Watch<'_>,
+) -> Result<Verified<CheckedFiles>, FilesError> {
     let mut check = ModelCheck::new(manifest);
-    let entries = walk(folder, &manifest.ignored)?;
-    let files = check.listing(&entries).map_err(FilesError::Refused)?;
+    let files = check.listing(entries).map_err(FilesError::Refused)?;
     let files: Vec<(String, u64)> = files.into_iter().map(|file| (file.path, file.length)).collect();
     for hashed in hash_files(folder, &files, watch)? {
         check

@@ -12,7 +12,7 @@ mod store;
 mod walk;
 mod watch;
 
-pub use check::{check_folder, hash_folder};
+pub use check::{check_download, check_folder, hash_folder};
 pub use fault::FilesError;
 pub use hash::{HashedFile, hash_files};
 pub use header::{gate_file, gate_files};

@@ -124,6 +124,77 @@ impl Drop for Program {
     }
 }
 
+/// A program of ours, built beside this test (`cargo build --workspace --bins`).
+///
+/// # Errors
+/// When it was not built.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    // A test lies in `target/PROFILE/deps`, a program in `target/PROFILE`.
+    let path = here
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|path| path.exists());
+    path.with_context(|| format!("`{name}` is not built\nhint: cargo build --workspace --bins"))
+}
+
+/// What a program said.
+#[derive(Debug, Clone)]
+pub struct Said {
+    /// Exit code: 0 yes, 1 no, 2 could not tell.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("starting `{name}`"))?;
+        Ok(Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// The answer when it is "yes".
+    ///
+    /// # Errors
+    /// With what was said when it is not.
+    pub fn yes(self) -> Result<Self> {
+        anyhow::ensure!(self.code == 0, "exit code {}\n{}{}", self.code, self.out, self.err);
+        Ok(self)
+    }
+
+    /// The output as JSON.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_str(&self.out).with_context(|| format!("reading JSON from {:?}", self.out))
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn said_by<S: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = S>) -> Result<Said> {
+    Said::of(Command::new(program).args(arguments))
+}
+
 /// Runs a command to its end and returns its standard output.
 ///
 /// # Errors

@@ -4,7 +4,6 @@
 //! `make test` runs the same tour with `--once`.
 
 mod acts;
-mod careless;
 mod command;
 mod forward;
 mod network;

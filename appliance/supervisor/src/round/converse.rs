@@ -194,6 +194,7 @@ impl Supervisor {
     /// Reports; answers the counter of an assignment that waits.
     async fn report(&mut self) -> Result<Option<u64>, Fault> {
         self.sequence = self.sequence.saturating_add(1);
+        self.how_far();
         let report = BoxReport {
             v: V1,
             sequence: self.sequence,

@@ -1,40 +1,32 @@
 //! The other half of a round: aim, look, plan, carry out.
 //!
-//! Refuses to carry out a step whose entry is not durable. Invariant: the plan on the disk is the one that is carried out,
-//! and it is there before its first step.
+//! Refuses to carry out a step whose entry is not durable, and to wait for a download: that goes on beside the rounds.
+//! Invariant: the plan on the disk is the one that is carried out, and it is there before its first step.
 
 use std::collections::BTreeMap;
 
-use freehold_execute::{Admitted, Hands, Progress, SoFar, StepFailed, carry_out};
-use freehold_plan::{Observed, Permission, Plan, Step, StoredModel, WaitingOn, plan};
+use freehold_execute::{Admitted, Hands, SoFar, StepFailed, carry_out};
+use freehold_plan::{Observed, Permission, Plan, Step, StoredFile, StoredModel, WaitingOn, plan};
 use freehold_protocol::enrol::EnrolState;
 use freehold_trust::Sha256Digest;
+use freehold_verify::release::Release;
+use freehold_verify::{RefusalReport, Verified};
 
+use crate::console::Console;
 use crate::desired::{aim, taken_back};
 use crate::fault::Fault;
 use crate::judge::Court;
 use crate::round::converse::resume;
 use crate::source::FromConsole;
-use crate::state::State;
-use crate::status::{Board, Status};
 use crate::supervisor::Supervisor;
 
-/// Shows the progress of a download in the status file.
-struct Telling<'a> {
-    state: &'a State,
-    board: &'a mut Board,
-    status: &'a mut Status,
-}
-
-impl Progress for Telling<'_> {
-    fn chunk(&mut self, target: &str, path: &str, done: usize, all: usize) {
-        let folder = target.rsplit_once('/').map_or(target, |(folder, _)| folder);
-        let percent = done.saturating_mul(100).checked_div(all).unwrap_or(100);
-        self.status.doing = format!("fetching {folder}/{path} {percent} %");
-        if let Err(fault) = self.board.show(self.state, self.status) {
-            tracing::warn!(%fault, "the status cannot be written");
-        }
-    }
+/// How far a plan was carried out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Went {
+    /// To its end.
+    Through,
+    /// Until a download began, which goes on beside the rounds: what else there is to do is planned anew.
+    Fetching,
 }
 
 impl Supervisor {
@@ -51,15 +43,21 @@ impl Supervisor {
             )?;
         }
         self.take_aim().await?;
-        let observed = self.observe()?;
-        let made = plan(&self.aim.desired, &observed);
-        self.write_plan(&made)?;
-        let went = self.pursue(&made).await;
-        self.models(&made)?;
-        let done = match went {
-            Ok(()) => made.is_empty() && made.waiting.is_empty(),
-            Err(fault) => return Err(fault),
+        for (step, failed) in self.downloads.ended().await {
+            let report = self.failed(&step, failed).await?;
+            self.status.doing = format!("{}: {}", report.code, report.message);
+        }
+        let made = loop {
+            let observed = self.observe()?;
+            let made = plan(&self.aim.desired, &observed);
+            self.write_plan(&made)?;
+            let went = self.pursue(&made).await;
+            self.models(&made)?;
+            if went? == Went::Through {
+                break made;
+            }
         };
+        let done = made.is_empty() && made.waiting.is_empty();
         if done
             && self.aim.desired.assignment.is_some()
             && self.pursuit.failed.is_empty()
@@ -141,33 +139,70 @@ impl Supervisor {
         observed.hardware.clone_from(&self.settings.hardware);
         observed.failed.clone_from(&self.pursuit.failed);
         observed.told.clone_from(&self.pursuit.told);
-        for (root, admitted) in &stored {
+        for (release, admitted) in &stored {
             if let Some(report) = revocations.and_then(|revocations| taken_back(revocations, admitted)) {
-                observed.revoked.insert(*root, report);
+                observed.revoked.insert(*release, report);
             }
             let Admitted {
-                release, name, version, ..
+                root,
+                name,
+                version,
+                embeddings,
+                ..
             } = admitted.clone();
-            observed.stored.insert(*root, StoredModel { release, name, version });
+            let stored = StoredModel {
+                root,
+                name,
+                version,
+                embeddings,
+            };
+            observed.stored.insert(*release, stored);
         }
         for release in self.store.unfinished()? {
             let mut files = BTreeMap::new();
             if let (Some(wanted), Some(signed)) =
                 (self.aim.desired.models.get(&release), self.aim.releases.get(&release))
             {
-                for (file, signed) in wanted.files.iter().zip(signed.descriptor.all_files()) {
-                    let there = self
-                        .store
-                        .chunks(&release, file.place, &file.path, file.chunk_size, &signed.chunks)?;
-                    if let Some(there) = there {
-                        files.insert(file.path.clone(), there);
-                    }
+                match self.downloads.there(&self.store, wanted) {
+                    Some(there) => files = there,
+                    None => self.downloads.look(&self.store, wanted, signed),
                 }
             }
             observed.staged.insert(release, files);
         }
+        for (release, signed) in &self.aim.releases {
+            if !stored.contains_key(release) {
+                observed.at_hand.insert(*release, self.at_hand(signed, &stored));
+            }
+        }
+        observed.fetching = self.downloads.under_way();
         observed.engines = self.engines.observe();
         Ok(observed)
+    }
+
+    /// The files of a release whose bytes the store has already.
+    fn at_hand(
+        &self,
+        release: &Verified<Release>,
+        stored: &BTreeMap<Sha256Digest, Admitted>,
+    ) -> BTreeMap<String, StoredFile> {
+        let mut there = BTreeMap::new();
+        for (other, admitted) in stored {
+            for have in admitted.files.iter().filter(|have| !self.spoilt.contains(&have.sha256)) {
+                let mut same = (release.descriptor.files.iter())
+                    .filter(|file| file.sha256 == have.sha256 && file.length == have.length);
+                if let Some(file) = same.next() {
+                    let from = StoredFile {
+                        root: admitted.root,
+                        release: *other,
+                        path: have.path.clone(),
+                        sha256: have.sha256,
+                    };
+                    there.insert(file.path.clone(), from);
+                }
+            }
+        }
+        there
     }
 
     fn write_plan(&mut self, made: &Plan) -> Result<(), Fault> {
@@ -182,9 +217,9 @@ impl Supervisor {
     }
 
     /// Carries a plan out, step by step, each recorded before it is done.
-    async fn pursue(&mut self, made: &Plan) -> Result<(), Fault> {
+    async fn pursue(&mut self, made: &Plan) -> Result<Went, Fault> {
         if made.is_empty() {
-            return Ok(());
+            return Ok(Went::Through);
         }
         let digest = made.digest();
         self.chronicle
@@ -196,8 +231,26 @@ impl Supervisor {
             .await?;
         let mut so_far = SoFar::default();
         let mut seen = BTreeMap::new();
-        for step in &made.steps {
+        for (at, step) in made.steps.iter().enumerate() {
+            if let Some(release) = fetched_by(step) {
+                let steps = made.steps.iter().skip(at);
+                let steps: Vec<Step> = steps
+                    .take_while(|step| fetched_by(step) == Some(release))
+                    .cloned()
+                    .collect();
+                for step in &steps {
+                    self.before(step).await?;
+                }
+                return match self.fetch(release, steps) {
+                    Ok(()) => Ok(Went::Fetching),
+                    Err(failed) => Err(self.failed(step, failed).await?.into()),
+                };
+            }
             self.before(step).await?;
+            if let Step::CancelFetch { release, .. } = step {
+                self.downloads.cancel(release).await;
+                continue;
+            }
             let revocations = self
                 .repository
                 .as_ref()
@@ -211,24 +264,29 @@ impl Supervisor {
                 now: self.clock.now(),
                 seen,
             };
-            let source = FromConsole(self.console.as_ref());
-            let mut telling = Telling {
-                state: &self.state,
-                board: &mut self.board,
-                status: &mut self.status,
-            };
             let mut hands = Hands {
                 store: &self.store,
                 host: &mut self.engines,
                 judge: &mut court,
-                source: &source,
                 so_far: std::mem::take(&mut so_far),
             };
-            let outcome = carry_out(step, &mut hands, &mut telling).await;
+            let outcome = carry_out(step, &mut hands).await;
             so_far = hands.so_far;
             seen = court.seen;
-            self.after(step, outcome).await?;
+            self.after(step, outcome, &so_far).await?;
         }
+        Ok(Went::Through)
+    }
+
+    /// Begins the download of a release, over a connection of its own.
+    fn fetch(&mut self, release: Sha256Digest, steps: Vec<Step>) -> Result<(), StepFailed> {
+        let signed = self.aim.releases.get(&release);
+        let signed = signed.ok_or_else(|| StepFailed::away("store.order", "the release is not at hand"))?;
+        let identity = self.identity.as_ref();
+        let identity = identity.ok_or_else(|| StepFailed::away("console.away", "the console is away"))?;
+        let console =
+            Console::new(&self.pairing, identity, &self.clock).map_err(|fault| StepFailed::Away(fault.report()))?;
+        self.downloads.begin(steps, &self.store, signed, FromConsole(console));
         Ok(())
     }
 
@@ -250,6 +308,19 @@ impl Supervisor {
                 .with("release", *release)
                 .with("path", path.as_str())
                 .with("chunks", chunks.len()),
+            Step::ReuseFile {
+                release, path, from, ..
+            } => self
+                .chronicle
+                .entry("release.reuse")
+                .with("release", *release)
+                .with("path", path.as_str())
+                .with("from", from.release),
+            Step::CancelFetch { release, because } => self
+                .chronicle
+                .entry("release.cancel")
+                .with("release", *release)
+                .with("because", because.as_str()),
             Step::VerifyModel { release, root, name } => {
                 model(&self.chronicle, "model.verify", root, name, Some(release))
             }
@@ -259,53 +330,76 @@ impl Supervisor {
             Step::StoreModel { release, root, name } => {
                 model(&self.chronicle, "model.store", root, name, Some(release))
             }
-            Step::StartEngine { root, name, purpose } => {
-                model(&self.chronicle, "engine.start", root, name, None).with("purpose", purpose.to_string())
-            }
+            Step::StartEngine {
+                release,
+                root,
+                name,
+                purpose,
+            } => model(&self.chronicle, "engine.start", root, name, Some(release)).with("purpose", purpose.to_string()),
             Step::StopEngine { root, purpose, because } => self
                 .chronicle
                 .entry("engine.stop")
                 .with("model", *root)
                 .with("purpose", purpose.to_string())
                 .with("because", because.as_str()),
-            Step::RemoveModel { root, name, because } => {
-                model(&self.chronicle, "model.remove", root, name, None).with("because", because.as_str())
-            }
+            Step::RemoveModel {
+                release,
+                root,
+                name,
+                because,
+            } => model(&self.chronicle, "model.remove", root, name, Some(release)).with("because", because.as_str()),
             Step::DiscardStaged { release } => self.chronicle.entry("release.discard").with("release", *release),
         };
         entry.write().await?;
         Ok(())
     }
 
-    /// What a step leaves behind: a refusal is final and remembered, a fault ends the plan.
-    async fn after(&mut self, step: &Step, outcome: Result<(), StepFailed>) -> Result<(), Fault> {
-        match outcome {
-            Ok(()) => {
-                match step {
-                    Step::RefuseTarget { target, refusal } => {
-                        self.pursuit.told.insert(target.clone(), refusal.code.clone());
-                        self.state.put_json("pursuit.json", &self.pursuit)?;
-                        self.remember(refusal.clone());
-                    }
-                    Step::StoreModel { release, .. } => {
-                        if let Some(release) = self.aim.releases.get(release) {
-                            self.installed.installed(release);
-                            self.state.put_json("installed.json", &self.installed)?;
-                        }
-                    }
-                    _ => {}
-                }
-                Ok(())
+    /// What a step leaves behind.
+    async fn after(&mut self, step: &Step, outcome: Result<(), StepFailed>, so_far: &SoFar) -> Result<(), Fault> {
+        if let Err(failed) = outcome {
+            return Err(self.failed(step, failed).await?.into());
+        }
+        match step {
+            Step::RefuseTarget { target, refusal } => {
+                self.pursuit.told.insert(target.clone(), refusal.code.clone());
+                self.state.put_json("pursuit.json", &self.pursuit)?;
+                self.remember(refusal.clone());
             }
-            Err(StepFailed::Refused(report)) => {
+            Step::AdmitModel { release, root, name } => {
+                if let Some(admitted) = so_far.admitted(release) {
+                    model(&self.chronicle, "model.admitted", root, name, Some(release))
+                        .with("signer", admitted.signer.as_str())
+                        .with("because", admitted.because.clone())
+                        .write()
+                        .await?;
+                }
+            }
+            Step::StoreModel { release, .. } => {
+                self.downloads.forget(release);
+                if let Some(release) = self.aim.releases.get(release) {
+                    self.installed.installed(release);
+                    self.state.put_json("installed.json", &self.installed)?;
+                }
+            }
+            Step::DiscardStaged { release } => self.downloads.forget(release),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A step that did not work: a refusal is final for its release and remembered, a fault is tried again by a later plan.
+    async fn failed(&mut self, step: &Step, failed: StepFailed) -> Result<RefusalReport, Fault> {
+        let release = match step {
+            Step::FetchFile { release, .. }
+            | Step::ReuseFile { release, .. }
+            | Step::VerifyModel { release, .. }
+            | Step::AdmitModel { release, .. }
+            | Step::StoreModel { release, .. } => Some(*release),
+            _ => None,
+        };
+        match failed {
+            StepFailed::Refused(report) => {
                 tracing::warn!(code = %report.code, message = %report.message, "refused: {step}");
-                let release = match step {
-                    Step::FetchFile { release, .. }
-                    | Step::VerifyModel { release, .. }
-                    | Step::AdmitModel { release, .. }
-                    | Step::StoreModel { release, .. } => Some(*release),
-                    _ => None,
-                };
                 self.chronicle
                     .entry("step.refused")
                     .with("step", step.to_string())
@@ -317,10 +411,20 @@ impl Supervisor {
                     self.pursuit.failed.insert(release, report.clone());
                     self.state.put_json("pursuit.json", &self.pursuit)?;
                 }
-                Err(report.into())
+                Ok(report)
             }
-            Err(StepFailed::Away(report)) => {
+            StepFailed::Away(report) => {
                 tracing::warn!(code = %report.code, message = %report.message, "not now: {step}");
+                match step {
+                    Step::ReuseFile { from, .. } => {
+                        self.spoilt.insert(from.sha256);
+                    }
+                    // What could not be read is looked at anew.
+                    Step::VerifyModel { release, .. } | Step::StoreModel { release, .. } => {
+                        self.downloads.forget(release);
+                    }
+                    _ => {}
+                }
                 if report.code != "console.away" {
                     self.chronicle
                         .entry("step.failed")
@@ -330,7 +434,7 @@ impl Supervisor {
                         .await?;
                     self.remember(report.clone());
                 }
-                Err(report.into())
+                Ok(report)
             }
         }
     }
@@ -350,6 +454,14 @@ impl Supervisor {
         tracing::info!(counter, "assignment achieved");
         self.pursuit.achieved = Some(counter);
         self.state.put_json("pursuit.json", &self.pursuit)
+    }
+}
+
+/// The release whose download a step belongs to.
+fn fetched_by(step: &Step) -> Option<Sha256Digest> {
+    match step {
+        Step::FetchFile { release, .. } | Step::ReuseFile { release, .. } => Some(*release),
+        _ => None,
     }
 }
 

@@ -3,19 +3,27 @@
 //! Refuses to call a model served whose engine does not answer. Invariant: what is told of models is made from the
 //! store and the engines as they are now.
 
+use std::collections::BTreeMap;
+
 use freehold_execute::Admitted;
 use freehold_plan::{EngineState, Plan, Purpose, Step};
 use freehold_protocol::local::{Config, EngineDoor, ServedModel, Serving, VERSION};
 use freehold_protocol::report::RecordCheckpoint;
-use freehold_protocol::status::{ModelPhase, ModelState};
+use freehold_protocol::status::{Fetched, ModelPhase, ModelState};
 use freehold_protocol::{Base64, V1};
 use freehold_trust::Sha256Digest;
 
+use crate::download::HowFar;
 use crate::fault::Fault;
 use crate::supervisor::Supervisor;
 
 /// Seconds after which a client may ask again for a model whose engine is not there.
 const RETRY_AFTER: u32 = 5;
+
+fn fetched(far: HowFar) -> Fetched {
+    let HowFar { done, total } = far;
+    Fetched { done, total }
+}
 
 impl Supervisor {
     /// The models as status and reports say them.
@@ -45,6 +53,7 @@ impl Supervisor {
                     phase,
                     reason,
                     memory_bound: view.memory_bound.to_owned(),
+                    progress: None,
                 }
             })
             .collect();
@@ -53,10 +62,11 @@ impl Supervisor {
             .desired
             .models
             .values()
-            .filter(|wanted| !stored.contains_key(&wanted.root))
+            .filter(|wanted| !stored.contains_key(&wanted.release))
         {
             let failed = self.pursuit.failed.get(&wanted.release);
-            let fetching = made
+            let progress = self.downloads.how_far(&wanted.release).map(fetched);
+            let planned = made
                 .steps
                 .iter()
                 .any(|step| matches!(step, Step::FetchFile { release, .. } if *release == wanted.release));
@@ -67,11 +77,12 @@ impl Supervisor {
                 signer: String::new(),
                 phase: match failed {
                     Some(_) => ModelPhase::Refused,
-                    None if fetching => ModelPhase::Fetching,
+                    None if planned || progress.is_some() => ModelPhase::Fetching,
                     None => ModelPhase::Verifying,
                 },
                 reason: failed.map(|report| report.code.clone()),
                 memory_bound: String::new(),
+                progress,
             });
         }
         for (target, report) in &self.aim.desired.refused {
@@ -84,6 +95,7 @@ impl Supervisor {
                 phase: ModelPhase::Refused,
                 reason: Some(report.code.clone()),
                 memory_bound: String::new(),
+                progress: None,
             });
         }
         self.status.models = models;
@@ -91,6 +103,27 @@ impl Supervisor {
         self.status.achieved = self.pursuit.achieved;
         self.status.policy = self.policy.as_ref().map(|policy| policy.target().to_owned());
         Ok(())
+    }
+
+    /// Says how far downloads are, in the status and so in the next report.
+    pub(crate) fn how_far(&mut self) {
+        for wanted in self.aim.desired.models.values() {
+            let Some(far) = self.downloads.how_far(&wanted.release).map(fetched) else {
+                continue;
+            };
+            let folder = wanted.target.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let (path, percent) = (self.downloads.at(&wanted.release), far.percent());
+            self.status.doing = format!(
+                "fetching {folder}/{path} {percent} %, {} of {} bytes",
+                far.done, far.total
+            );
+            let told = (self.status.models.iter_mut())
+                .filter(|model| model.phase == ModelPhase::Fetching)
+                .find(|model| model.name == wanted.name && model.version == wanted.version);
+            if let Some(model) = told {
+                model.progress = Some(far);
+            }
+        }
     }
 
     /// What the gateway serves now.
@@ -119,8 +152,20 @@ impl Supervisor {
                 }
             }
         };
-        let models = stored
-            .values()
+        // Of two releases of one model, as while one takes the other's place, the newer one that answers is meant.
+        let mut served: BTreeMap<&str, &Admitted> = BTreeMap::new();
+        let order = |admitted: &Admitted| {
+            let answers = self.engines.view(&admitted.root, Purpose::Chat).socket.is_some();
+            (answers, admitted.counter)
+        };
+        for admitted in stored.values() {
+            let best = served.entry(&admitted.name).or_insert(admitted);
+            if order(admitted) > order(best) {
+                *best = admitted;
+            }
+        }
+        let models = served
+            .into_values()
             .map(|admitted| ServedModel {
                 name: admitted.name.clone(),
                 digest: admitted.root,

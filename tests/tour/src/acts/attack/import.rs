@@ -76,7 +76,12 @@ fn half_admitted(world: &World) -> anyhow::Result<()> {
         if name.len() != 64 || !entry.file_type()?.is_dir() {
             continue;
         }
-        let weights = walk(&entry.path())?
+        let files = walk(&entry.path())?;
+        if files.is_empty() {
+            // Made for a release that was not moved in yet.
+            continue;
+        }
+        let weights = files
             .into_iter()
             .find(|path| path.extension().is_some_and(|end| end == "gguf"));
         let weights = weights.with_context(|| format!("{name} is in the store without weights"))?;

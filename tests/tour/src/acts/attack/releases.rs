@@ -1,11 +1,15 @@
 //! Releases that are signed as releases, but whose model is not what the signature or the bill of materials says.
 
 use anyhow::Context as _;
+use freehold_harness::careless::{Careless, Parts};
+use freehold_sign::model::{ModelSigner, sign_model};
+use freehold_trust::KeyKind;
+use freehold_trust::signing::SigningKey;
+use freehold_verify::model::ModelFile;
 
 use super::{refused, wait_reported};
 use crate::acts::ask::{self, VERSION};
 use crate::acts::fleet::export_to_running_console;
-use crate::careless::{Careless, Parts};
 use crate::stage::Stage;
 use crate::summary::Summary;
 use crate::world::World;
@@ -17,7 +21,7 @@ type Change = fn(&mut Parts) -> anyhow::Result<()>;
 
 /// Plays the cases.
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
-    let cases: [(&str, &str, &[&str], Change); 5] = [
+    let cases: [(&str, &str, &[&str], Change); 6] = [
         ("A model that nobody signed", "unsigned", &["model.signature"], unsigned),
         (
             "A model with one flipped byte",
@@ -43,12 +47,15 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
             &["model.bom_mismatch"],
             other_bom,
         ),
+        (
+            "The very model that it runs, signed by somebody else",
+            "other-signer",
+            &["model.signer_unknown"],
+            other_signer,
+        ),
     ];
-    // Made from a model that no box has: what a box has verified before, it does not fetch again.
-    let honest = stage.step(
-        "It signs a second model, with its licence text beside the weights",
-        || second_model(world),
-    )?;
+    // Made from the model that the box runs: that it has these very bytes, verified, admits no other release of them.
+    let honest = ask::target(VERSION);
     let careless = Careless::open(&world.folder.join("publisher/release"));
     let (like, _) = careless.parts(&honest)?;
     for (case, name, codes, change) in cases {
@@ -67,48 +74,6 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     let id = world.boxes[VICTIM].id().context("a box without identifier")?;
     world.operate(&["box", "assign", &id, &ask::target(VERSION)])?.yes()?;
     Ok(())
-}
-
-/// Signs and publishes a model that is not assigned to anybody; returns its descriptor's target name.
-fn second_model(world: &World) -> anyhow::Result<(String, String)> {
-    let folder = world.folder.join("publisher/second");
-    std::fs::create_dir_all(&folder)?;
-    std::fs::copy(
-        world.folder.join("publisher/guide/freehold-guide.gguf"),
-        folder.join("weights.gguf"),
-    )?;
-    std::fs::copy("LICENSE", folder.join("LICENSE"))?;
-    let (model, release) = (world.path("publisher/second"), world.path("publisher/release"));
-    let key = world.path("publisher/release/keys/model-1.pem");
-    world
-        .publish(&[
-            "model",
-            "sign",
-            &model,
-            "--key",
-            &key,
-            "--name",
-            "second",
-            "--model-version",
-            "1.0.0",
-            "--licence",
-            "Apache-2.0",
-        ])?
-        .yes()?;
-    world
-        .publish(&[
-            "release",
-            "publish",
-            &release,
-            "--model",
-            &model,
-            "--name",
-            "second",
-            "--release-version",
-            "1.0.0",
-        ])?
-        .yes()?;
-    Ok((String::new(), "models/second/1.0.0/release.json".to_owned()))
 }
 
 /// The signature's own bytes are changed.
@@ -135,7 +100,7 @@ fn flipped(parts: &mut Parts) -> anyhow::Result<()> {
     let (_, bytes) = parts
         .files
         .iter_mut()
-        .find(|(path, _)| path == "weights.gguf")
+        .find(|(path, _)| path.ends_with(".gguf"))
         .context("no weights")?;
     let last = bytes.last_mut().context("an empty file")?;
     *last ^= 1;
@@ -157,7 +122,7 @@ fn other_bom(parts: &mut Parts) -> anyhow::Result<()> {
     let weights = parts
         .files
         .iter()
-        .find(|(path, _)| path == "weights.gguf")
+        .find(|(path, _)| path.ends_with(".gguf"))
         .context("no weights")?;
     let digest = freehold_trust::digest::sha256(&weights.1).to_string();
     anyhow::ensure!(text.contains(&digest), "the bill does not name the file's digest");
@@ -165,5 +130,19 @@ fn other_bom(parts: &mut Parts) -> anyhow::Result<()> {
         text.replace(&digest, &freehold_trust::digest::sha256(b"another model").to_string())
             .into_bytes(),
     );
+    Ok(())
+}
+
+fn other_signer(parts: &mut Parts) -> anyhow::Result<()> {
+    let key = SigningKey::generate(KeyKind::P256)?;
+    let files: Vec<ModelFile> = parts
+        .files
+        .iter()
+        .map(|(path, bytes)| ModelFile {
+            path: path.clone(),
+            sha256: freehold_trust::digest::sha256(bytes),
+        })
+        .collect();
+    parts.bundle = sign_model(ask::MODEL, &files, &[], ModelSigner::Key(&key))?;
     Ok(())
 }

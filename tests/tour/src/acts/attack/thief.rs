@@ -74,7 +74,7 @@ fn target_of(name: &str, bytes: &[u8]) -> AssignedTarget {
 
 /// A published release as an assignment pins it.
 fn known(world: &World, version: &str) -> anyhow::Result<AssignedTarget> {
-    let careless = crate::careless::Careless::open(&world.folder.join("publisher/release"));
+    let careless = freehold_harness::Careless::open(&world.folder.join("publisher/release"));
     let (name, info) = careless.target(&ask::target(version))?;
     Ok(AssignedTarget {
         name,

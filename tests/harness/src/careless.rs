@@ -2,6 +2,8 @@
 //!
 //! `freehold release publish` refuses to do this, so the metadata is written here with the publisher's keys; everything that
 //! checks it afterwards is the shipped product.
+//!
+//! Refuses nothing: that is the fault it is named after. Invariant: every signature is real.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,6 +18,7 @@ use freehold_verify::release::{
 };
 
 /// The contents of a release before it is published.
+#[derive(Debug, Clone)]
 pub struct Parts {
     /// The model's files.
     pub files: Vec<(String, Vec<u8>)>,
@@ -26,6 +29,7 @@ pub struct Parts {
 }
 
 /// A publisher's folder.
+#[derive(Debug)]
 pub struct Careless {
     folder: PathBuf,
 }
