@@ -19,7 +19,7 @@ pub use escrow::{Escrow, EscrowPerson};
 pub use floor::{FLOOR_INDEX, Floor, Level};
 pub use partition::{DATA_PARTITION_TYPE, Partition, parse_gpt};
 pub use policy::{Pin, PolicyDigest, image_policy, policy_key_public, volume_policy};
-pub use preflight::{BootState, may_make, may_open};
+pub use preflight::{BootState, may_make, may_open, may_recover};
 pub use rejection::SealRejection;
 pub use signed::{PcrPolicies, PcrPolicy, SEALING_PHASE};
 pub use volume::{Contents, RecoverySlot, SealedKey, contents, volume_measurement};

@@ -102,3 +102,29 @@ pub fn may_open<'a>(
     }
     Ok(policy)
 }
+
+/// Whether a typed recovery key may open the volume now: in a signed image that is not below the floor, with Secure Boot on
+/// and nothing slipped in. `sealed` is the volume's note when it can be read.
+///
+/// # Errors
+/// [`SealRejection`].
+pub fn may_recover<'a>(
+    state: &BootState,
+    policies: &'a PcrPolicies,
+    key: &PublicKey,
+    sealed: Option<&SealedKey>,
+) -> Result<&'a PcrPolicy, SealRejection> {
+    let policy = state.image(policies, key)?;
+    if let Some(sealed) = sealed
+        && policy.level < sealed.floor
+    {
+        return Err(SealRejection::Floor {
+            level: policy.level,
+            floor: sealed.floor,
+        });
+    }
+    if !state.secure_boot {
+        return Err(SealRejection::SecureBoot);
+    }
+    Ok(policy)
+}
