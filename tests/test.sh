@@ -41,6 +41,7 @@ count() { # adds a nextest or cargo-test summary of a log
 step "setup" tests/setup.sh || exit 1
 step "tools" tests/tools.sh || exit 1
 step "judges" tests/judges.sh
+step "axe" tests/axe.sh
 step "format" cargo fmt --all --check
 # All targets at once: with the features of tests, so that no dependency is built twice.
 step "build" cargo build --locked --workspace --all-targets

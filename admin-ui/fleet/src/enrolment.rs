@@ -271,6 +271,12 @@ pub(crate) fn approve(fleet: &Fleet, box_id: &str, fingerprint: &str, ek: Option
     if approved.active.as_ref() != Some(&keys) {
         approved.verdict = None;
     }
+    // A record under another key is another record: it begins anew, and the entry says where the old one stood.
+    let same_record = approved
+        .active
+        .as_ref()
+        .is_some_and(|active| active.record_spki_der == keys.record_spki_der);
+    let left = approved.cosigned.take_if(|_| !same_record);
     approved.active = Some(keys.clone());
     approved.pending = None;
     approved.membership = Membership::Approved {
@@ -280,6 +286,12 @@ pub(crate) fn approve(fleet: &Fleet, box_id: &str, fingerprint: &str, ek: Option
     let entry = entry
         .fact("fingerprint", keys.fingerprint)
         .fact("ek", member.ek.clone());
+    let entry = match left {
+        Some(head) => entry
+            .fact("record_left_at", head.size)
+            .fact("record_left_root", head.root),
+        None => entry,
+    };
     Outcome::accepted(
         Answer::Member(Box::new(approved.clone())),
         vec![Effect::BoxSaved(Box::new(approved)), Effect::Record(entry)],

@@ -75,6 +75,10 @@ pub struct Keys {
     pub tls_spki_der: Vec<u8>,
     /// Digest over EK, AK and TLS key that people compare, hex.
     pub fingerprint: String,
+    /// The record's public key (SPKI, DER), said over the TLS key's own connection while it enrolled. Empty for a box of the
+    /// version before, which did not say it: no head of its record is cosigned until it enrols anew.
+    #[serde(default, with = "hex::serde")]
+    pub record_spki_der: Vec<u8>,
 }
 
 /// Where a membership stands.

@@ -240,7 +240,8 @@ impl Fleet {
                 if verdict.word.allows_change() {
                     member.last_good = Some(verdict.lean());
                 }
-                member.verdict = Some((**verdict).clone());
+                // PCRs and events are looked up in the store when a person asks for them.
+                member.verdict = Some(verdict.lean());
                 member.attest_wanted = false;
             }
             Effect::VerdictLost { box_id } => self.with(box_id, |member| member.verdict = None),

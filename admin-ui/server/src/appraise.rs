@@ -12,11 +12,12 @@ use freehold_protocol::status::VerdictWord;
 use freehold_trust::Sha256Digest;
 use freehold_trust::digest::sha256;
 use freehold_verify::boot::Manifest;
-use freehold_verify::evidence::{self, Claims, Evidence, EvidenceRejection, Expectation, verify_evidence};
+use freehold_verify::evidence::{
+    self, Claims, Evidence, EvidencePackage, EvidenceRejection, Expectation, verify_evidence,
+};
 use freehold_verify::identity::{self, AttestationKey};
 use freehold_verify::tpm::{ClockInfo, PcrSet};
 use freehold_verify::{Refusal as _, RefusalReport, Verified};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::console::Console;
@@ -26,36 +27,6 @@ use crate::refused::Refused;
 /// PCRs of the SHA-256 bank that a quote must cover: firmware and its settings (0–7), what boot loaders measure (9), and what
 /// the kernel image, its command line, extensions and the volume measure (11–15).
 pub const QUOTED_PCRS: [u8; 14] = [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 13, 14, 15];
-
-/// Everything that somebody else needs to reach the same verdict offline.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct EvidencePackage {
-    /// Format version, 1.
-    pub v: u8,
-    /// The box.
-    #[serde(rename = "box")]
-    pub box_id: String,
-    /// The evidence, base64.
-    pub evidence: freehold_protocol::Base64,
-    /// The challenge that it answers.
-    pub challenge: evidence::Challenge,
-    /// TPMT_PUBLIC of the enrolled AK, base64.
-    pub ak_public: freehold_protocol::Base64,
-    /// What the TPM is, from its enrolment.
-    pub tpm: identity::TpmKind,
-    /// SHA-256 of the enrolled TLS key's SPKI.
-    pub tls: Sha256Digest,
-    /// The PCRs that had to be quoted.
-    pub pcrs: Vec<u8>,
-    /// The boot manifests that were accepted.
-    pub manifests: Vec<Manifest>,
-    /// Clock of the quote before.
-    pub previous: Option<ClockInfo>,
-    /// When it was verified, Unix seconds.
-    pub at: i64,
-    /// The verdict that this console reached.
-    pub verdict: Option<Verdict>,
-}
 
 /// What a verification needs, taken from the fleet before it starts.
 pub struct Question {
@@ -164,11 +135,7 @@ impl Console {
 
     fn judge(&self, question: &Question, bytes: &[u8], now: i64) -> (Verdict, Vec<u8>) {
         let shelf = self.shelf();
-        let manifests: Vec<Manifest> = shelf
-            .boots
-            .iter()
-            .filter_map(|boot| Manifest::parse(&boot.bytes).ok())
-            .collect();
+        let manifests = &shelf.manifests;
         let verdict = match AttestationKey::from_public(&question.keys.ak_public) {
             Err(rejection) => could_not_tell(bytes, rejection.code(), "the enrolled key cannot be read any more", now),
             Ok(ak) => {
@@ -179,7 +146,7 @@ impl Console {
                     tpm: kind(question.tpm),
                     tls: question.tls,
                     selection: PcrSet::of(&QUOTED_PCRS),
-                    manifests: &manifests,
+                    manifests,
                     previous: question.previous,
                 };
                 match verify_evidence(bytes, &expectation, now) {
@@ -198,16 +165,16 @@ impl Console {
         let package = EvidencePackage {
             v: 1,
             box_id: question.box_id.clone(),
-            evidence: freehold_protocol::Base64(bytes.to_vec()),
+            evidence: bytes.to_vec(),
             challenge: question.challenge.clone(),
-            ak_public: freehold_protocol::Base64(question.keys.ak_public.clone()),
+            ak_public: question.keys.ak_public.clone(),
             tpm: kind(question.tpm),
             tls: question.tls,
             pcrs: QUOTED_PCRS.to_vec(),
-            manifests: manifests.into_iter().filter(|manifest| fits(manifest)).collect(),
+            manifests: manifests.iter().filter(|manifest| fits(manifest)).cloned().collect(),
             previous: question.previous,
             at: now,
-            verdict: Some(verdict.clone()),
+            verdict: serde_json::to_value(&verdict).unwrap_or_default(),
         };
         let package = serde_json::to_vec(&package).unwrap_or_default();
         (verdict, package)
@@ -264,6 +231,26 @@ impl Console {
             claims: shown,
             policies: worth.policies,
         }
+    }
+
+    /// The claims of a box's last verdict with PCRs and events, which the fleet in memory does without.
+    pub(crate) async fn whole_claims(&self, box_id: &str) -> Result<Option<Value>, Refused> {
+        let known = self
+            .fleet()
+            .member(box_id)
+            .and_then(|member| Some(member.verdict.as_ref()?.at));
+        let last = self
+            .0
+            .store
+            .verdicts_of(box_id, 1)
+            .await
+            .map_err(|error| Refused::inside(&error))?;
+        // What was proven with earlier keys is not this box's boot.
+        Ok(last
+            .into_iter()
+            .map(|row| row.verdict)
+            .find(|verdict| Some(verdict.at) == known)
+            .map(|verdict| verdict.claims))
     }
 
     /// The last evidence package of a box, or the one of this digest.

@@ -1,19 +1,23 @@
 //! The running console: state, keys, and the one path that every change takes.
 //!
 //! Refuses to answer before what happened is on disk and in the record. Invariant: decide → record → database → memory →
-//! answer, one change at a time; whoever hangs up in the middle changes nothing about that.
+//! answer, one group of changes at a time; whoever hangs up in the middle changes nothing about that.
 
-use std::collections::{BTreeSet, HashMap};
+mod group;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::http::StatusCode;
 use freehold_channel::PeerIdentity;
-use freehold_fleet::{Answer, Effect, Entry, Event, Fleet, TpmKind};
-use freehold_store::{AccountChange, Change, CommitFault, Store};
+use freehold_fleet::{Answer, Effect, Entry, Event, Fleet, Outcome, TpmKind};
+use freehold_store::{AccountChange, Change, CommitFault, PendingChange, Store};
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
 use freehold_verify::identity::Enrolling;
+use tokio::sync::oneshot;
 
+use self::group::Waiting;
 use crate::book::Book;
 use crate::live::{Changed, Live};
 use crate::people::authority::Authority;
@@ -48,6 +52,10 @@ pub struct Parts {
     pub shelf: Shelf,
     /// The fleet as loaded.
     pub fleet: Fleet,
+    /// The plans as loaded.
+    pub plans: Plans,
+    /// The failures to sign in as loaded.
+    pub throttle: Throttle,
 }
 
 pub(crate) struct Inner {
@@ -70,6 +78,7 @@ pub(crate) struct Inner {
     software_roots: BTreeSet<Sha256Digest>,
     enrolling: Mutex<HashMap<String, Arc<Enrolling>>>,
     fleet: RwLock<Fleet>,
+    waiting: Mutex<VecDeque<Waiting>>,
     turn: tokio::sync::Mutex<()>,
     reports: Mutex<HashMap<String, Effect>>,
 }
@@ -109,8 +118,8 @@ impl Console {
             book: parts.book,
             shelf: RwLock::new(Arc::new(parts.shelf)),
             live: Live::default(),
-            throttle: Throttle::default(),
-            plans: Plans::default(),
+            throttle: parts.throttle,
+            plans: parts.plans,
             addresses: OnceLock::new(),
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),
@@ -119,6 +128,7 @@ impl Console {
             software_roots,
             enrolling: Mutex::new(HashMap::new()),
             fleet: RwLock::new(parts.fleet),
+            waiting: Mutex::new(VecDeque::new()),
             turn: tokio::sync::Mutex::new(()),
             reports: Mutex::new(HashMap::new()),
         }))
@@ -194,49 +204,93 @@ impl Console {
         self.fleet().approved_by_key(&peer.spki.to_string()).is_some()
     }
 
-    /// Something happened to the fleet. Answers when everything about it is durable.
+    /// Something happened to the fleet. Answers when everything about it is durable. What happens to different boxes at the
+    /// same moment is made durable together: one write of the disk serves all of it.
     ///
     /// # Errors
     /// The fleet's refusal; 409 when somebody else was first; 503 when the record or the database does not work, and then
     /// nothing has changed.
     pub async fn happen(&self, event: Event) -> Result<Answer, Refused> {
+        let (answer, told) = oneshot::channel();
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(Waiting { event, answer });
         let console = self.clone();
         // A task of its own: a caller that hangs up must not leave disk and memory apart.
-        tokio::spawn(async move { console.decide(&event).await })
-            .await
-            .unwrap_or_else(|error| Err(Refused::inside(&error)))
+        tokio::spawn(async move { console.serve_waiting().await });
+        told.await.unwrap_or_else(|error| Err(Refused::inside(&error)))
     }
 
-    async fn decide(&self, event: &Event) -> Result<Answer, Refused> {
+    /// Takes what waits, group by group, until nothing does. Whoever comes while another is at it finds its event served.
+    async fn serve_waiting(&self) {
         let _turn = self.0.turn.lock().await;
-        let outcome = self.fleet().decide(event, self.now());
-        let durable: Vec<Change<'_>> = outcome
-            .effects
-            .iter()
+        loop {
+            let group = {
+                let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                group::take(&mut waiting)
+            };
+            if group.is_empty() {
+                return;
+            }
+            self.decide(group).await;
+        }
+    }
+
+    async fn decide(&self, group: Vec<Waiting>) {
+        let now = self.now();
+        let outcomes: Vec<Outcome> = {
+            let fleet = self.fleet();
+            group.iter().map(|waiting| fleet.decide(&waiting.event, now)).collect()
+        };
+        let effects = || outcomes.iter().flat_map(|outcome| &outcome.effects);
+        let durable: Vec<Change<'_>> = effects()
             .filter(|effect| effect.is_durable())
             .map(Change::Fleet)
             .collect();
-        let entries: Vec<Entry> = outcome
-            .effects
-            .iter()
+        let entries: Vec<Entry> = effects()
             .filter_map(|effect| match effect {
                 Effect::Record(entry) => Some(entry.clone()),
                 _ => None,
             })
             .collect();
-        if let Err(fault) = self.commit(&durable, entries).await {
-            return Err(self.not_committed(fault, outcome.answer.err()).await);
+        match self.commit(&durable, entries).await {
+            Ok(()) => {}
+            // Nothing was written: each alone finds out whose fault it is.
+            Err(CommitFault::Conflict { .. }) if group.len() > 1 => {
+                for waiting in group {
+                    Box::pin(self.decide(vec![waiting])).await;
+                }
+                return;
+            }
+            Err(fault) => {
+                let refused = self.not_committed(fault).await;
+                for (waiting, outcome) in group.into_iter().zip(outcomes) {
+                    // What was refused anyway stays refused, by its own code, unless not even the record took it.
+                    let own = outcome
+                        .answer
+                        .err()
+                        .filter(|_| refused.report.code == "record.not_durable");
+                    let _ = waiting
+                        .answer
+                        .send(Err(own.map_or_else(|| refused.clone(), Refused::from)));
+                }
+                return;
+            }
         }
         {
             let mut fleet = self.0.fleet.write().unwrap_or_else(PoisonError::into_inner);
-            for effect in &outcome.effects {
+            for effect in outcomes.iter().flat_map(|outcome| &outcome.effects) {
                 fleet.apply(effect);
             }
         }
-        for effect in outcome.effects {
-            self.tell(effect);
+        for (waiting, outcome) in group.into_iter().zip(outcomes) {
+            for effect in outcome.effects {
+                self.tell(effect);
+            }
+            let _ = waiting.answer.send(outcome.answer.map_err(Refused::from));
         }
-        outcome.answer.map_err(Refused::from)
     }
 
     async fn commit(&self, changes: &[Change<'_>], entries: Vec<Entry>) -> Result<(), CommitFault> {
@@ -251,7 +305,7 @@ impl Console {
     }
 
     /// The database said no after the rules had said yes, or one of the two did not work.
-    async fn not_committed(&self, fault: CommitFault, refusal: Option<freehold_fleet::FleetRejection>) -> Refused {
+    async fn not_committed(&self, fault: CommitFault) -> Refused {
         match fault {
             CommitFault::Conflict { what } => {
                 let entry = Entry::new("console.conflict", self.now(), &self.0.file.site, "console")
@@ -268,8 +322,7 @@ impl Console {
             }
             CommitFault::NotSealed(source) => {
                 tracing::error!(error = %source, "the record is not durable");
-                // What was refused anyway stays refused, by its own code.
-                refusal.map_or_else(Refused::not_durable, Refused::from)
+                Refused::not_durable()
             }
             CommitFault::Store(source) => {
                 // The entry may be there already, sealed before the commit failed: the next one takes it back.
@@ -305,7 +358,25 @@ impl Console {
             let changes: Vec<Change<'_>> = changes.iter().map(Change::Account).collect();
             match console.commit(&changes, vec![entry]).await {
                 Ok(()) => Ok(()),
-                Err(fault) => Err(console.not_committed(fault, None).await),
+                Err(fault) => Err(console.not_committed(fault).await),
+            }
+        });
+        done.await.unwrap_or_else(|error| Err(Refused::inside(&error)))?;
+        self.0.live.tell(Changed::Record);
+        Ok(())
+    }
+
+    /// What waits changed: plans, failures.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub async fn pending_change(&self, changes: Vec<PendingChange>, entries: Vec<Entry>) -> Result<(), Refused> {
+        let console = self.clone();
+        let done = tokio::spawn(async move {
+            let changes: Vec<Change<'_>> = changes.iter().map(Change::Pending).collect();
+            match console.commit(&changes, entries).await {
+                Ok(()) => Ok(()),
+                Err(fault) => Err(console.not_committed(fault).await),
             }
         });
         done.await.unwrap_or_else(|error| Err(Refused::inside(&error)))?;

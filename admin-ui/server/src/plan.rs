@@ -1,14 +1,16 @@
 //! Proposals: what somebody wants to change, shown as a plan with a digest, then confirmed by exactly that digest.
 //!
 //! Refuses to confirm what has changed since it was shown. Invariant: the digest covers everything that the plan will do, in a
-//! canonical form; a plan is done at most once. Plans live in memory: after a restart they are proposed again.
+//! canonical form; a plan is done at most once. What is here is what the store holds: a console that is killed forgets no plan, and one that was
+//! killed while it carried a plan out says that it cannot tell.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use freehold_store::{PendingChange, PlanRow};
 use freehold_trust::sha256;
 use freehold_verify::RefusalReport;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::people::action::Action;
 
@@ -16,7 +18,7 @@ use crate::people::action::Action;
 const REMEMBERED: usize = 500;
 
 /// What is proposed. Everything that matters stands in it, so that its digest covers it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Proposal {
     /// Approve the keys that wait.
@@ -105,7 +107,8 @@ impl Proposal {
 }
 
 /// Where a plan stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stand {
     /// It waits.
     Waiting,
@@ -122,7 +125,7 @@ pub enum Stand {
 }
 
 /// A plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Random name.
     pub id: String,
@@ -146,7 +149,46 @@ pub struct Plan {
 #[derive(Debug, Default)]
 pub struct Plans(Mutex<Vec<Plan>>);
 
+impl Plan {
+    /// As the store keeps it.
+    #[must_use]
+    pub fn row(&self) -> PendingChange {
+        PendingChange::Plan(PlanRow {
+            id: self.id.clone(),
+            at: self.at,
+            document: serde_json::to_string(self).unwrap_or_default(),
+        })
+    }
+}
+
 impl Plans {
+    /// What the store holds. A plan that was being carried out when the console ended is closed: nobody can tell how far it came.
+    #[must_use]
+    pub fn of(rows: Vec<PlanRow>) -> Self {
+        let read = |row: PlanRow| {
+            let mut plan: Plan = serde_json::from_str(&row.document)
+                .inspect_err(|error| tracing::warn!(plan = %row.id, %error, "a stored plan cannot be read"))
+                .ok()?;
+            if plan.stand == Stand::InWork {
+                plan.stand = Stand::Refused(RefusalReport {
+                    code: "console.plan_interrupted".to_owned(),
+                    message: "the console ended while the plan was carried out".to_owned(),
+                    expected: None,
+                    found: None,
+                });
+            }
+            Some(plan)
+        };
+        Self(Mutex::new(rows.into_iter().filter_map(read).collect()))
+    }
+
+    /// How many wait for somebody.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.iter().filter(|plan| plan.stand == Stand::Waiting).count()
+    }
+
     /// Keeps a new plan.
     pub fn add(&self, plan: Plan) {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,15 +221,13 @@ impl Plans {
             .collect()
     }
 
-    /// Moves a plan on, when it stands at `from`.
-    pub fn advance(&self, id: &str, from: &Stand, to: Stand, by: &str, at: i64) -> bool {
+    /// Moves a plan on, when it stands at `from`; what is to be stored comes back.
+    pub fn advance(&self, id: &str, from: &Stand, to: Stand, by: &str, at: i64) -> Option<PendingChange> {
         let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(plan) = plans.iter_mut().find(|plan| plan.id == id && plan.stand == *from) else {
-            return false;
-        };
+        let plan = plans.iter_mut().find(|plan| plan.id == id && plan.stand == *from)?;
         plan.stand = to;
         plan.decided_by = by.to_owned();
         plan.decided = Some(at);
-        true
+        Some(plan.row())
     }
 }

@@ -39,6 +39,8 @@ pub const CODES: &[&str] = &[
     "release.no_root",
     "release.incomplete",
     "record.old_size",
+    "record.key_unknown",
+    "console.plan_interrupted",
 ];
 
 /// A refusal on its way out.

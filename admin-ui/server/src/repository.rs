@@ -3,6 +3,7 @@
 //! Refuses to keep, list or serve what the offline keys did not sign. Invariant: a [`Shelf`] is made from files that were
 //! verified when it was made, and is replaced as a whole.
 
+pub mod card;
 pub mod import;
 pub mod timestamp;
 
@@ -11,14 +12,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use freehold_decide::PolicySet;
 use freehold_trust::SigningKey;
 use freehold_trust::digest::{Sha256Digest, sha256};
+use freehold_verify::boot::Manifest;
 use freehold_verify::release::{
     InstalledReleases, REVOCATIONS_NAME, Release, ReleaseDescriptor, ReleaseKind, ReleaseRejection, RepositoryState,
     Revocations, StoredMetadata, Targets, TrustedRepository, consistent_name, select_release, verify_revocations,
 };
-use freehold_verify::{Refusal, Verified};
+use freehold_verify::{Refusal, RefusalReport, Verified};
 
 use crate::state::{StateDir, StateFault};
 
@@ -93,6 +96,15 @@ pub struct BootManifest {
     pub sha256: Sha256Digest,
 }
 
+/// A policy release that may not be used, and what is in force instead.
+#[derive(Debug, Clone)]
+pub struct PolicyFault {
+    /// Target name of the release.
+    pub target: String,
+    /// Why.
+    pub report: RefusalReport,
+}
+
 /// The verified releases.
 #[derive(Debug, Clone, Default)]
 pub struct Shelf {
@@ -116,6 +128,16 @@ pub struct Shelf {
     pub descriptors: BTreeMap<String, ReleaseDescriptor>,
     /// The boot manifests.
     pub boots: Vec<BootManifest>,
+    /// Those of them that can be read: what evidence is compared with.
+    pub manifests: Vec<Manifest>,
+    /// What the models' own signatures and bills say, by target name.
+    pub cards: BTreeMap<String, card::ModelCard>,
+    /// Why the newest policy release is not in force, when it is not.
+    pub policy_fault: Option<PolicyFault>,
+    /// When the releases were read by this console, Unix seconds.
+    pub read_at: i64,
+    /// The timestamp as boxes fetch it each round.
+    pub timestamp: Bytes,
     /// The publisher's policies, when there is a usable release of them.
     pub policy: Option<Arc<PolicySet>>,
     /// Threshold, key fingerprints and expiry of each role, as the trusted root says.
@@ -202,7 +224,25 @@ impl Shelf {
             let descriptor = ReleaseDescriptor::parse(&document(&name)?)?;
             shelf.descriptors.insert(name, descriptor);
         }
-        shelf.policy = policy(&shelf, &document);
+        shelf.manifests = shelf
+            .boots
+            .iter()
+            .filter_map(|boot| Manifest::parse(&boot.bytes).ok())
+            .collect();
+        // Not there yet while a repository is taken in: then its maker puts the new one here.
+        shelf.timestamp = read(&dir.path("repository/metadata/timestamp.json"), MAX_METADATA)
+            .unwrap_or_default()
+            .into();
+        match policy(&shelf, &document) {
+            Ok(policy) => shelf.policy = policy,
+            Err(fault) => {
+                tracing::error!(target = %fault.target, code = %fault.report.code, error = %fault.report.message,
+                    "the publisher's policies cannot be used; the shipped ones stay in force");
+                shelf.policy_fault = Some(fault);
+            }
+        }
+        shelf.read_at = time::OffsetDateTime::now_utc().unix_timestamp();
+        shelf.cards = cards(&shelf, &document);
         shelf.roles = roles(&trusted.state().root);
         shelf.targets = Some(targets);
         Ok(shelf)
@@ -276,27 +316,63 @@ impl Shelf {
     }
 }
 
-/// The newest policy release that may be used. One that cannot be used leaves the shipped policies in force, and says so in
-/// the log.
-fn policy(shelf: &Shelf, document: &dyn Fn(&str) -> Result<Vec<u8>, ShelfFault>) -> Option<Arc<PolicySet>> {
-    let of_kind = shelf
-        .descriptors
-        .values()
-        .filter(|descriptor| descriptor.kind == ReleaseKind::Policy);
-    let newest = of_kind
-        .filter(|descriptor| shelf.barred(descriptor).is_none())
-        .max_by_key(|descriptor| descriptor.counter)?;
+/// The newest policy release that is not barred. One that cannot be used leaves the shipped policies in force, and the overview
+/// says so until there is a better one.
+fn policy(shelf: &Shelf, document: &Document<'_>) -> Result<Option<Arc<PolicySet>>, PolicyFault> {
+    let Some((target, newest)) = newest_policy(shelf) else {
+        return Ok(None);
+    };
+    let fault = |report: RefusalReport| PolicyFault {
+        target: target.clone(),
+        report,
+    };
+    let missing = |message: String| RefusalReport {
+        code: "policy.unusable".to_owned(),
+        message,
+        expected: None,
+        found: None,
+    };
     // Beside the bundle a policy release holds the keys of model signers, as `.pem` files for the boxes.
-    let file = newest.files.iter().find(|file| file.path.ends_with(".json"))?;
-    let read = document(&newest.target_of(&file.path)).ok()?;
-    match PolicySet::from_bundle(&read) {
-        Ok(policies) => Some(Arc::new(policies)),
-        Err(error) => {
-            tracing::error!(%error, "the publisher's policies cannot be used; the shipped ones stay in force");
-            None
-        }
+    let Some(file) = newest.files.iter().find(|file| file.path.ends_with(".json")) else {
+        return Err(fault(missing(format!("`{target}` holds no bundle"))));
+    };
+    let bytes = document(&newest.target_of(&file.path)).map_err(|error| fault(missing(error.to_string())))?;
+    match PolicySet::from_bundle(&bytes) {
+        Ok(policies) => Ok(Some(Arc::new(policies))),
+        Err(error) => Err(fault(error.report())),
     }
 }
+
+fn newest_policy(shelf: &Shelf) -> Option<(&String, &ReleaseDescriptor)> {
+    shelf
+        .descriptors
+        .iter()
+        .filter(|(_, descriptor)| descriptor.kind == ReleaseKind::Policy && shelf.barred(descriptor).is_none())
+        .max_by_key(|(_, descriptor)| descriptor.counter)
+}
+
+/// The models' cards, verified with the keys of the newest policy release.
+fn cards(shelf: &Shelf, document: &Document<'_>) -> BTreeMap<String, card::ModelCard> {
+    let mut signers = card::Signers::default();
+    if let Some((_, policy)) = newest_policy(shelf) {
+        for file in policy.files.iter().filter(|file| file.path.ends_with(".pem")) {
+            if let Ok(pem) = document(&policy.target_of(&file.path)) {
+                signers.add(&file.path, &pem);
+            }
+        }
+    }
+    let now = shelf.read_at;
+    let models = shelf
+        .descriptors
+        .iter()
+        .filter(|(_, descriptor)| descriptor.kind == ReleaseKind::Model);
+    models
+        .map(|(target, descriptor)| (target.clone(), card::read(descriptor, &signers, document, now)))
+        .collect()
+}
+
+/// Reads a small target of the verified repository.
+type Document<'a> = dyn Fn(&str) -> Result<Vec<u8>, ShelfFault> + 'a;
 
 /// What the verified root says about its roles; a TUF file that was verified is read here for showing only.
 fn roles(root: &str) -> BTreeMap<String, (u32, Vec<String>, Option<i64>)> {

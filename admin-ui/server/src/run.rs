@@ -21,6 +21,8 @@ use tokio::sync::watch;
 use crate::console::{Addresses, Console, Parts};
 use crate::init::open_book;
 use crate::listen::{Door, Limits, raise_file_limit, serve};
+use crate::people::throttle::{self, Throttle};
+use crate::plan::Plans;
 use crate::repository::{Shelf, Stamp, timestamp};
 use crate::state::StateDir;
 use crate::{boxes, people};
@@ -72,6 +74,8 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     let started = OffsetDateTime::now_utc().unix_timestamp();
     let mut fleet = Fleet::new(&file.fleet, &file.site, file.rules.clone(), started);
     store.load(&mut fleet).await?;
+    let plans = Plans::of(store.plans().await?);
+    let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
     let console = Console::new(Parts {
         dir,
         file,
@@ -80,6 +84,8 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         book,
         shelf,
         fleet,
+        plans,
+        throttle,
     });
     console
         .record(

@@ -372,17 +372,12 @@ async fn a_boxs_record_is_cosigned_as_it_grows_and_not_when_it_shrinks() {
     let paper = PaperBox::new("amber-fox-9d1e");
     world.member(&paper).await;
     let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
-    let signer = NoteSigner::new(
-        "freehold/amber-fox-9d1e",
-        SigningKey::generate(KeyKind::Ed25519).unwrap(),
-    )
-    .unwrap();
+    let origin = freehold_protocol::report::record_origin(&paper.id);
+    let signer = NoteSigner::new(&origin, support::record_key(&paper.id)).unwrap();
     let (one, two) = (leaf_hash(b"one"), leaf_hash(b"two"));
     let both = node_hash(&one, &two);
     let show = async |size: u64, root, old_size: u64, proof: Vec<freehold_trust::Sha256Digest>| {
-        let note = Checkpoint::new("freehold/amber-fox-9d1e", size, root)
-            .sign(&signer)
-            .unwrap();
+        let note = Checkpoint::new(&origin, size, root).sign(&signer).unwrap();
         let message = RecordCheckpoint {
             v: freehold_protocol::V1,
             checkpoint: note.to_string(),
@@ -401,15 +396,70 @@ async fn a_boxs_record_is_cosigned_as_it_grows_and_not_when_it_shrinks() {
     assert_eq!(code(&show(0, empty_root(), 0, Vec::new()).await), "200");
     let answer = show(1, one, 0, Vec::new()).await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
-    let origin = format!("freehold/console/{}", world.console().file().fleet);
+    let console = format!("freehold/console/{}", world.console().file().fleet);
     assert!(
         json(&answer)["cosignature"]
             .as_str()
-            .is_some_and(|line| line.starts_with(&format!("\u{2014} {origin} ")))
+            .is_some_and(|line| line.starts_with(&format!("\u{2014} {console} ")))
     );
     assert_eq!(code(&show(2, both, 0, Vec::new()).await), "record.old_size");
     assert_eq!(code(&show(2, both, 1, vec![two]).await), "200");
     assert_eq!(code(&show(1, one, 2, Vec::new()).await), "record.rollback");
+}
+
+#[tokio::test]
+async fn a_head_that_another_key_signed_is_not_cosigned() {
+    use freehold_protocol::report::{RecordCheckpoint, record_origin};
+    use freehold_record::{Checkpoint, NoteSigner, leaf_hash};
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(issued(&world, &paper.tls, &paper.id, now())));
+    let own = record_origin(&paper.id);
+    let show = async |origin: &str, name: &str, key: SigningKey| {
+        let signer = NoteSigner::new(name, key).unwrap();
+        let note = Checkpoint::new(origin, 1, leaf_hash(b"one")).sign(&signer).unwrap();
+        let message = RecordCheckpoint {
+            v: freehold_protocol::V1,
+            checkpoint: note.to_string(),
+            old_size: 0,
+            proof: Vec::new(),
+        };
+        let body = serde_json::to_string(&message).unwrap();
+        code(&ask(&dialer, Method::POST, routes::RECORD, &[], body).await)
+    };
+    let thief = || SigningKey::generate(KeyKind::Ed25519).unwrap();
+    let right = || support::record_key(&paper.id);
+    assert_eq!(show(&own, &own, thief()).await, "record.unsigned");
+    assert_eq!(
+        show("freehold.box/blue-owl-0001", &own, right()).await,
+        "record.other_origin"
+    );
+    assert!(world.console().fleet().member(&paper.id).unwrap().cosigned.is_none());
+    let (auditor, _) = world.session("auditor", "api").await;
+    let entries = call(&world, &auditor, Method::GET, "/api/v1/record/entries?limit=200", None).await;
+    assert!(
+        String::from_utf8_lossy(&entries.body).contains("record.other_origin"),
+        "the refusal is in the record"
+    );
+    assert_eq!(show(&own, &own, right()).await, "200");
+
+    // A box of the version before has not said a key: its record is kept on the box, and not cosigned.
+    let older = PaperBox::new("blue-owl-0001");
+    world.member_of_before(&older).await;
+    let dialer = world.at_boxes(Some(issued(&world, &older.tls, &older.id, now())));
+    let own = record_origin(&older.id);
+    let signer = NoteSigner::new(&own, support::record_key(&older.id)).unwrap();
+    let note = Checkpoint::new(&own, 1, leaf_hash(b"one")).sign(&signer).unwrap();
+    let message = RecordCheckpoint {
+        v: freehold_protocol::V1,
+        checkpoint: note.to_string(),
+        old_size: 0,
+        proof: Vec::new(),
+    };
+    let body = serde_json::to_string(&message).unwrap();
+    let answer = ask(&dialer, Method::POST, routes::RECORD, &[], body).await;
+    assert_eq!(code(&answer), "record.key_unknown");
 }
 
 #[tokio::test]

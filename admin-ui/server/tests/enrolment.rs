@@ -61,6 +61,7 @@ impl Machine {
                 .collect(),
             ak_public: Base64(keys.ak.public.clone()),
             tls_public: Base64(keys.tls.public.clone()),
+            record_key: None,
         };
         let identity = TlsIdentity::remote(&remote, vec![own]).unwrap();
         Self {

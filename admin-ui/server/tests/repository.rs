@@ -6,11 +6,12 @@ mod support;
 use freehold_console::init::{Wish, init};
 use freehold_console::run::open;
 use freehold_console::state::StateDir;
-use freehold_sign::repository::export;
+use freehold_sign::repository::{Expiry, OtherPublication, export, publish_other};
+use freehold_verify::release::ReleaseKind;
 use http::Method;
 use serde_json::json;
 use support::paper_tpm::PaperBox;
-use support::{World, call, code, now};
+use support::{World, ask, call, code, now};
 
 #[tokio::test]
 async fn a_publisher_is_pinned_by_fingerprint_and_stays() {
@@ -144,4 +145,48 @@ async fn only_what_the_offline_keys_signed_is_assigned() {
             .unwrap();
     assert_eq!(document.counter, 1);
     assert_eq!(document.targets[0].name, "systems/freehold/1.0.0/release.json");
+}
+
+#[tokio::test]
+async fn policies_that_cannot_be_used_are_an_alarm_until_better_ones_come() {
+    let world = World::new().await;
+    let (token, _) = world.session("viewer", "page").await;
+    let cookie = format!("__Host-freehold={token}");
+    let overview = async || {
+        let answer = ask(&world.person(), Method::GET, "/", &[("cookie", &cookie)], "").await;
+        String::from_utf8_lossy(&answer.body).into_owned()
+    };
+    assert!(!overview().await.contains("policy.unusable"));
+    let publish = async |version: &str, bytes: Vec<u8>| {
+        let file = world.folder.path().join(format!("policy-{version}.json"));
+        std::fs::write(&file, bytes).unwrap();
+        let release = OtherPublication {
+            kind: ReleaseKind::Policy,
+            name: "ward",
+            version,
+            counter: None,
+            files: vec![("policy.json".to_owned(), file)],
+            licence: None,
+            hardware: Vec::new(),
+        };
+        publish_other(&world.publisher, &release, &Expiry::default(), now().unix_timestamp()).unwrap();
+        let out = world.folder.path().join(format!("export-{version}"));
+        export(&world.publisher, &out).unwrap();
+        world.console().import(&out, None, "test").await.unwrap();
+    };
+    publish("1.0.0", b"{}".to_vec()).await;
+    let page = overview().await;
+    assert!(
+        page.contains("policy.unusable") && page.contains("policies/ward/1.0.0"),
+        "{page}"
+    );
+    assert!(page.contains("in force instead"));
+    assert!(
+        world.console().shelf().policy.is_none(),
+        "the shipped ones are in force"
+    );
+    let good = freehold_decide::Bundle::shipped("ward", "1.0.1", freehold_decide::BundleData::default());
+    publish("1.0.1", good.to_bytes()).await;
+    assert!(!overview().await.contains("policy.unusable"));
+    assert!(world.console().shelf().policy.is_some());
 }

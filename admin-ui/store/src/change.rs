@@ -13,9 +13,15 @@ use sqlx::{Sqlite, Transaction};
 use crate::account::AccountChange;
 use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
+use crate::pending::PendingChange;
 
-/// Evidence packages kept per box; verdicts with their claims are kept for ever, the raw bytes of the last ones only.
-const EVIDENCE_KEPT: i64 = 16;
+/// Evidence packages kept per box: enough to look at what was before a fault.
+const EVIDENCE_KEPT: i64 = 8;
+/// Verdicts kept per box with PCRs and events; what is older keeps word, reasons and the other claims.
+const WHOLE_KEPT: i64 = 8;
+/// Verdicts kept per box in any case: a day at one every five minutes. Of what is older only the turns are kept, where the word
+/// changed; every verdict stands in the record for ever.
+const VERDICTS_KEPT: i64 = 288;
 
 /// One change to be written.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +30,8 @@ pub enum Change<'a> {
     Fleet(&'a Effect),
     /// Of people.
     Account(&'a AccountChange),
+    /// Of plans and failures.
+    Pending(&'a PendingChange),
 }
 
 impl Store {
@@ -42,6 +50,7 @@ impl Store {
             match change {
                 Change::Fleet(effect) => self.write(&mut transaction, effect).await?,
                 Change::Account(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Pending(change) => change.write(&mut transaction, &self.site).await?,
             }
         }
         if let Err(source) = seal.await {
@@ -114,6 +123,14 @@ impl Store {
             .execute(&mut **tx)
             .await
             .map_err(fault)?;
+        // A box that comes back with another record key begins a record anew.
+        if member.cosigned.is_none() {
+            sqlx::query("DELETE FROM cosigned WHERE box_id = ?")
+                .bind(&member.box_id)
+                .execute(&mut **tx)
+                .await
+                .map_err(fault)?;
+        }
         let mut spkis: Vec<&str> = member
             .active
             .iter()
@@ -154,6 +171,7 @@ impl Store {
         .execute(&mut **tx)
         .await
         .map_err(fault)?;
+        self.thin_verdicts(tx, box_id).await?;
         if evidence.is_empty() {
             return Ok(());
         }
@@ -172,6 +190,32 @@ impl Store {
         )
         .bind(box_id)
         .bind(EVIDENCE_KEPT)
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
+        Ok(())
+    }
+
+    /// One verdict comes, so one becomes lean and one may go: two statements about one row each, whatever the fleet's age.
+    async fn thin_verdicts(&self, tx: &mut Transaction<'_, Sqlite>, box_id: &str) -> Result<(), CommitFault> {
+        sqlx::query(
+            "UPDATE verdicts SET document = json_remove(document, '$.claims.pcrs', '$.claims.events') WHERE number =
+             (SELECT number FROM verdicts WHERE box_id = ? ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        )
+        .bind(box_id)
+        .bind(WHOLE_KEPT)
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
+        sqlx::query(
+            "DELETE FROM verdicts WHERE number =
+               (SELECT number FROM verdicts WHERE box_id = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)
+             AND word = (SELECT word FROM verdicts AS before WHERE before.box_id = ?1 AND before.number < verdicts.number
+               ORDER BY before.number DESC LIMIT 1)
+             AND number <> (SELECT coalesce(max(number), 0) FROM verdicts WHERE box_id = ?1 AND good = 1)",
+        )
+        .bind(box_id)
+        .bind(VERDICTS_KEPT)
         .execute(&mut **tx)
         .await
         .map_err(fault)?;

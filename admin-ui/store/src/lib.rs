@@ -10,9 +10,11 @@ pub mod fault;
 pub mod history;
 pub mod load;
 pub mod open;
+pub mod pending;
 
 pub use account::{AccountChange, AccountRow, SessionRow};
 pub use change::Change;
 pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;
 pub use open::Store;
+pub use pending::{FailureRow, PendingChange, PlanRow};

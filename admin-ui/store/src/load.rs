@@ -92,7 +92,8 @@ impl Store {
                 Membership::Waiting | Membership::Refused { .. } => i64::MAX,
             };
             let id = member.box_id.clone();
-            member.verdict = verdicts.remove(&id).filter(|verdict| verdict.at >= since);
+            let last = verdicts.remove(&id).filter(|verdict| verdict.at >= since);
+            member.verdict = last.map(|verdict| verdict.lean());
             member.last_good = goods.remove(&id).map(|good| good.lean());
             member.assignment = heads.remove(&id).filter(|head| head.at >= member.enrolled_at);
             member.cosigned = cosigned.remove(&id);

@@ -3,7 +3,9 @@
 use freehold_fleet::member::{AssignmentHead, CosignedHead, TokenRow};
 use freehold_fleet::{Effect, EkTrust, Fleet, Keys, Member, Membership, Rules, TpmKind, Verdict};
 use freehold_protocol::status::VerdictWord;
-use freehold_store::{AccountChange, AccountRow, Change, CommitFault, SessionRow, Store};
+use freehold_store::{
+    AccountChange, AccountRow, Change, CommitFault, FailureRow, PendingChange, PlanRow, SessionRow, Store,
+};
 
 const NOW: i64 = 1_800_000_000;
 
@@ -23,6 +25,7 @@ fn fleet() -> Fleet {
 
 fn keys(name: &str) -> Keys {
     Keys {
+        record_spki_der: Vec::new(),
         ak_public: name.as_bytes().to_vec(),
         tls_public: name.as_bytes().to_vec(),
         tls_spki: name.to_owned(),
@@ -307,4 +310,106 @@ async fn g10_sessions_end_with_the_role_the_password_and_the_account() {
     run(session("three")).await;
     run(AccountChange::Removed { name: "ada".to_owned() }).await;
     assert!(store.session("three", NOW).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn old_verdicts_become_lean_and_then_only_their_turns_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let kept = saved(&member("amber-fox-9d1e", "ek1", "k1"));
+    store.commit(&[Change::Fleet(&kept)], sealed()).await.unwrap();
+    let reached = |word: VerdictWord, at: i64| {
+        let mut verdict = verdict(word, at);
+        verdict.claims = serde_json::json!({"boot_kind": "measured", "pcrs": [1, 2], "events": {"total": 3}});
+        Effect::VerdictReached {
+            box_id: "amber-fox-9d1e".to_owned(),
+            verdict: Box::new(verdict),
+            evidence: vec![1],
+        }
+    };
+    // One good verdict, then faults for days, with one turn among them.
+    let mut effects = vec![reached(VerdictWord::Trusted, NOW)];
+    effects.extend((1..=320).map(|at| {
+        let word = if at == 10 {
+            VerdictWord::Attention
+        } else {
+            VerdictWord::Refused
+        };
+        reached(word, NOW + at)
+    }));
+    let changes: Vec<Change<'_>> = effects.iter().map(Change::Fleet).collect();
+    store.commit(&changes, sealed()).await.unwrap();
+    let all = store.verdicts_of("amber-fox-9d1e", 1000).await.unwrap();
+    let whole = |row: &freehold_store::VerdictRow| row.verdict.claims.get("events").is_some();
+    assert!(all.iter().take(8).all(whole));
+    assert!(!all.iter().skip(8).any(whole));
+    assert!(all.iter().all(|row| row.verdict.claims["boot_kind"] == "measured"));
+    let old: Vec<i64> = all.iter().skip(288).map(|row| row.verdict.at - NOW).collect();
+    assert_eq!(
+        old,
+        [11, 10, 1, 0],
+        "the turns, and the one that came before the last 288"
+    );
+    let mut loaded = fleet();
+    store.load(&mut loaded).await.unwrap();
+    let good = loaded.member("amber-fox-9d1e").unwrap().last_good.clone().unwrap();
+    assert_eq!(good.at, NOW + 10, "attention allowed a change");
+}
+
+#[tokio::test]
+async fn plans_and_failures_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let plan = |id: &str, document: &str| {
+        PendingChange::Plan(PlanRow {
+            id: id.to_owned(),
+            at: NOW,
+            document: document.to_owned(),
+        })
+    };
+    let failed = |name: &str, count: i64, last: i64| {
+        PendingChange::Failed(FailureRow {
+            name: name.to_owned(),
+            count,
+            last,
+        })
+    };
+    let all = [
+        plan("a", "waits"),
+        plan("b", "waits"),
+        plan("a", "done"),
+        failed("account ada", 4, NOW),
+        failed("account ada", 5, NOW + 1),
+        failed("address 10.0.0.1", 1, NOW - 1000),
+        failed("account bob", 2, NOW),
+        PendingChange::Succeeded {
+            name: "account bob".to_owned(),
+        },
+    ];
+    let changes: Vec<Change<'_>> = all.iter().map(Change::Pending).collect();
+    store.commit(&changes, sealed()).await.unwrap();
+    store.close().await;
+    let store = open(&folder).await;
+    let plans: Vec<_> = store
+        .plans()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.id, row.document))
+        .collect();
+    assert_eq!(
+        plans,
+        [
+            ("a".to_owned(), "done".to_owned()),
+            ("b".to_owned(), "waits".to_owned())
+        ]
+    );
+    let failures = store.failures(NOW - 900).await.unwrap();
+    assert_eq!(failures.len(), 1);
+    assert_eq!((failures[0].count, failures[0].last), (5, NOW + 1));
+    for number in 0..600 {
+        let change = plan(&format!("p{number}"), "waits");
+        store.commit(&[Change::Pending(&change)], sealed()).await.unwrap();
+    }
+    assert_eq!(store.plans().await.unwrap().len(), 500, "the oldest are forgotten");
 }

@@ -17,7 +17,7 @@ pub use identity::{Identity, Tpm};
 pub use parts::{Actions, AssignOption, Assignment, BoxModel, Door, RecordHead, Token};
 
 use crate::record::Entry;
-use crate::shell::{Fault, Shell};
+use crate::shell::{Fault, Shell, Standing};
 
 /// `GET /boxes/ID` and its tabs. A handler may leave empty what [`BoxPage::tab`] does not show.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -44,6 +44,8 @@ pub struct BoxPage {
     pub policies: Vec<String>,
     /// Faults, the gravest first.
     pub faults: Vec<Fault>,
+    /// What the box itself refused, newest first, each marked as standing or past.
+    pub refused_there: Vec<Fault>,
     /// What the box says it is doing or waits for.
     pub doing: String,
     /// Time of the last accepted proof, unix seconds.
@@ -277,6 +279,11 @@ impl BoxPage {
             }
             _ => None,
         }
+    }
+
+    fn standing_refusals(&self) -> usize {
+        let stands = |fault: &&Fault| fault.standing == Standing::Current;
+        self.refused_there.iter().filter(stands).count()
     }
 
     fn latest(&self) -> &[Entry] {

@@ -69,8 +69,8 @@ pub struct Checkpoint {
     pub size: u64,
     /// Root hash, hex.
     pub root: String,
-    /// When it was signed, unix seconds.
-    pub at: i64,
+    /// When it was signed, unix seconds: the time of its last entry, which is signed for as soon as it is durable.
+    pub at: Option<i64>,
     /// Who cosigned it, by name.
     pub cosigned_by: Vec<String>,
 }

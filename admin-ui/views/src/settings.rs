@@ -47,6 +47,8 @@ pub struct FleetFacts {
     pub boxes_address: String,
     /// Seconds between proofs that the console asks for.
     pub proof_every_s: Option<u32>,
+    /// SHA-256 of the signed settings of boxes, hex: what every assignment names.
+    pub settings_digest: String,
 }
 
 /// One key of the console.

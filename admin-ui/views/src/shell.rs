@@ -118,6 +118,19 @@ pub struct Fault {
     pub found: Option<String>,
     /// Since when, unix seconds.
     pub since: Option<i64>,
+    /// Whether it still stands.
+    pub standing: Standing,
+}
+
+/// Whether a fault still stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It holds now.
+    #[default]
+    Current,
+    /// It was found, and what was found it in is no longer what counts.
+    Past,
 }
 
 impl From<RefusalReport> for Fault {
@@ -128,6 +141,16 @@ impl From<RefusalReport> for Fault {
             expected: report.expected,
             found: report.found,
             since: None,
+            standing: Standing::Current,
+        }
+    }
+}
+
+impl Fault {
+    pub(crate) const fn mark(&self) -> &'static str {
+        match self.standing {
+            Standing::Current => "current",
+            Standing::Past => "past",
         }
     }
 }

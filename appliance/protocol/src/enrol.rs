@@ -54,6 +54,10 @@ pub struct EnrolBegin {
     pub ak_public: Base64,
     /// TPMT_PUBLIC of the TLS key; its SPKI must be that of the client certificate of this connection.
     pub tls_public: Base64,
+    /// The public key (SPKI, DER) that signs the heads of this box's record. Said over the connection of the TLS key that the
+    /// AK then certifies, so it is bound to the enrolment that a person approves. A box of the version before says none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_key: Option<Base64>,
 }
 
 /// The console's answer: a credential for [`EnrolBegin::ak_public`]'s name under its EK.

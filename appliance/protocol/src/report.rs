@@ -122,6 +122,12 @@ pub struct ClientToken {
     pub expires: Option<i64>,
 }
 
+/// The name of a box's record: the origin line of its checkpoints and the name in their signatures.
+#[must_use]
+pub fn record_origin(box_id: &str) -> String {
+    format!("freehold.box/{box_id}")
+}
+
 /// The box shows the head of its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -31,7 +31,7 @@ pub(crate) struct Note<'a> {
 
 /// The origin of a box's record.
 pub(crate) fn origin(box_id: &str) -> String {
-    format!("freehold.box/{box_id}")
+    freehold_protocol::report::record_origin(box_id)
 }
 
 impl Chronicle {
@@ -73,6 +73,12 @@ impl Chronicle {
     /// Where the record stands.
     pub(crate) fn head(&self) -> Head {
         self.recorder.head()
+    }
+
+    /// The public key that its heads are signed with (SPKI, DER).
+    pub(crate) fn public_key(&self) -> Option<Vec<u8>> {
+        let key = self.recorder.verifier().public().ok()?;
+        Some(key.spki_der().to_vec())
     }
 
     /// The recorder itself, for requests of the gateway and proofs.

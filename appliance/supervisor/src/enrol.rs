@@ -85,6 +85,7 @@ pub(crate) async fn advance(
             ek_chain: chain(candidate.ek_chain)?,
             ak_public: Base64(candidate.identity.ak_public.clone()),
             tls_public: Base64(candidate.identity.tls_public.clone()),
+            record_key: chronicle.public_key().map(Base64),
         };
         // Asking again and again must not fill the record.
         if attempt == Attempt::First {

@@ -5,7 +5,8 @@
 
 use freehold_decide::{BundleData, EvidenceDecision, EvidenceFacts, OsStanding, PolicySet, RecordStanding, Verdict};
 use freehold_verify::boot::PcrOutcome;
-use freehold_verify::evidence::{Claims, Expectation, verify_evidence};
+use freehold_verify::evidence::package::MAX_PACKAGE;
+use freehold_verify::evidence::{Claims, EvidencePackage, Expectation, verify_evidence};
 use freehold_verify::identity::{AttestationKey, TpmKind};
 use freehold_verify::tpm::PcrSet;
 use freehold_verify::{Refusal as _, RefusalReport};
@@ -14,7 +15,6 @@ use serde_json::json;
 use crate::answer::{Answer, Ending, visible};
 use crate::arguments::Evidence;
 use crate::input::{read, shown};
-use crate::package::{PACKAGE_LIMIT, Package};
 
 /// What only this program refuses.
 pub const CODES: &[&str] = &["inspect.other_key"];
@@ -24,9 +24,8 @@ const AGE_LIMIT: i64 = 600;
 
 /// Checks the package as of `at`, or as of when the console did.
 pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> {
-    let package = Package::parse(&read(&arguments.file, PACKAGE_LIMIT)?)?;
-    let evidence = package.evidence()?;
-    let ak = match AttestationKey::from_public(&package.ak_public()?) {
+    let package = EvidencePackage::parse(&read(&arguments.file, MAX_PACKAGE)?)?;
+    let ak = match AttestationKey::from_public(&package.ak_public) {
         Ok(ak) => ak,
         Err(rejection) => return Ok(Answer::refused(&rejection.report())),
     };
@@ -54,7 +53,7 @@ pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> 
         previous: package.previous,
     };
     let policies = PolicySet::shipped(BundleData::default())?;
-    let claims = match verify_evidence(&evidence, &expectation, at) {
+    let claims = match verify_evidence(&package.evidence, &expectation, at) {
         Ok(claims) => claims,
         Err(rejection) => {
             return Ok(Answer::refused(&rejection.report())
@@ -94,7 +93,7 @@ fn whose(arguments: &Evidence) -> &'static str {
     }
 }
 
-fn head(package: &Package, claims: &Claims, decision: &EvidenceDecision, at: i64) -> Answer {
+fn head(package: &EvidencePackage, claims: &Claims, decision: &EvidenceDecision, at: i64) -> Answer {
     let verdict = decision.answer;
     let ending = match verdict {
         Verdict::Trusted | Verdict::TrustedSimulated => Ending::Yes,

@@ -10,7 +10,6 @@ mod explain;
 mod input;
 mod log;
 mod model;
-mod package;
 mod record;
 
 use std::process::ExitCode;

@@ -8,11 +8,13 @@ mod cbor;
 pub mod challenge;
 pub mod claims;
 pub mod codec;
+pub mod package;
 pub mod rejection;
 pub mod verdict;
 
 pub use challenge::{Challenge, answer};
 pub use claims::{BootShown, Claims, PcrClaim, Shown};
 pub use codec::{BootClaim, Bound, Checkpoint, Evidence, qualifying_data};
+pub use package::{EvidencePackage, PackageFault};
 pub use rejection::EvidenceRejection;
 pub use verdict::{Expectation, verify_evidence};

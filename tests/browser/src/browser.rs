@@ -163,10 +163,11 @@ impl Browser {
     /// When it throws.
     pub fn evaluate(&self, body: &str) -> Result<Value> {
         let expression = format!("JSON.stringify((function(){{{body}}})() ?? null)");
-        let answer = self.devtools(
-            "Runtime.evaluate",
-            json!({"expression": expression, "returnByValue": true}),
-        )?;
+        self.answered(json!({"expression": expression, "returnByValue": true}))
+    }
+
+    fn answered(&self, params: Value) -> Result<Value> {
+        let answer = self.devtools("Runtime.evaluate", params)?;
         if let Some(thrown) = answer.get("exceptionDetails") {
             bail!("the page's answer: {thrown}");
         }
@@ -175,6 +176,15 @@ impl Browser {
             .and_then(Value::as_str)
             .unwrap_or("null");
         Ok(serde_json::from_str(text)?)
+    }
+
+    /// Runs the body of an asynchronous function in the page, as [`Browser::evaluate`] does, and waits for its value.
+    ///
+    /// # Errors
+    /// When it throws.
+    pub fn evaluate_async(&self, body: &str) -> Result<Value> {
+        let expression = format!("(async function(){{{body}}})().then(value => JSON.stringify(value ?? null))");
+        self.answered(json!({"expression": expression, "returnByValue": true, "awaitPromise": true}))
     }
 
     /// The text of the page as a person sees it.

@@ -2,9 +2,50 @@
 //!
 //! Invariant: a check names the element that fails it.
 
-use anyhow::Result;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
 
 use crate::browser::Browser;
+
+/// What axe-core is asked: every rule of WCAG 2.0, 2.1 and 2.2, levels A and AA.
+const RULES: &str = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']";
+
+/// The script of axe-core as `tests/axe.sh` fetched it; `None` where it did not.
+#[must_use]
+pub fn axe() -> Option<&'static str> {
+    static SCRIPT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/axe/axe.min.js");
+        std::fs::read_to_string(file).ok()
+    };
+    SCRIPT.get_or_init(read).as_deref()
+}
+
+/// Violations that axe-core finds on the page that is open, one line each with the elements; empty when there are none.
+///
+/// # Errors
+/// When axe-core is not there (ask [`axe`] first), or does not answer.
+pub fn violations(browser: &Browser) -> Result<Vec<String>> {
+    let script = axe().context("target/axe is not here; hint: tests/axe.sh")?;
+    // The page's own policy forbids scripts from elsewhere; the tests' account is not the page's.
+    if browser.evaluate("return !!window.axe")? != Value::Bool(true) {
+        browser.evaluate(&format!("{script}; return !!window.axe"))?;
+    }
+    let found = browser.evaluate_async(&format!(
+        "const found = await axe.run(document, {{runOnly: {RULES}, resultTypes: ['violations']}});
+         return found.violations.map(v => v.id + ' (' + v.impact + '): ' + v.nodes.slice(0, 4).map(n => n.target.join(' ')
+           + ' ' + (n.any.concat(n.all, n.none)[0] || {{message: ''}}).message).join(' | '))"
+    ))?;
+    Ok(lines(&found))
+}
+
+fn lines(found: &Value) -> Vec<String> {
+    let each = found.as_array().into_iter().flatten();
+    each.filter_map(|line| line.as_str().map(str::to_owned)).collect()
+}
 
 /// Faults of the page that is open, one line each; empty when it is good: it does not scroll sideways; every text has the
 /// contrast of WCAG 2.2 (1.4.3: 4.5:1, large text 3:1); fields have names (4.1.2); ids are unique; headings begin with one `h1`;
@@ -13,13 +54,7 @@ use crate::browser::Browser;
 /// # Errors
 /// When the browser does not answer.
 pub fn faults(browser: &Browser) -> Result<Vec<String>> {
-    let found = browser.evaluate(CHECKS)?;
-    Ok(found
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|fault| fault.as_str().map(str::to_owned))
-        .collect())
+    Ok(lines(&browser.evaluate(CHECKS)?))
 }
 
 const CHECKS: &str = r#"

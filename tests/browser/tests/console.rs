@@ -26,6 +26,14 @@ fn hold(browser: &Browser, what: &str) -> Result<()> {
         browser.look(view, theme)?;
         let faults = checks::faults(browser)?;
         anyhow::ensure!(faults.is_empty(), "{what}, {view:?} {theme:?}:\n{}", faults.join("\n"));
+        if checks::axe().is_some() && !what.starts_with("noscript") {
+            let violations = checks::violations(browser)?;
+            anyhow::ensure!(
+                violations.is_empty(),
+                "{what}, {view:?} {theme:?}, axe:\n{}",
+                violations.join("\n")
+            );
+        }
     }
     let complaints = browser.complaints()?;
     anyhow::ensure!(
@@ -35,7 +43,16 @@ fn hold(browser: &Browser, what: &str) -> Result<()> {
     );
     if let Some(folder) = std::env::var_os("FREEHOLD_PICTURES").map(PathBuf::from) {
         std::fs::create_dir_all(&folder)?;
-        browser.picture(View::Desktop, PICTURE_HEIGHT, &folder.join(format!("real-{what}.png")))?;
+        for (view, theme) in [
+            (View::Phone, Theme::Light),
+            (View::Phone, Theme::Dark),
+            (View::Desktop, Theme::Dark),
+            (View::Desktop, Theme::Light),
+        ] {
+            browser.look(view, theme)?;
+            let name = format!("real-{what}-{view:?}-{theme:?}.png").to_lowercase();
+            browser.picture(view, PICTURE_HEIGHT, &folder.join(name))?;
+        }
     }
     Ok(())
 }

@@ -22,6 +22,9 @@ fn every_page_holds_in_every_window() -> Result<()> {
     let gallery = Gallery::start()?;
     let browser = Browser::start()?;
     let mut faults = Vec::new();
+    if checks::axe().is_none() {
+        println!("skipped: pages are not judged by axe-core, target/axe is not here (tests/axe.sh)");
+    }
     for state in states::all() {
         if !state.name.contains(&only) {
             continue;
@@ -41,6 +44,11 @@ fn every_page_holds_in_every_window() -> Result<()> {
             for view in [View::Desktop, View::Phone] {
                 for theme in themes {
                     browser.look(view, *theme)?;
+                    if let (Some(_), Scripts::On) = (checks::axe(), scripts) {
+                        for violation in checks::violations(&browser)? {
+                            faults.push(format!("{} {view:?} {theme:?}: axe: {violation}", state.name));
+                        }
+                    }
                     for fault in checks::faults(&browser)? {
                         faults.push(format!(
                             "{} {view:?} {theme:?} scripts {scripts:?}: {fault}",

@@ -236,6 +236,7 @@ pub async fn enrol_again(pairing: &Pairing, tcti: &str, chain: Vec<Vec<u8>>) -> 
         ek_chain: chain.into_iter().map(Base64).collect(),
         ak_public: Base64(keys.ak.public.clone()),
         tls_public: Base64(keys.tls.public.clone()),
+        record_key: None,
     };
     let challenge: EnrolChallenge = match rogue.post(routes::ENROL_BEGIN, &begin).await? {
         Answer::Taken(body) => serde_json::from_slice(&body)?,

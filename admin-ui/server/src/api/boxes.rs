@@ -30,10 +30,11 @@ pub async fn list(State(console): State<Console>) -> Json<Value> {
 /// # Errors
 /// 404.
 pub async fn one(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<Value>, Refused> {
+    let claims = console.whole_claims(&id).await?;
     let now = console.now();
     let fleet = console.fleet();
     let member = fleet.member(&id).ok_or_else(|| Refused::not_found("box"))?;
-    Ok(Json(detail(&fleet, member, now)))
+    Ok(Json(detail(&fleet, member, claims, now)))
 }
 
 /// Which evidence package.

@@ -136,16 +136,16 @@ pub fn summary(fleet: &Fleet, member: &Member, now: i64) -> BoxSummary {
     }
 }
 
-/// Everything about one box.
+/// Everything about one box; `claims` are those of its last verdict, whole.
 #[must_use]
-pub fn detail(fleet: &Fleet, member: &Member, now: i64) -> Value {
+pub fn detail(fleet: &Fleet, member: &Member, claims: Option<Value>, now: i64) -> Value {
     let verdict = member.verdict.as_ref();
     let mut all = serde_json::to_value(summary(fleet, member, now)).unwrap_or_default();
     let more = json!({
         "because": verdict.map(|verdict| verdict.because.clone()).unwrap_or_default(),
         "refusals": verdict.map(|verdict| verdict.refusals.clone()).unwrap_or_default(),
         "policies": verdict.map(|verdict| verdict.policies.clone()).unwrap_or_default(),
-        "claims": verdict.map(|verdict| verdict.claims.clone()),
+        "claims": claims.or_else(|| verdict.map(|verdict| verdict.claims.clone())),
         "evidence": verdict.map(|verdict| verdict.evidence.clone()),
         "last_good_at": member.last_good.as_ref().map(|verdict| verdict.at),
         "report": member.report,

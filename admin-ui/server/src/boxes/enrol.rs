@@ -12,7 +12,7 @@ use freehold_fleet::{EkTrust, Event, Keys, Member, Membership, Session, TpmKind}
 use freehold_protocol::enrol::{EnrolActivate, EnrolBegin, EnrolChallenge, EnrolState, EnrolStatus};
 use freehold_protocol::fingerprint::Fingerprint;
 use freehold_protocol::{Base64, V1};
-use freehold_trust::PublicKey;
+use freehold_trust::{KeyKind, PublicKey};
 use freehold_verify::Refusal as _;
 use freehold_verify::identity::{self, Candidate, EkPolicy, Enrolling, IdentityRejection, Proof};
 
@@ -36,6 +36,7 @@ pub async fn begin(
 ) -> Result<Json<EnrolChallenge>, Refused> {
     let session_key =
         PublicKey::from_spki_der(&peer.spki_der).map_err(|error| Refused::unreadable(error.to_string()))?;
+    check_record_key(&message)?;
     let inner = console.clone();
     let (message, enrolling) = tokio::task::spawn_blocking(move || {
         let checked = examine(&inner, &message, &session_key);
@@ -65,6 +66,7 @@ pub async fn begin(
             tls_spki,
             tls_spki_der: peer.spki_der,
             fingerprint: fingerprint.hex(),
+            record_spki_der: message.record_key.map(|key| key.0).unwrap_or_default(),
         },
         opened: console.now(),
     };
@@ -79,6 +81,19 @@ pub async fn begin(
     console.happen(Event::EnrolBegun(Box::new(session))).await?;
     console.keep_enrolling(&name, Arc::new(enrolling));
     Ok(Json(answer))
+}
+
+/// A record key is an Ed25519 key or it is none: anything else would be kept and never verify.
+fn check_record_key(message: &EnrolBegin) -> Result<(), Refused> {
+    let Some(key) = &message.record_key else {
+        return Ok(());
+    };
+    let kind = PublicKey::from_spki_der(&key.0).map(|key| key.kind());
+    match kind {
+        Ok(KeyKind::Ed25519) => Ok(()),
+        Ok(kind) => Err(Refused::unreadable(format!("the record's key is {kind}, not Ed25519"))),
+        Err(error) => Err(Refused::unreadable(format!("the record's key: {error}"))),
+    }
 }
 
 type Examined = (Enrolling, EkTrust, bool);

@@ -26,6 +26,13 @@ pub async fn metadata(State(console): State<Console>, Path(name): Path<String>) 
     if !is_metadata(&name) {
         return Err(Refused::not_found("metadata file"));
     }
+    if name == "timestamp.json" {
+        let timestamp = console.shelf().timestamp.clone();
+        if timestamp.is_empty() {
+            return Err(Refused::not_found("metadata file"));
+        }
+        return Ok(([(header::CONTENT_TYPE, "application/json")], timestamp).into_response());
+    }
     let path = console.0.dir.path("repository/metadata").join(&name);
     let bytes = tokio::fs::read(&path)
         .await

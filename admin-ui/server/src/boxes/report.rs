@@ -18,6 +18,14 @@ use crate::refused::Refused;
 
 /// Most models in one report: bounds what a box can put on a page.
 const MODELS: usize = 256;
+/// Refusals of a head that stand in the console's record, because they say that somebody wrote a record of another key or
+/// another history.
+const RECORD_FAULTS: [&str; 4] = [
+    "record.signature",
+    "record.unsigned",
+    "record.other_origin",
+    "record.proof",
+];
 /// Most refusals in one report, as the protocol says.
 const REFUSALS: usize = 32;
 
@@ -87,7 +95,16 @@ pub async fn checkpoint(
     Extension(Member(box_id)): Extension<Member>,
     Told(message): Told<RecordCheckpoint>,
 ) -> Result<Json<RecordCosignature>, Refused> {
-    let (head, cosignature) = console.cosign(&box_id, &message)?;
+    let (head, cosignature) = match console.cosign(&box_id, &message) {
+        Ok(cosigned) => cosigned,
+        // The other faults are of the conversation; these are of the record.
+        Err(refused) if RECORD_FAULTS.contains(&refused.report.code.as_str()) => {
+            let entry = console.entry("record.shown", &format!("box:{box_id}")).about(&box_id);
+            console.record(entry.refused(&refused.report.code)).await?;
+            return Err(refused);
+        }
+        Err(refused) => return Err(refused),
+    };
     let event = Event::CheckpointShown {
         box_id,
         head: CosignedHead {

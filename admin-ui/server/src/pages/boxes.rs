@@ -2,12 +2,16 @@
 //!
 //! Refuses to sort what it does not show. Invariant: the summary is about all that match, the rows are one page of them.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Html;
-use freehold_fleet::{Fleet, Member, TpmKind};
-use freehold_protocol::status::{ModelPhase, VerdictWord};
+use freehold_fleet::{Fleet, Member, TpmKind, VerdictView};
+use freehold_protocol::status::{ModelPhase, ModelState, VerdictWord};
+use freehold_verify::RefusalReport;
 use freehold_views::boxes::{Filter, ROWS_PER_PAGE, Row, Sort, verdict_from_slug};
 use freehold_views::overview::VerdictCounts;
 use freehold_views::{BoxesPage, address};
@@ -51,38 +55,41 @@ pub async fn list(
     };
     let now = shell.now;
     let fleet = console.fleet();
-    let mut rows: Vec<Row> = fleet
+    let lines: Vec<Line<'_>> = fleet
         .boxes()
         .values()
         .filter(|member| member.is_approved())
-        .map(|member| row(&fleet, member, now))
+        .map(|member| Line::of(&fleet, member, now))
         .collect();
-    let total = rows.len();
-    let mut models: Vec<String> = rows
-        .iter()
-        .map(|row| row.model.clone())
-        .filter(|model| !model.is_empty())
+    let total = lines.len();
+    let models: BTreeSet<(&str, &str)> = lines.iter().filter_map(|line| line.model).collect();
+    let models = models
+        .into_iter()
+        .map(|(name, version)| format!("{name} {version}"))
         .collect();
-    models.sort();
-    models.dedup();
-    rows.retain(|row| matches(row, &filter));
-    sort(&mut rows, &filter);
+    let wanted = filter.q.trim().to_lowercase();
+    let mut lines: Vec<Line<'_>> = lines
+        .into_iter()
+        .filter(|line| line.matches(&filter, &wanted))
+        .collect();
+    lines.sort_by(|a, b| a.compare(b, &filter));
     let mut verdicts = VerdictCounts::default();
-    for row in &rows {
-        verdicts.add(row.verdict);
+    for line in &lines {
+        verdicts.add(line.view.word);
     }
-    let matched = rows.len();
-    let oldest_proof = rows.iter().filter_map(|row| row.last_proof).min();
+    let matched = lines.len();
+    let oldest_proof = lines.iter().filter_map(Line::last_proof).min();
     let per_page = usize::try_from(ROWS_PER_PAGE).unwrap_or(usize::MAX);
     let skip = usize::try_from(filter.page.saturating_sub(1))
         .unwrap_or(0)
         .saturating_mul(per_page);
+    let rows = lines.iter().skip(skip).take(per_page).map(Line::row).collect();
     let page = BoxesPage {
         shell,
         filter,
         sites: vec![fleet.site.clone()],
         models,
-        rows: rows.into_iter().skip(skip).take(per_page).collect(),
+        rows,
         total: u32::try_from(total).unwrap_or(u32::MAX),
         matched: u32::try_from(matched).unwrap_or(u32::MAX),
         verdicts,
@@ -97,52 +104,124 @@ pub async fn list(
     })
 }
 
-/// One line of the table.
-#[must_use]
-pub fn row(fleet: &Fleet, member: &Member, now: i64) -> Row {
-    let view = fleet.verdict_of(member, now);
-    let first = view.stored.and_then(|verdict| verdict.refusals.first());
-    let because = view.stored.and_then(|verdict| verdict.because.first());
-    let reason = match (first, because) {
-        (Some(first), _) => first.message.clone(),
-        (None, Some(_)) if view.word == VerdictWord::Unknown => "no fresh proof".to_owned(),
-        (None, Some(because)) => because.clone(),
-        (None, None) => "has not proven itself yet".to_owned(),
-    };
-    let report = member.report.as_ref();
-    let shown = report.and_then(|report| {
-        let serving = report.models.iter().find(|model| model.phase == ModelPhase::Serving);
-        serving.or_else(|| report.models.first())
-    });
-    Row {
-        verdict: view.word,
-        simulated: member.ek_trust.kind() == TpmKind::Software,
-        id: member.box_id.clone(),
-        label: member.label.clone(),
-        site: member.site.clone(),
-        reason,
-        code: first.map(|first| first.code.clone()),
-        model: shown
-            .map(|model| format!("{} {}", model.name, model.version))
-            .unwrap_or_default(),
-        model_state: match (shown, report) {
-            (Some(model), _) if model.phase == ModelPhase::Serving => String::new(),
-            (_, Some(report)) => report.doing.clone(),
-            _ => String::new(),
-        },
-        tokens_per_s: None,
-        last_proof: member.last_good.as_ref().map(|verdict| verdict.at),
-        last_heard: member.report_at,
+/// One line of the table, borrowed from the fleet: text is made for the lines of the page only.
+struct Line<'a> {
+    member: &'a Member,
+    view: VerdictView<'a>,
+    shown: Option<&'a ModelState>,
+    model: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Line<'a> {
+    fn of(fleet: &Fleet, member: &'a Member, now: i64) -> Self {
+        let shown = member.report.as_ref().and_then(|report| {
+            let serving = report.models.iter().find(|model| model.phase == ModelPhase::Serving);
+            serving.or_else(|| report.models.first())
+        });
+        Self {
+            member,
+            view: fleet.verdict_of(member, now),
+            shown,
+            model: shown.map(|model| (model.name.as_str(), model.version.as_str())),
+        }
+    }
+
+    fn first(&self) -> Option<&'a RefusalReport> {
+        self.view.stored?.refusals.first()
+    }
+
+    fn reason(&self) -> &'a str {
+        let because = self.view.stored.and_then(|verdict| verdict.because.first());
+        match (self.first(), because) {
+            (Some(first), _) => &first.message,
+            (None, Some(_)) if self.view.word == VerdictWord::Unknown => "no fresh proof",
+            (None, Some(because)) => because,
+            (None, None) => "has not proven itself yet",
+        }
+    }
+
+    fn last_proof(&self) -> Option<i64> {
+        self.member.last_good.as_ref().map(|verdict| verdict.at)
+    }
+
+    fn matches(&self, filter: &Filter, wanted: &str) -> bool {
+        let code = self.first().map_or("", |first| first.code.as_str());
+        let texts = [&self.member.box_id, &self.member.label, self.reason(), code];
+        let of_model = || {
+            self.model
+                .is_some_and(|(name, version)| filter.model == format!("{name} {version}"))
+        };
+        filter.verdict.is_none_or(|verdict| verdict == self.view.word)
+            && (filter.site.is_empty() || filter.site == self.member.site)
+            && (filter.model.is_empty() || of_model())
+            && (wanted.is_empty() || texts.iter().any(|text| contains(text, wanted)))
+    }
+
+    fn compare(&self, other: &Self, filter: &Filter) -> Ordering {
+        let order = match filter.sort {
+            Sort::Verdict => gravity(self.view.word).cmp(&gravity(other.view.word)),
+            Sort::Id => Ordering::Equal,
+            Sort::Label => self.member.label.cmp(&other.member.label),
+            Sort::Site => self.member.site.cmp(&other.member.site),
+            Sort::Model => self.model.cmp(&other.model),
+            // No box reports its speed yet.
+            Sort::Speed => Ordering::Equal,
+            Sort::Proof => self.last_proof().cmp(&other.last_proof()),
+        };
+        let order = match filter.sort {
+            Sort::Id => self.member.box_id.cmp(&other.member.box_id),
+            _ => order,
+        };
+        let order = if filter.descending { order.reverse() } else { order };
+        order.then_with(|| self.member.box_id.cmp(&other.member.box_id))
+    }
+
+    fn row(&self) -> Row {
+        let report = self.member.report.as_ref();
+        Row {
+            verdict: self.view.word,
+            simulated: self.member.ek_trust.kind() == TpmKind::Software,
+            id: self.member.box_id.clone(),
+            label: self.member.label.clone(),
+            site: self.member.site.clone(),
+            reason: self.reason().to_owned(),
+            code: self.first().map(|first| first.code.clone()),
+            model: self
+                .model
+                .map(|(name, version)| format!("{name} {version}"))
+                .unwrap_or_default(),
+            model_state: match (self.shown, report) {
+                (Some(model), _) if model.phase == ModelPhase::Serving => String::new(),
+                (_, Some(report)) => report.doing.clone(),
+                _ => String::new(),
+            },
+            tokens_per_s: None,
+            last_proof: self.last_proof(),
+            last_heard: self.member.report_at,
+        }
     }
 }
 
-fn matches(row: &Row, filter: &Filter) -> bool {
-    let wanted = filter.q.trim().to_lowercase();
-    let texts = [&row.id, &row.label, &row.reason, row.code.as_ref().unwrap_or(&row.id)];
-    filter.verdict.is_none_or(|verdict| verdict == row.verdict)
-        && (filter.site.is_empty() || filter.site == row.site)
-        && (filter.model.is_empty() || filter.model == row.model)
-        && (wanted.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&wanted)))
+/// Whether `text` contains `wanted`, which is in small letters. Most labels and all identifiers are ASCII: those are compared
+/// without making a text of each.
+fn contains(text: &str, wanted: &str) -> bool {
+    if text.is_ascii() {
+        let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+        return wanted.is_empty() || text.windows(wanted.len()).any(|part| part.eq_ignore_ascii_case(wanted));
+    }
+    text.to_lowercase().contains(wanted)
+}
+
+/// The line of one box.
+#[must_use]
+pub fn row(fleet: &Fleet, member: &Member, now: i64) -> Row {
+    Line::of(fleet, member, now).row()
+}
+
+/// Why a box stands as it does, in one line; used by search.
+#[must_use]
+pub fn reason(fleet: &Fleet, member: &Member, now: i64) -> String {
+    Line::of(fleet, member, now).reason().to_owned()
 }
 
 const fn gravity(verdict: VerdictWord) -> u8 {
@@ -155,18 +234,15 @@ const fn gravity(verdict: VerdictWord) -> u8 {
     }
 }
 
-fn sort(rows: &mut [Row], filter: &Filter) {
-    rows.sort_by(|a, b| {
-        let order = match filter.sort {
-            Sort::Verdict => gravity(a.verdict).cmp(&gravity(b.verdict)),
-            Sort::Id => a.id.cmp(&b.id),
-            Sort::Label => a.label.cmp(&b.label),
-            Sort::Site => a.site.cmp(&b.site),
-            Sort::Model => a.model.cmp(&b.model),
-            Sort::Speed => a.tokens_per_s.unwrap_or(0.0).total_cmp(&b.tokens_per_s.unwrap_or(0.0)),
-            Sort::Proof => a.last_proof.cmp(&b.last_proof),
-        };
-        let order = if filter.descending { order.reverse() } else { order };
-        order.then_with(|| a.id.cmp(&b.id))
-    });
+#[cfg(test)]
+mod tests {
+    use super::contains;
+
+    #[test]
+    fn text_is_found_in_any_case() {
+        assert!(contains("Rack 3", "rack"));
+        assert!(contains("Gerät Ä", "ä"));
+        assert!(!contains("Rack", "racks"));
+        assert!(contains("anything", ""));
+    }
 }

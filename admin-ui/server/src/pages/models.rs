@@ -11,7 +11,7 @@ use freehold_verify::release::{ReleaseDescriptor, ReleaseKind};
 use freehold_views::models::{ModelFile, ModelRow, Place};
 use freehold_views::{ModelPage, ModelsPage, address};
 
-use super::shell::fingerprint;
+use super::shell::{fault, fingerprint};
 use crate::console::Console;
 use crate::people::session::Visitor;
 use crate::refused::Refused;
@@ -22,6 +22,7 @@ const PLACES: usize = 200;
 
 fn row(shelf: &Shelf, fleet: &Fleet, target: &str, descriptor: &ReleaseDescriptor) -> ModelRow {
     let digest = descriptor.root.map(|root| root.to_hex()).unwrap_or_default();
+    let card = shelf.cards.get(target);
     let reported = || {
         let models = fleet
             .boxes()
@@ -44,10 +45,12 @@ fn row(shelf: &Shelf, fleet: &Fleet, target: &str, descriptor: &ReleaseDescripto
     ModelRow {
         name: descriptor.name.clone(),
         version: descriptor.version.clone(),
-        signer: String::new(),
-        signer_fingerprint: reported()
-            .find(|model| model.digest == digest)
-            .map(|model| model.signer.clone())
+        signer: card.map(|card| card.signer.clone()).unwrap_or_default(),
+        // What this console verified comes first; what a box verified stands where the console has no key to do it.
+        signer_fingerprint: card
+            .map(|card| card.fingerprint.clone())
+            .filter(|fingerprint| !fingerprint.is_empty())
+            .or_else(|| Some(reported().find(|model| model.digest == digest)?.signer.clone()))
             .unwrap_or_default(),
         licence: descriptor.licence.clone().unwrap_or_default(),
         bytes: descriptor
@@ -129,15 +132,18 @@ pub async fn one(
             })
         });
         let mut fingerprints = vec![fingerprint("model (root digest of its signature)", &row.digest)];
+        let card = shelf.cards.get(target).cloned().unwrap_or_default();
         if !row.signer_fingerprint.is_empty() {
-            fingerprints.push(fingerprint(
-                "signer's key, as boxes verified it",
-                &row.signer_fingerprint,
-            ));
+            let of = if card.fingerprint.is_empty() {
+                "signer's key, as boxes verified it"
+            } else {
+                "signer's key, as this console verified it"
+            };
+            fingerprints.push(fingerprint(of, &row.signer_fingerprint));
         }
         ModelPage {
             shell,
-            faults: Vec::new(),
+            faults: card.faults.iter().map(|report| fault(report, None)).collect(),
             fingerprints,
             signature_kind: "OpenSSF Model Signing".to_owned(),
             files: descriptor
@@ -149,7 +155,7 @@ pub async fn one(
                     sha256: file.sha256.to_hex(),
                 })
                 .collect(),
-            bom: Vec::new(),
+            bom: card.facts,
             bom_digest: descriptor
                 .bom
                 .as_ref()

@@ -7,16 +7,19 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
 use axum::response::{IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Member, Membership, TpmKind};
+use freehold_fleet::{EkTrust, Freshness, Member, Membership, TpmKind};
 use freehold_protocol::fingerprint::Fingerprint as Words;
+use freehold_protocol::report::BoxReport;
+use freehold_protocol::status::ModelPhase;
 use freehold_trust::PublicKey;
+use freehold_verify::RefusalReport;
 use freehold_verify::identity::AttestationKey;
 use freehold_verify::release::ReleaseKind;
 use freehold_views::one_box::{
     Actions, AssignOption, Assignment, BootKind, BoxModel, Claim, Door, Hardware, Holds, Identity, RecordHead, Tab,
     Token, Tpm,
 };
-use freehold_views::shell::Fingerprint;
+use freehold_views::shell::{Fault, Fingerprint, Standing};
 use freehold_views::{BoxPage, address, one_box};
 use serde_json::Value;
 
@@ -67,7 +70,11 @@ async fn page(
     tab: Tab,
     headers: &HeaderMap,
 ) -> Result<Response, Refused> {
-    let mut page = model(console, visitor, id, tab)?;
+    let whole = match tab {
+        Tab::Boot => console.whole_claims(id).await?,
+        _ => None,
+    };
+    let mut page = model(console, visitor, id, tab, whole)?;
     if matches!(tab, Tab::Summary | Tab::Record) && console.permits(visitor, Action::ReadRecord) {
         page.entries = entries_about(console, id, ENTRIES).await?;
     }
@@ -78,7 +85,7 @@ async fn page(
     Ok(Html(html).into_response())
 }
 
-fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<BoxPage, Refused> {
+fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab, whole: Option<Value>) -> Result<BoxPage, Refused> {
     let shell = console.shell(Some(visitor), &address::one_box(id, tab));
     let now = shell.now;
     let fleet = console.fleet();
@@ -110,13 +117,18 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<Box
         policies: verdict.map(|verdict| verdict.policies.clone()).unwrap_or_default(),
         faults: verdict
             .map(|verdict| {
-                verdict
-                    .refusals
-                    .iter()
-                    .map(|report| fault(report, Some(verdict.at)))
-                    .collect()
+                let standing = match view.freshness {
+                    Freshness::Current => Standing::Current,
+                    _ => Standing::Past,
+                };
+                let marked = |report| Fault {
+                    standing,
+                    ..fault(report, Some(verdict.at))
+                };
+                verdict.refusals.iter().map(marked).collect()
             })
             .unwrap_or_default(),
+        refused_there: report.map(refused_there).unwrap_or_default(),
         doing: report.map(|report| report.doing.clone()).unwrap_or_default(),
         last_proof: member.last_good.as_ref().map(|verdict| verdict.at),
         last_heard: member.report_at,
@@ -128,7 +140,7 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<Box
         },
         identity: identity(member),
         claims: shown_claims(member, claims),
-        boot: verdict.and_then(|verdict| boot::boot(&verdict.claims)),
+        boot: whole.as_ref().and_then(boot::boot),
         models: models(member),
         assignment: assignment(console, member),
         gateway: report.and_then(|report| report.gateway.as_ref()).map(|door| Door {
@@ -149,6 +161,26 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab) -> Result<Box
         actions: actions(console, visitor, member),
         shell,
     })
+}
+
+/// What the box refused since its last start, newest first. A refusal stands while the box says of a model that it is refused for
+/// that reason, or is doing nothing but saying so; everything else is past.
+fn refused_there(report: &BoxReport) -> Vec<Fault> {
+    let stands = |code: &str| {
+        let of_a_model = report.models.iter().any(|model| {
+            model.phase == ModelPhase::Refused && model.reason.as_deref().is_some_and(|reason| reason.starts_with(code))
+        });
+        of_a_model || report.doing.starts_with(code)
+    };
+    let marked = |refusal: &RefusalReport| Fault {
+        standing: if stands(&refusal.code) {
+            Standing::Current
+        } else {
+            Standing::Past
+        },
+        ..fault(refusal, None)
+    };
+    report.refusals.iter().rev().map(marked).collect()
 }
 
 /// What a TPM is, in the pages' words.
@@ -189,6 +221,9 @@ fn identity(member: &Member) -> Identity {
         }
         if let Ok(key) = PublicKey::from_spki_der(&keys.tls_spki_der) {
             fingerprints.push(fingerprint("TLS key", &key.fingerprint().to_hex()));
+        }
+        if let Ok(key) = PublicKey::from_spki_der(&keys.record_spki_der) {
+            fingerprints.push(fingerprint("Record key", &key.fingerprint().to_hex()));
         }
     }
     Identity {
@@ -362,5 +397,5 @@ fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
 /// The one line of the table about a box; used by search.
 #[must_use]
 pub fn reason(console: &Console, member: &Member) -> String {
-    boxes::row(&console.fleet(), member, console.now()).reason
+    boxes::reason(&console.fleet(), member, console.now())
 }

@@ -77,6 +77,25 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
 
 fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
     let mut needs = Vec::new();
+    let shelf = console.shelf();
+    if let Some(fault) = &shelf.policy_fault {
+        let means = freehold_explain::explain(&fault.report.code)
+            .map(|said| said.next)
+            .unwrap_or_default();
+        needs.push(Need {
+            mark: VerdictWord::Attention,
+            subject: "policy".to_owned(),
+            place: fault.target.clone(),
+            text: format!(
+                "{}. The policies of this program are in force instead. {means}",
+                fault.report.message
+            ),
+            code: Some(fault.report.code.clone()),
+            since: shelf.read_at,
+            verb: "Look".to_owned(),
+            href: address::RELEASES.to_owned(),
+        });
+    }
     for word in [VerdictWord::Refused, VerdictWord::Attention] {
         for member in fleet.boxes().values().filter(|member| member.is_approved()) {
             let view = fleet.verdict_of(member, now);

@@ -200,7 +200,8 @@ pub async fn propose(
         .entry("plan.proposed", &by)
         .about(plan.proposal.box_id())
         .fact("plan", plan.digest.clone());
-    console.record(entry.fact("title", title(&plan.proposal))).await?;
+    let entry = entry.fact("title", title(&plan.proposal));
+    console.pending_change(vec![plan.row()], vec![entry]).await?;
     let to = address::plan(&plan.id);
     console.0.plans.add(plan);
     console.0.live.tell(crate::live::Changed::Approvals);
@@ -253,30 +254,39 @@ pub async fn confirm(
         Err(_) => true,
     };
     if form.need("digest")? != plan.digest || outdated {
-        if outdated {
-            console.0.plans.advance(&id, &Stand::Waiting, Stand::Outdated, &by, now);
-        }
+        let moved = if outdated {
+            console.0.plans.advance(&id, &Stand::Waiting, Stand::Outdated, &by, now)
+        } else {
+            None
+        };
         let entry = console
             .entry("plan.confirmed", &by)
             .about(plan.proposal.box_id())
             .refused("console.plan_changed");
-        console.record(entry).await?;
+        console.pending_change(moved.into_iter().collect(), vec![entry]).await?;
         let message = "what the plan was made from has changed since it was shown";
         return Err(Refused::new(StatusCode::CONFLICT, "console.plan_changed", message));
     }
-    if !console.0.plans.advance(&id, &Stand::Waiting, Stand::InWork, &by, now) {
+    let Some(in_work) = console.0.plans.advance(&id, &Stand::Waiting, Stand::InWork, &by, now) else {
         return Err(Refused::new(
             StatusCode::CONFLICT,
             "console.plan_decided",
             "the plan was decided already",
         ));
+    };
+    if let Err(refused) = console.pending_change(vec![in_work], Vec::new()).await {
+        // Nothing was begun: the plan waits on.
+        let _ = console.0.plans.advance(&id, &Stand::InWork, Stand::Waiting, "", now);
+        return Err(refused);
     }
     let done = carry_out(&console, &visitor, &plan.proposal, &by).await;
     let stand = match &done {
         Ok(_) => Stand::Done,
         Err(refused) => Stand::Refused(refused.report.clone()),
     };
-    console.0.plans.advance(&id, &Stand::InWork, stand, &by, console.now());
+    let ended = console.0.plans.advance(&id, &Stand::InWork, stand, &by, console.now());
+    // It was done or refused, and the record says so; a plan's row that cannot be written now says "interrupted" after a restart.
+    let _ = console.pending_change(ended.into_iter().collect(), Vec::new()).await;
     console.0.live.tell(crate::live::Changed::Approvals);
     match done? {
         Some(secret) => Ok(Html(secret.render()).into_response()),
@@ -348,25 +358,23 @@ pub async fn withdraw(
     let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
     console.allow(&visitor, plan.proposal.action()).await?;
     let by = &visitor.account.name;
-    console
-        .record(
-            console
-                .entry("plan.withdrawn", by)
-                .about(plan.proposal.box_id())
-                .fact("plan", plan.digest.clone()),
-        )
-        .await?;
-    if !console
-        .0
-        .plans
-        .advance(&id, &Stand::Waiting, Stand::Withdrawn, by, console.now())
-    {
+    let now = console.now();
+    let Some(withdrawn) = console.0.plans.advance(&id, &Stand::Waiting, Stand::Withdrawn, by, now) else {
         return Err(Refused::new(
             StatusCode::CONFLICT,
             "console.plan_decided",
             "the plan was decided already",
         ));
+    };
+    let entry = console
+        .entry("plan.withdrawn", by)
+        .about(plan.proposal.box_id())
+        .fact("plan", plan.digest.clone());
+    if let Err(refused) = console.pending_change(vec![withdrawn], vec![entry]).await {
+        let _ = console.0.plans.advance(&id, &Stand::Withdrawn, Stand::Waiting, "", now);
+        return Err(refused);
     }
+    console.0.live.tell(crate::live::Changed::Approvals);
     Ok(see(&address::plan(&id)))
 }
 

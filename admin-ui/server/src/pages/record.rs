@@ -68,6 +68,17 @@ pub async fn show(
             entries.push(entry);
         }
     }
+    // A head is signed when its last entry is on the disk; notes themselves carry no time.
+    let signed = match head.size.checked_sub(1) {
+        Some(last) => {
+            let (_, found) = console.entries(Some(last), 1).await?;
+            found
+                .first()
+                .and_then(|(index, bytes)| entry(*index, bytes))
+                .map(|entry| entry.at)
+        }
+        None => None,
+    };
     let page = RecordPage {
         shell: console.shell(Some(&visitor), path),
         q: asked.q,
@@ -88,7 +99,7 @@ pub async fn show(
             })
             .into_iter()
             .collect(),
-        checkpoint: checkpoint(&head.note, console.now()),
+        checkpoint: checkpoint(&head.note, signed),
         key: Some(fingerprint(
             "record key (SHA-256 of its SubjectPublicKeyInfo)",
             &console.0.keys.record.public().fingerprint().to_hex(),
@@ -122,14 +133,14 @@ fn boxes(console: &Console) -> Vec<BoxRecord> {
         .collect()
 }
 
-fn checkpoint(note: &str, now: i64) -> Option<Shown> {
+fn checkpoint(note: &str, at: Option<i64>) -> Option<Shown> {
     let signed = SignedNote::parse(note.as_bytes()).ok()?;
     let checkpoint = Checkpoint::parse(signed.text()).ok()?;
     Some(Shown {
         origin: checkpoint.origin,
         size: checkpoint.size,
         root: checkpoint.root.to_hex(),
-        at: now,
+        at,
         cosigned_by: Vec::new(),
     })
 }

@@ -10,6 +10,7 @@ use axum::response::Html;
 use freehold_views::releases::{Revocation, Role, Target};
 use freehold_views::{ReleasesPage, address};
 
+use super::shell::fault;
 use crate::console::Console;
 use crate::people::session::Visitor;
 use crate::repository::Shelf;
@@ -20,7 +21,18 @@ pub async fn show(State(console): State<Console>, Extension(visitor): Extension<
     let shelf = console.shelf();
     let page = ReleasesPage {
         shell,
-        faults: Vec::new(),
+        faults: shelf
+            .policy_fault
+            .iter()
+            .map(|policy| {
+                let mut shown = fault(&policy.report, Some(shelf.read_at));
+                shown.message = format!(
+                    "{}: {}; the policies of this program are in force instead",
+                    policy.target, shown.message
+                );
+                shown
+            })
+            .collect(),
         roles: roles(&shelf),
         targets: targets(&shelf),
         revocations: shelf

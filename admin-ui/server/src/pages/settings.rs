@@ -87,6 +87,9 @@ fn fleet_facts(console: &Console) -> FleetFacts {
             .map(|addresses| addresses.boxes_url.clone())
             .unwrap_or_default(),
         proof_every_s: u32::try_from(file.rules.attest_every).ok(),
+        settings_digest: freehold_verify::document::settings_digest(&console.settings_envelope())
+            .map(|digest| digest.to_hex())
+            .unwrap_or_default(),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Refuses nothing. Invariant: the counts come from the same fleet as the page.
 
-use freehold_fleet::{Fleet, TpmKind};
+use freehold_fleet::{Fleet, Member, TpmKind, Verdict};
 use freehold_protocol::fingerprint::words_of;
 use freehold_protocol::status::VerdictWord;
 use freehold_trust::digest::Sha256Digest;
@@ -12,7 +12,7 @@ use freehold_views::shell::{Fault, Fingerprint, Person, Waiting};
 
 use crate::console::Console;
 use crate::people::session::Visitor;
-use crate::plan::Stand;
+use crate::repository::Shelf;
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
@@ -38,7 +38,7 @@ impl Console {
             } else {
                 Waiting::default()
             },
-            development_keys: visitor.is_some() && development_keys(&fleet),
+            development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
             simulated: visitor.is_some()
                 && fleet
                     .boxes()
@@ -60,31 +60,31 @@ impl Console {
             })
             .count();
         let enrolments = members().filter(|member| member.waits_for_person()).count();
-        let plans = self
-            .0
-            .plans
-            .all()
-            .iter()
-            .filter(|plan| plan.stand == Stand::Waiting)
-            .count();
-        let waiting = enrolments.saturating_add(plans);
+        let waiting = enrolments.saturating_add(self.0.plans.waiting());
+        let faults = usize::from(self.shelf().policy_fault.is_some());
         Waiting {
-            overview: number(bad.saturating_add(waiting)),
+            overview: number(bad.saturating_add(waiting).saturating_add(faults)),
             boxes: number(bad),
             approvals: number(waiting),
+            models: number(faults),
             ..Waiting::default()
         }
     }
 }
 
-fn development_keys(fleet: &Fleet) -> bool {
-    fleet.boxes().values().any(|member| {
-        let claims = member.verdict.as_ref().map(|verdict| &verdict.claims);
-        claims
-            .and_then(|claims| claims.get("development_keys"))
-            .and_then(serde_json::Value::as_str)
-            == Some("yes")
-    })
+/// Whether anything that this fleet rests on was signed with development keys: a release that boxes may boot, or the last boot
+/// that a box has shown. Evidence that is refused says nothing about its boot; then what was known before still stands.
+fn development_keys(fleet: &Fleet, shelf: &Shelf) -> bool {
+    let says = |verdict: &Verdict| match verdict.claims.get("development_keys")?.as_str()? {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    };
+    let shown = |member: &Member| {
+        let last = member.verdict.as_ref().and_then(says);
+        last.or_else(|| member.last_good.as_ref().and_then(says)) == Some(true)
+    };
+    shelf.manifests.iter().any(|manifest| manifest.development_keys) || fleet.boxes().values().any(shown)
 }
 
 /// A digest with words.
@@ -113,5 +113,6 @@ pub fn fault(report: &RefusalReport, since: Option<i64>) -> Fault {
         expected: report.expected.clone(),
         found: report.found.clone(),
         since,
+        ..Fault::default()
     }
 }

@@ -76,9 +76,9 @@ impl Console {
             .password_matches(old.to_owned(), Some(visitor.account.password.clone()))
             .await?
         {
-            self.0.throttle.failed(&[&throttled], self.now());
-            self.record(self.entry("account.password", name).refused("console.sign_in_refused"))
-                .await?;
+            let failed = self.0.throttle.failed(&[&throttled], self.now());
+            let entry = self.entry("account.password", name).refused("console.sign_in_refused");
+            self.pending_change(failed, vec![entry]).await?;
             return Err(Refused::new(
                 StatusCode::UNAUTHORIZED,
                 "console.sign_in_refused",

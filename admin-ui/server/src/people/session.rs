@@ -146,16 +146,17 @@ impl Console {
         let fits =
             password.len() <= super::password::LONGEST && self.password_matches(password.to_owned(), stored).await?;
         let Some(account) = account.filter(|_| fits) else {
-            self.0.throttle.failed(&names, now);
-            self.record(
-                self.entry("session.sign_in", &claimed(name))
-                    .refused("console.sign_in_refused")
-                    .fact("from", from),
-            )
-            .await?;
+            let failed = self.0.throttle.failed(&names, now);
+            let entry = self
+                .entry("session.sign_in", &claimed(name))
+                .refused("console.sign_in_refused")
+                .fact("from", from);
+            self.pending_change(failed, vec![entry]).await?;
             return Err(refused_sign_in());
         };
-        self.0.throttle.succeeded(&by_account);
+        if let Some(freed) = self.0.throttle.succeeded(&by_account) {
+            self.pending_change(vec![freed], Vec::new()).await?;
+        }
         let inside = |error: random::NoRandomness| Refused::inside(&error);
         let token = random::hex::<32>().map_err(inside)?;
         let session = SessionRow {

@@ -86,6 +86,7 @@ pub(crate) fn import(dir: &StateDir, from: &Path, root: Option<&str>, stamp: &St
     }
     let mut shelf = Shelf::fill(dir, &pinned, &repository, targets)?;
     shelf.timestamp_until = stamp.now.saturating_add(TIMESTAMP_LIFETIME);
+    shelf.timestamp = timestamp.clone().into();
     if !dir.path(PINNED_ROOT).exists() {
         dir.replace(PINNED_ROOT, &pinned)?;
     }

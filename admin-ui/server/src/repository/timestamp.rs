@@ -40,6 +40,7 @@ pub(crate) fn renew(dir: &StateDir, stamp: &Stamp<'_>) -> Result<Option<Shelf>, 
     let targets = repository.update_targets(&targets, stamp.now)?;
     let mut shelf = Shelf::fill(dir, &pinned, &repository, targets)?;
     shelf.timestamp_until = until;
+    shelf.timestamp = timestamp.clone().into();
     dir.replace("repository/metadata/timestamp.json", &timestamp)?;
     remember(dir, &repository)?;
     Ok(Some(shelf))

@@ -155,6 +155,17 @@ impl World {
     /// Makes an approved member out of a box on paper.
     pub async fn member(&self, paper: &PaperBox) {
         self.enrol(paper, &sha256(paper.id.as_bytes()).to_hex()).await.unwrap();
+        self.approve(paper).await;
+    }
+
+    /// The same for a box of the version before, which says no key of its record.
+    pub async fn member_of_before(&self, paper: &PaperBox) {
+        let ek = sha256(paper.id.as_bytes()).to_hex();
+        self.enrol_with(paper, &ek, Vec::new()).await.unwrap();
+        self.approve(paper).await;
+    }
+
+    async fn approve(&self, paper: &PaperBox) {
         let fingerprint = paper.tls.public().fingerprint().to_hex();
         let approval = Event::Approved {
             box_id: paper.id.clone(),
@@ -167,6 +178,12 @@ impl World {
 
     /// Enrols a box on paper under this EK; a person has not looked yet.
     pub async fn enrol(&self, paper: &PaperBox, ek: &str) -> Result<(), Refused> {
+        let key = record_key(&paper.id).public().spki_der().to_vec();
+        self.enrol_with(paper, ek, key).await
+    }
+
+    /// The same, with this key of its record.
+    pub async fn enrol_with(&self, paper: &PaperBox, ek: &str, record_spki_der: Vec<u8>) -> Result<(), Refused> {
         let tls = ec_public(&paper.tls, paper_tpm::TLS).to_bytes();
         let fingerprint = paper.tls.public().fingerprint().to_hex();
         let session = Session {
@@ -182,6 +199,7 @@ impl World {
                 kind: TpmKind::Software,
             },
             keys: Keys {
+                record_spki_der,
                 ak_public: ec_public(&paper.key, paper_tpm::AK).to_bytes(),
                 tls_public: tls,
                 tls_spki: fingerprint.clone(),
@@ -237,6 +255,18 @@ pub fn issued(world: &World, key: &SigningKey, box_id: &str, at: OffsetDateTime)
         .issue_box(key.public().spki_der(), box_id, at)
         .unwrap();
     TlsIdentity::remote(&remote(key), vec![certificate]).unwrap()
+}
+
+/// The key of a paper box's record: the same for the same name, so that a test can sign with it.
+pub fn record_key(box_id: &str) -> SigningKey {
+    static KEYS: std::sync::Mutex<Vec<(String, String)>> = std::sync::Mutex::new(Vec::new());
+    let mut keys = KEYS.lock().unwrap();
+    if let Some((_, pem)) = keys.iter().find(|(name, _)| name == box_id) {
+        return SigningKey::from_pkcs8_pem(pem).unwrap();
+    }
+    let key = SigningKey::generate(freehold_trust::KeyKind::Ed25519).unwrap();
+    keys.push((box_id.to_owned(), key.to_pkcs8_pem().unwrap().to_string()));
+    key
 }
 
 fn remote(key: &SigningKey) -> RemoteKey {

@@ -6,7 +6,7 @@ use freehold_protocol::status::{ModelPhase, VerdictWord};
 use freehold_views::BoxPage;
 use freehold_views::one_box::*;
 use freehold_views::record::Entry;
-use freehold_views::shell::{Fault, Fingerprint};
+use freehold_views::shell::{Fault, Fingerprint, Standing};
 use serde_json::json;
 
 use super::{NOW, hex, shell};
@@ -224,7 +224,21 @@ pub fn refused() -> BoxPage {
         expected: Some(hex(20)),
         found: Some(hex(21)),
         since: Some(NOW - 5_100),
+        ..Fault::default()
     }];
+    page.refused_there = vec![
+        Fault {
+            code: "release.rollback".into(),
+            message: "release `freehold-guide` has counter 9, the box has 10".into(),
+            ..Fault::default()
+        },
+        Fault {
+            code: "model.bom_missing".into(),
+            message: "`triage-8b` comes without a bill of materials".into(),
+            standing: Standing::Past,
+            ..Fault::default()
+        },
+    ];
     page.claims[1] = claim(
         "Secure Boot keys",
         "db: 1 certificate added",

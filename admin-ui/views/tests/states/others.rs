@@ -176,6 +176,7 @@ pub fn plan_refused() -> PlanPage {
             expected: Some("10 or more".into()),
             found: Some("9".into()),
             since: None,
+            ..Fault::default()
         }],
         compare: Vec::new(),
         decided_by: "mira.okafor".into(),
@@ -401,7 +402,7 @@ pub fn record() -> RecordPage {
             origin: "freehold/riverside/console".into(),
             size: 1_483,
             root: hex(800),
-            at: NOW - 21,
+            at: Some(NOW - 21),
             cosigned_by: Vec::new(),
         }),
         key: Some(finger("Key of this record", 801, "slate orchid tower heron")),
@@ -445,6 +446,7 @@ pub fn settings() -> SettingsPage {
     let mut page = SettingsPage {
         shell: shell("/settings"),
         fleet: FleetFacts {
+            settings_digest: hex(900),
             id: "riverside-4f21".into(),
             made: Some(NOW - 900_000),
             accepts_simulated: true,
