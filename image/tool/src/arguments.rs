@@ -4,11 +4,15 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use freehold_image::{cache::Cache, fetch, lock::Lock, manifest::Manifest, mirror, solver, unpack};
+use freehold_image::inputs::{self, Inputs, InputsError};
+use freehold_image::{cache::Cache, fetch, lock::Lock, manifest::Manifest, mirror, seed, sign, solver, unpack};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 
-/// Locks, fetches and unpacks the packages that Freehold's images and engines are made of.
+/// What files are dated that are written here; the same as in image/nix/build.nix.
+const EPOCH: &str = "1763683200";
+
+/// Locks, fetches, signs and unpacks the packages that Freehold's images and engines are made of.
 #[derive(Debug, Parser)]
 #[command(name = "freehold-image", version)]
 pub struct Arguments {
@@ -21,11 +25,56 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Resolve a set's manifest with apt's own solver and write the lock.
+    /// Resolve manifests with apt's own solver and write the lock.
     Lock {
-        /// The set: `packages/SET.txt`.
-        #[arg(long, default_value = "engine-llama-cpu")]
-        set: String,
+        /// The set: `packages/SET.txt`. May be given several times.
+        #[arg(long = "set", required = true)]
+        sets: Vec<String>,
+    },
+    /// Bring everything that the image is built from and put it into the Nix store by hash.
+    Inputs {
+        #[command(flatten)]
+        place: Place,
+        /// A dated archive, as for `fetch`.
+        #[arg(long, env = "FREEHOLD_SNAPSHOT_BASE")]
+        snapshot: Option<String>,
+    },
+    /// Sign an unsigned image outside of Nix and write its disk and manifest. Makes development keys where there are none.
+    Sign {
+        /// The flake's output `image`.
+        #[arg(long)]
+        unsigned: PathBuf,
+        /// The folder of keys; outside the repository and the Nix store.
+        #[arg(long, env = "FREEHOLD_IMAGE_KEYS")]
+        keys: PathBuf,
+        /// The folder that is written.
+        #[arg(long, default_value = "target/image")]
+        to: PathBuf,
+        /// The image's level: boxes whose floor is above it never open their data with it.
+        #[arg(long, default_value_t = 1)]
+        level: u8,
+        /// Size of the disk.
+        #[arg(long, default_value = "4G")]
+        size: String,
+    },
+    /// Copy every input into a folder, for a machine without a network.
+    Export {
+        /// The folder.
+        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Take what `export` wrote into the cache.
+    Import {
+        /// The folder.
+        folder: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Hash every input that is here against the locks.
+    Verify {
+        #[command(flatten)]
+        place: Place,
     },
     /// Bring the locked packages of a set into the cache, checking size and SHA-256.
     Fetch {
@@ -52,6 +101,17 @@ enum Command {
         #[arg(long, default_value = "target/engine/llama-cpu")]
         root: PathBuf,
     },
+}
+
+/// Where inputs lie.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Where packages are kept, and crates in `crates/` below it when cargo's own cache does not have them.
+    #[arg(long, env = "FREEHOLD_PACKAGE_CACHE", default_value = "target/cache/packages")]
+    cache: PathBuf,
+    /// The folder with `Cargo.lock`.
+    #[arg(long, default_value = ".")]
+    workspace: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,22 +153,59 @@ impl Arguments {
     pub fn run(self) -> Result<String, Failure> {
         let lock_path = self.image.join("inputs.lock");
         match self.command {
-            Command::Lock { set } => {
-                let path = self.image.join("packages").join(format!("{set}.txt"));
-                let text = std::fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read the manifest `{}`", path.display()))?;
-                let manifest = Manifest::parse(&text).with_context(|| format!("in `{}`", path.display()))?;
-                let bases = mirror::configured_bases().context("cannot read this machine's apt configuration")?;
-                let resolved = solver::resolve(&manifest, &set, &bases).context("apt could not resolve the set")?;
-                let mut lock = if lock_path.exists() {
-                    read_lock(&lock_path)?
+            Command::Lock { sets } => sets
+                .iter()
+                .map(|set| lock_set(&self.image, &lock_path, set))
+                .collect::<Result<Vec<_>, _>>()
+                .map(|lines| lines.join("\n")),
+            Command::Inputs { place, snapshot } => bring_inputs(&lock_path, &place, snapshot.as_deref()),
+            Command::Sign {
+                unsigned,
+                keys,
+                to,
+                level,
+                size,
+            } => {
+                std::fs::create_dir_all(&to).context("cannot make the folder")?;
+                let written = sign::sign(&sign::Request {
+                    image: &unsigned,
+                    keys: &keys,
+                    to: &to,
+                    level,
+                    size: &size,
+                    epoch: EPOCH,
+                })
+                .context("the image was not signed")?;
+                let development = if written.made_keys {
+                    "; development keys were made"
                 } else {
-                    Lock::empty()
+                    ""
                 };
-                let count = resolved.packages.len();
-                lock.replace_set(&set, resolved);
-                write_atomically(&lock_path, lock.to_text().as_bytes()).context("cannot write the lock")?;
-                Ok(format!("{set}: {count} packages locked in {}", lock_path.display()))
+                Ok(format!(
+                    "{}: signed, kernel image {:.1} MB{development}",
+                    written.disk.display(),
+                    written.kernel_image as f64 / 1e6
+                ))
+            }
+            Command::Export { folder, place } => {
+                let (_, found) = found_inputs(&lock_path, &place)?;
+                found.export(&folder)?;
+                let (packages, crates) = found.count();
+                Ok(format!(
+                    "{packages} packages and {crates} crates in {}",
+                    folder.display()
+                ))
+            }
+            Command::Import { folder, place } => {
+                let cache = Cache::open(&place.cache).context("cannot use the package cache")?;
+                let count = inputs::import(&folder, &cache)?;
+                Ok(format!("{count} files taken into {}", cache.folder().display()))
+            }
+            Command::Verify { place } => {
+                let (packages, crates) = found_inputs(&lock_path, &place)?.1.count();
+                Ok(format!(
+                    "{packages} packages and {crates} crates have their locked digests"
+                ))
             }
             Command::Fetch { source } => fetch_set(&lock_path, &source),
             Command::Unpack { set, cache, root } => unpack_set(&lock_path, &set, &cache, &root),
@@ -123,6 +220,71 @@ impl Arguments {
             }
         }
     }
+}
+
+impl From<InputsError> for Failure {
+    fn from(error: InputsError) -> Self {
+        let code = error.exit_code();
+        Self {
+            error: error.into(),
+            hint: None,
+            code,
+        }
+    }
+}
+
+fn lock_set(image: &Path, lock_path: &Path, set: &str) -> Result<String, Failure> {
+    let path = image.join("packages").join(format!("{set}.txt"));
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read the manifest `{}`", path.display()))?;
+    let manifest = Manifest::parse(&text).with_context(|| format!("in `{}`", path.display()))?;
+    let bases = mirror::configured_bases().context("cannot read this machine's apt configuration")?;
+    let resolved = solver::resolve(&manifest, set, &bases).context("apt could not resolve the set")?;
+    let mut lock = if lock_path.exists() {
+        read_lock(lock_path)?
+    } else {
+        Lock::empty()
+    };
+    let count = resolved.packages.len();
+    lock.replace_set(set, resolved);
+    if set == seed::SET {
+        // The seed's digest is over the unpacked program, so the package is needed now.
+        let below = tempfile::tempdir().context("no temporary folder")?;
+        let cache = Cache::open(below.path()).context("cannot use a temporary cache")?;
+        let wanted = lock.packages_of(set).context("nothing to fetch")?;
+        fetch::fetch(&lock, &wanted, &cache, None, &|_| ()).context("cannot fetch the seed")?;
+        let package = wanted.first().map(|package| cache.path_of(package)).unwrap_or_default();
+        let (_, digest) = seed::unpack(&package, below.path()).context("cannot unpack the seed")?;
+        lock.set_seed(digest);
+    }
+    write_atomically(lock_path, lock.to_text().as_bytes()).context("cannot write the lock")?;
+    Ok(format!("{set}: {count} packages locked in {}", lock_path.display()))
+}
+
+fn found_inputs(lock_path: &Path, place: &Place) -> Result<(Lock, Inputs), Failure> {
+    let lock = read_lock(lock_path)?;
+    let cache = Cache::open(&place.cache).context("cannot use the package cache")?;
+    let found = Inputs::found(&lock, &place.workspace, &cache)?;
+    Ok((lock, found))
+}
+
+fn bring_inputs(lock_path: &Path, place: &Place, snapshot: Option<&str>) -> Result<String, Failure> {
+    let lock = read_lock(lock_path)?;
+    for set in lock.sets() {
+        let source = Source {
+            set: set.to_owned(),
+            cache: place.cache.clone(),
+            snapshot: snapshot.map(str::to_owned),
+        };
+        println!("{}", fetch_set(lock_path, &source)?);
+    }
+    let (lock, found) = found_inputs(lock_path, place)?;
+    let (packages, crates) = found.count();
+    let bar = ProgressBar::new(packages.saturating_add(crates) as u64);
+    bar.set_message("Nix store");
+    found.store(&lock, &|done| bar.set_position(done))?;
+    bar.finish_and_clear();
+    Ok(format!("{packages} packages and {crates} crates are in the Nix store"))
 }
 
 fn read_lock(path: &Path) -> Result<Lock, Failure> {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// apt's downloader; part of the package `apt` itself.
-const HELPER: &str = "/usr/lib/apt/apt-helper";
+pub(crate) const HELPER: &str = "/usr/lib/apt/apt-helper";
 
 /// How often the bar looks at what has arrived.
 const TICK: Duration = Duration::from_millis(100);

@@ -5,9 +5,18 @@
 //! base that a person gave.
 
 pub mod cache;
+pub mod crates;
+pub mod expect;
 pub mod fetch;
+pub mod inputs;
+pub mod keys;
 pub mod lock;
 pub mod manifest;
 pub mod mirror;
+pub mod pe;
+pub mod seed;
+pub mod sign;
 pub mod solver;
+pub mod store;
+pub mod toolbox;
 pub mod unpack;

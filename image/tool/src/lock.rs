@@ -55,8 +55,8 @@ impl Package {
 /// What a solver answered for one set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// The suite that was asked.
-    pub suite: Suite,
+    /// The suites that were asked.
+    pub suites: Vec<Suite>,
     /// The closure, in any order.
     pub packages: Vec<Package>,
 }
@@ -66,6 +66,9 @@ pub struct Resolved {
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     v: u32,
+    /// SHA-256 of the seed's Nix archive: the one static program that every build starts with (see [`crate::seed`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    seed: Option<Sha256Digest>,
     suites: Vec<Suite>,
     packages: Vec<Package>,
 }
@@ -109,6 +112,7 @@ impl Lock {
     pub fn empty() -> Self {
         Self {
             v: VERSION,
+            seed: None,
             suites: Vec::new(),
             packages: Vec::new(),
         }
@@ -143,10 +147,41 @@ impl Lock {
     pub fn to_text(&self) -> String {
         let suites = self.suites.iter().map(line).collect::<Vec<_>>().join(",\n");
         let packages = self.packages.iter().map(line).collect::<Vec<_>>().join(",\n");
+        let seed = self
+            .seed
+            .map(|seed| format!("\"seed\": \"{seed}\",\n"))
+            .unwrap_or_default();
         format!(
-            "{{\"v\": {},\n\"suites\": [\n{suites}\n],\n\"packages\": [\n{packages}\n]}}\n",
+            "{{\"v\": {},\n{seed}\"suites\": [\n{suites}\n],\n\"packages\": [\n{packages}\n]}}\n",
             self.v
         )
+    }
+
+    /// SHA-256 of the seed's Nix archive, once the seed's set was locked.
+    pub fn seed(&self) -> Option<Sha256Digest> {
+        self.seed
+    }
+
+    /// Records the seed.
+    pub fn set_seed(&mut self, seed: Sha256Digest) {
+        self.seed = Some(seed);
+    }
+
+    /// The names of all sets, sorted.
+    pub fn sets(&self) -> Vec<&str> {
+        let mut sets: Vec<&str> = self
+            .packages
+            .iter()
+            .flat_map(|package| package.sets.iter().map(String::as_str))
+            .collect();
+        sets.sort_unstable();
+        sets.dedup();
+        sets
+    }
+
+    /// Every package, sorted by name and version.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
     }
 
     /// The packages of a set, sorted by name.
@@ -193,15 +228,19 @@ impl Lock {
                 .iter_mut()
                 .find(|old| old.sha256 == new.sha256 && old.path == new.path)
             {
-                Some(old) => old.sets.extend(new.sets),
+                Some(old) => {
+                    old.sets.extend(new.sets);
+                    old.sets.sort();
+                }
                 None => self.packages.push(new),
             }
         }
         self.packages.retain(|package| !package.sets.is_empty());
         self.packages
             .sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-        self.suites.retain(|suite| suite.name != resolved.suite.name);
-        self.suites.push(resolved.suite);
+        self.suites
+            .retain(|suite| !resolved.suites.iter().any(|new| new.name == suite.name));
+        self.suites.extend(resolved.suites);
         self.suites
             .retain(|suite| self.packages.iter().any(|package| package.suite == suite.name));
         self.suites.sort_by(|a, b| a.name.cmp(&b.name));
@@ -232,10 +271,10 @@ mod tests {
 
     fn resolved(packages: Vec<Package>) -> Resolved {
         Resolved {
-            suite: Suite {
+            suites: vec![Suite {
                 name: "forky".to_owned(),
                 date: "20261030T080801Z".to_owned(),
-            },
+            }],
             packages,
         }
     }

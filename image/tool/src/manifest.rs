@@ -1,4 +1,4 @@
-//! The manifest of a set: which packages a person wants, from which suite, and which dependencies are left out.
+//! The manifest of a set: which packages a person wants, from which suites, and which dependencies are left out.
 //!
 //! Refuses lines that it does not understand. Invariant: a manifest names packages, never versions or places; those are the
 //! lock's.
@@ -8,8 +8,10 @@ use thiserror::Error;
 /// What `packages/SET.txt` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// The Debian suite that is asked, for example `forky`.
-    pub suite: String,
+    /// The Debian suites that are asked, for example `trixie` and `trixie-security`; the newest version wins.
+    pub suites: Vec<String>,
+    /// `(suite, source package)`: what is built from this source comes from this suite, which is asked for nothing else.
+    pub exceptions: Vec<(String, String)>,
     /// Packages that are wanted.
     pub wanted: Vec<String>,
     /// Packages that are left out of the closure.
@@ -38,7 +40,8 @@ pub enum ManifestError {
 impl Manifest {
     /// Parses a manifest. Comments begin with `#` and go to the end of the line.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let mut suite = None;
+        let mut suites = Vec::new();
+        let mut exceptions = Vec::new();
         let mut wanted = Vec::new();
         let mut left_out = Vec::new();
         for (index, raw) in text.lines().enumerate() {
@@ -51,7 +54,13 @@ impl Manifest {
                 continue;
             }
             if let Some(name) = line.strip_prefix("suite ") {
-                suite = Some(package_name(name.trim()).ok_or_else(refused)?);
+                suites.push(package_name(name.trim()).ok_or_else(refused)?);
+            } else if let Some(names) = line.strip_prefix("from ") {
+                let (suite, source) = names.trim().split_once(' ').ok_or_else(refused)?;
+                exceptions.push((
+                    package_name(suite).ok_or_else(refused)?,
+                    package_name(source.trim()).ok_or_else(refused)?,
+                ));
             } else if let Some(name) = line.strip_prefix('-') {
                 left_out.push(package_name(name).ok_or_else(refused)?);
             } else {
@@ -61,8 +70,12 @@ impl Manifest {
         if wanted.is_empty() {
             return Err(ManifestError::Nothing);
         }
+        if suites.is_empty() {
+            return Err(ManifestError::NoSuite);
+        }
         Ok(Self {
-            suite: suite.ok_or(ManifestError::NoSuite)?,
+            suites,
+            exceptions,
             wanted,
             left_out,
         })
@@ -84,8 +97,9 @@ mod tests {
 
     #[test]
     fn a_manifest_names_suite_packages_and_what_is_left_out() {
-        let manifest = Manifest::parse("# why\nsuite forky\nlibc6 # the libc\n-wget\n").unwrap();
-        assert_eq!(manifest.suite, "forky");
+        let manifest = Manifest::parse("# why\nsuite forky\nfrom sid rustc\nlibc6 # the libc\n-wget\n").unwrap();
+        assert_eq!(manifest.suites, ["forky"]);
+        assert_eq!(manifest.exceptions, [("sid".to_owned(), "rustc".to_owned())]);
         assert_eq!(manifest.wanted, ["libc6"]);
         assert_eq!(manifest.left_out, ["wget"]);
     }
@@ -97,6 +111,7 @@ mod tests {
             "suite forky\na b",
             "suite forky\n../x",
             "suite forky\n-o",
+            "suite forky\nfrom sid",
         ] {
             assert!(
                 matches!(Manifest::parse(line), Err(ManifestError::Line { line: 2, .. })),

@@ -17,6 +17,9 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// The one architecture of the image so far.
 const ARCHITECTURE: &str = "amd64";
 
+/// What is asked of each suite: free software, and the microcode that processors need.
+const COMPONENTS: &str = "main non-free-firmware";
+
 /// Why a set could not be resolved.
 #[derive(Debug, Error)]
 pub enum SolveError {
@@ -58,16 +61,29 @@ struct PrivateApt {
 }
 
 impl PrivateApt {
-    fn new(base: &str, suite: &str) -> std::io::Result<Self> {
+    /// `sources` are (base, suite); `exceptions` as in the manifest.
+    fn new(sources: &[(String, String)], exceptions: &[(String, String)]) -> std::io::Result<Self> {
         let folder = tempfile::tempdir()?;
         for name in ["lists/partial", "cache/archives/partial"] {
             std::fs::create_dir_all(folder.path().join(name))?;
         }
         std::fs::write(folder.path().join("status"), b"")?;
-        std::fs::write(
-            folder.path().join("sources.list"),
-            format!("deb [signed-by={KEYRING} arch={ARCHITECTURE}] {base} {suite} main\n"),
-        )?;
+        let lines: String = sources
+            .iter()
+            .map(|(base, suite)| format!("deb [signed-by={KEYRING} arch={ARCHITECTURE}] {base} {suite} {COMPONENTS}\n"))
+            .collect();
+        std::fs::write(folder.path().join("sources.list"), lines)?;
+        // apt_preferences(5): 990 beats the 500 of the other suites; the rest of the suite stays at 1.
+        let pins: String = exceptions
+            .iter()
+            .map(|(suite, source)| {
+                format!(
+                    "Package: *\nPin: release n={suite}\nPin-Priority: 1\n\n\
+                     Package: src:{source}\nPin: release n={suite}\nPin-Priority: 990\n\n"
+                )
+            })
+            .collect();
+        std::fs::write(folder.path().join("preferences"), pins)?;
         Ok(Self { folder })
     }
 
@@ -81,6 +97,8 @@ impl PrivateApt {
         for option in [
             format!("Dir::Etc::sourcelist={at}/sources.list"),
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
+            format!("Dir::Etc::preferences={at}/preferences"),
+            "Dir::Etc::preferencesparts=/dev/null".to_owned(),
             format!("Dir::State::lists={at}/lists"),
             format!("Dir::State::status={at}/status"),
             format!("Dir::Cache={at}/cache"),
@@ -118,44 +136,97 @@ impl PrivateApt {
     }
 }
 
-/// Asks each base in turn for the suite, then lets apt solve the manifest.
+/// Finds an archive for each suite, then lets apt solve the manifest.
 pub fn resolve(manifest: &Manifest, set: &str, bases: &[String]) -> Result<Resolved, SolveError> {
-    let mut last = "no archive was asked".to_owned();
-    for base in bases {
-        let apt = PrivateApt::new(base, &manifest.suite)?;
-        match apt.run("apt-get", &["update", "-qq"]) {
-            Ok(_) => return solve(&apt, manifest, set),
-            Err(message) => last = message,
+    let mut sources: Vec<(String, String)> = Vec::new();
+    let more = manifest.exceptions.iter().map(|(suite, _)| suite);
+    for suite in manifest.suites.iter().chain(more) {
+        if !sources.iter().any(|(_, known)| known == suite) {
+            sources.push((base_of(suite, bases)?, suite.clone()));
         }
     }
+    let apt = PrivateApt::new(&sources, &manifest.exceptions)?;
+    apt.run("apt-get", &["update", "-qq"])
+        .map_err(|message| SolveError::NoSuite {
+            suite: manifest.suites.join(" "),
+            message,
+        })?;
+    solve(&apt, manifest, set, &sources)
+}
+
+/// The first base that has a release file of the suite.
+fn base_of(suite: &str, bases: &[String]) -> Result<String, SolveError> {
+    let mut message = "no archive was asked".to_owned();
+    let folder = tempfile::tempdir()?;
+    for base in bases {
+        let output = Command::new(crate::fetch::HELPER)
+            .args(["-o", "APT::Sandbox::User=root", "download-file"])
+            .arg(format!("{base}/dists/{suite}/InRelease"))
+            .arg(folder.path().join("InRelease"))
+            .output()?;
+        if output.status.success() {
+            return Ok(base.clone());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        message = said.lines().last().unwrap_or_default().to_owned();
+    }
     Err(SolveError::NoSuite {
-        suite: manifest.suite.clone(),
-        message: last,
+        suite: suite.to_owned(),
+        message,
     })
 }
 
-fn solve(apt: &PrivateApt, manifest: &Manifest, set: &str) -> Result<Resolved, SolveError> {
+fn solve(
+    apt: &PrivateApt,
+    manifest: &Manifest,
+    set: &str,
+    sources: &[(String, String)],
+) -> Result<Resolved, SolveError> {
     let mut arguments = vec!["install", "--print-uris", "-y", "-qq"];
     arguments.extend(manifest.wanted.iter().map(String::as_str));
-    let listing = apt
-        .run("apt-get", &arguments)
-        .map_err(|message| SolveError::NoSolution { message })?;
-    let chosen: Vec<(String, String)> = listing.lines().filter_map(chosen_package).collect();
+    let failed = |message| SolveError::NoSolution { message };
+    let listing = apt.run("apt-get", &arguments).map_err(failed)?;
+    let chosen: Vec<(String, String)> = listing
+        .lines()
+        .filter_map(chosen_package)
+        .filter(|(name, _)| !manifest.left_out.contains(name))
+        .collect();
+    let mut asked = vec!["madison"];
+    asked.extend(chosen.iter().map(|(name, _)| name.as_str()));
+    let origins = apt.run("apt-cache", &asked).map_err(failed)?;
+    let mut shown = vec!["show".to_owned()];
+    shown.extend(chosen.iter().map(|(name, version)| format!("{name}={version}")));
+    let records = apt
+        .run("apt-cache", &shown.iter().map(String::as_str).collect::<Vec<_>>())
+        .map_err(failed)?;
     let mut packages = Vec::new();
-    for (name, version) in chosen {
-        if manifest.left_out.contains(&name) {
-            continue;
-        }
-        let record = apt
-            .run("apt-cache", &["show", &format!("{name}={version}")])
-            .map_err(|message| SolveError::NoSolution { message })?;
-        packages.push(package_of(&record, &name, &manifest.suite, set)?);
+    for (name, version) in &chosen {
+        let incomplete = |field| SolveError::Incomplete {
+            name: name.clone(),
+            field,
+        };
+        let record = record_of(&records, name, version).ok_or_else(|| incomplete("Version"))?;
+        let suite = suite_of(&origins, name, version).ok_or_else(|| incomplete("suite"))?;
+        packages.push(package_of(record, name, suite, set)?);
     }
-    let suite = Suite {
-        name: manifest.suite.clone(),
-        date: release_date(&apt.path().join("lists"), &manifest.suite)?,
-    };
-    Ok(Resolved { suite, packages })
+    let mut suites = Vec::new();
+    for (_, name) in sources {
+        suites.push(Suite {
+            name: name.clone(),
+            date: release_date(&apt.path().join("lists"), name)?,
+        });
+    }
+    Ok(Resolved { suites, packages })
+}
+
+/// Reads `NAME | VERSION | BASE SUITE/COMPONENT ARCHITECTURE Packages` lines.
+fn suite_of<'a>(origins: &'a str, name: &str, version: &str) -> Option<&'a str> {
+    origins.lines().find_map(|line| {
+        let mut fields = line.split('|').map(str::trim);
+        let fits = fields.next() == Some(name) && fields.next() == Some(version);
+        let place = fields.next().filter(|_| fits)?;
+        place.split(' ').nth(1)?.split('/').next()
+    })
 }
 
 /// `'URI' NAME_VERSION_ARCH.deb SIZE HASH`, the version with `:` as `%3a`.
@@ -165,6 +236,18 @@ fn chosen_package(line: &str) -> Option<(String, String)> {
     let name = parts.next()?.to_owned();
     let version = parts.next()?.replace("%3a", ":");
     Some((name, version))
+}
+
+/// The record of one package among several, which empty lines part.
+fn record_of<'a>(records: &'a str, name: &str, version: &str) -> Option<&'a str> {
+    records.split("\n\n").map(str::trim_start).find(|record| {
+        let has = |field: &str, value: &str| {
+            record
+                .lines()
+                .any(|line| line.strip_prefix(field).and_then(|rest| rest.strip_prefix(": ")) == Some(value))
+        };
+        has("Package", name) && has("Version", version)
+    })
 }
 
 fn package_of(record: &str, name: &str, suite: &str, set: &str) -> Result<Package, SolveError> {
@@ -194,7 +277,7 @@ fn package_of(record: &str, name: &str, suite: &str, set: &str) -> Result<Packag
 fn release_date(lists: &Path, suite: &str) -> Result<String, SolveError> {
     for entry in std::fs::read_dir(lists)? {
         let path = entry?.path();
-        if !path.to_string_lossy().ends_with("_InRelease") {
+        if !path.to_string_lossy().ends_with(&format!("_dists_{suite}_InRelease")) {
             continue;
         }
         let text = std::fs::read_to_string(&path)?;
@@ -238,6 +321,15 @@ mod tests {
             compact_date("Fri, 06 Nov 2026 08:08:01 UTC").as_deref(),
             Some("20261106T080801Z")
         );
+    }
+
+    #[test]
+    fn each_package_knows_its_suite() {
+        let origins = " x | 2 | http://a.invalid/debian trixie-backports/main amd64 Packages\n \
+                       x | 1:1 | http://a.invalid/debian trixie/main amd64 Packages\n";
+        assert_eq!(suite_of(origins, "x", "1:1"), Some("trixie"));
+        assert_eq!(suite_of(origins, "x", "2"), Some("trixie-backports"));
+        assert_eq!(suite_of(origins, "y", "2"), None);
     }
 
     #[test]

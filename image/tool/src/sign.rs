@@ -1,0 +1,301 @@
+//! Signs an image outside of Nix, and writes the disk: kernel image with PCR policy, boot loader, manifest, GPT.
+//!
+//! Refuses to sign a kernel image whose prediction of PCR 11 differs from the toolbox's `systemd-measure`. Invariant: keys
+//! never enter the Nix store; the same unsigned image, keys and version give the same bytes.
+
+use crate::expect::{self, Signed};
+use crate::keys::{self, KeysError};
+use crate::pe::{self, NotPe};
+use crate::toolbox::{ToolFailed, Toolbox};
+use base64::Engine as _;
+use freehold_sign::pcr_policy::{self, Level, PcrPolicyError, SEALING_PHASE};
+use freehold_verify::boot::uki::{self, SECTIONS};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The same for every image of this layout: a disk is told from another by what it holds.
+const DISK_SEED: &str = "6b6f9b1e-8a3c-4f43-9c2f-0e5b6ff6d800";
+/// The boot loader's settings: no menu, no editor, no keys taken from the disk.
+const LOADER: &str = "timeout 0\neditor no\nauto-entries no\nauto-firmware no\nsecure-boot-enroll off\n";
+
+/// What to sign, with what, and where to.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The unsigned image: the flake's output `image`.
+    pub image: &'a Path,
+    /// The folder of keys.
+    pub keys: &'a Path,
+    /// The folder that is written.
+    pub to: &'a Path,
+    /// The image's level for the floor, 0 to 63.
+    pub level: u8,
+    /// Size of the disk, as systemd-repart takes it.
+    pub size: &'a str,
+    /// See [`Toolbox::epoch`].
+    pub epoch: &'a str,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Written {
+    /// The disk.
+    pub disk: PathBuf,
+    /// A development set of keys was made.
+    pub made_keys: bool,
+    /// Bytes of the kernel image.
+    pub kernel_image: usize,
+}
+
+/// Why an image was not signed.
+#[derive(Debug, Error)]
+pub enum SignError {
+    /// A file cannot be read or written.
+    #[error("`{path}`")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Keys.
+    #[error("no keys to sign with")]
+    Keys(#[from] KeysError),
+    /// A program of the toolbox.
+    #[error("the toolbox could not do it")]
+    Tool(#[from] ToolFailed),
+    /// A built file is no PE image.
+    #[error("a built file cannot be read")]
+    Pe(#[from] NotPe),
+    /// The PCR policy.
+    #[error("the pcr policy was not signed")]
+    Policy(#[from] PcrPolicyError),
+    /// A level beyond what the floor can hold.
+    #[error("level {0} is not between 0 and 63")]
+    Level(u8),
+    /// A certificate that is no PEM.
+    #[error("`{0}` holds no certificate")]
+    Certificate(PathBuf),
+    /// Two ways to predict PCR 11 disagree.
+    #[error("pcr 11 is predicted as {ours}, systemd-measure says {theirs}")]
+    Disagree {
+        /// Our prediction.
+        ours: String,
+        /// What systemd-measure printed.
+        theirs: String,
+    },
+}
+
+/// Signs and writes.
+pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
+    let level = Level::new(request.level).ok_or(SignError::Level(request.level))?;
+    let parts = absolute(request.image)?;
+    make(request.keys)?;
+    let work = request.to.join("work");
+    remove(&work)?;
+    make(&work)?;
+    let tools = Toolbox {
+        root: absolute(&parts.join("toolbox"))?,
+        keys: absolute(request.keys)?,
+        work: absolute(&work)?,
+        epoch: request.epoch.to_owned(),
+        parts,
+    };
+    let made_keys = keys::make_where_missing(&tools)?;
+    let version = read_text(&tools.parts.join("version"))?.trim().to_owned();
+
+    // Once without the policy, to learn what it must say; then with it, which changes nothing that is measured.
+    build(&tools, &["--output=/work/measured.efi"])?;
+    let bytes = read(&work.join("measured.efi"))?;
+    let sections = measured_sections(&bytes)?;
+    let at_sealing = uki::predict(&sections, &[SEALING_PHASE]);
+    agree(&tools, &at_sealing.to_hex())?;
+    let key = keys::pcr_key(&tools.keys)?;
+    let policies = pcr_policy::sign(&key, level, &[at_sealing])?;
+    write(&work.join("pcrsig.json"), &policies.to_json())?;
+    make(&work.join("esp/EFI/BOOT"))?;
+    make(&work.join("esp/EFI/Linux"))?;
+    make(&work.join("esp/loader"))?;
+    let kernel_path = format!("esp/EFI/Linux/freehold-{version}.efi");
+    build(
+        &tools,
+        &[
+            "--section=.pcrsig:@/work/pcrsig.json",
+            "--signtool=sbsign",
+            "--secureboot-private-key=/keys/db.key",
+            "--secureboot-certificate=/keys/db.pem",
+            &format!("--output=/work/{kernel_path}"),
+        ],
+    )?;
+    tools.run(&[
+        "sbsign",
+        "--key",
+        "/keys/db.key",
+        "--cert",
+        "/keys/db.pem",
+        "--output",
+        "/work/esp/EFI/BOOT/BOOTX64.EFI",
+        "/parts/loader.efi",
+    ])?;
+    write(&work.join("esp/loader/loader.conf"), LOADER.as_bytes())?;
+
+    let kernel_image = read(&work.join(&kernel_path))?;
+    let loader = read(&work.join("esp/EFI/BOOT/BOOTX64.EFI"))?;
+    let certificates = certificates(&tools.keys)?;
+    let [platform, exchange, signer] = certificates.each_ref().map(Vec::as_slice);
+    let manifest = expect::manifest(&Signed {
+        version: &version,
+        development: keys::development(&tools.keys),
+        certificates: [platform, exchange, signer],
+        loader: pe::image_digest(&loader)?,
+        kernel_image: pe::image_digest(&kernel_image)?,
+        kernel: pe::image_digest(&read(&tools.parts.join("parts/linux"))?)?,
+        sections: &measured_sections(&kernel_image)?,
+    });
+    write(&request.to.join("manifest.json"), &manifest.to_json())?;
+    // The box names its release by it; what it says is believed by nobody, a verifier has its own.
+    make(&work.join("esp/freehold"))?;
+    write(&work.join("esp/freehold/manifest.json"), &manifest.to_json())?;
+
+    let disk = write_disk(&tools, request)?;
+    Ok(Written {
+        disk,
+        made_keys,
+        kernel_image: kernel_image.len(),
+    })
+}
+
+fn build(tools: &Toolbox, more: &[&str]) -> Result<(), SignError> {
+    let uname = format!("--uname={}", read_text(&tools.parts.join("parts/uname"))?.trim());
+    let mut arguments = vec![
+        "ukify",
+        "build",
+        "--stub=/parts/stub.efi",
+        "--linux=/parts/parts/linux",
+        "--initrd=/parts/parts/initrd",
+        "--microcode=/parts/parts/ucode",
+        "--cmdline=@/parts/parts/cmdline",
+        "--os-release=@/parts/parts/osrel",
+        &uname,
+        "--section=.pcrpkey:@/keys/pcr.pub",
+    ];
+    arguments.extend(more);
+    tools.run(&arguments)?;
+    Ok(())
+}
+
+/// The sections that the stub measures, from the file that it is in.
+fn measured_sections(bytes: &[u8]) -> Result<Vec<uki::Section>, NotPe> {
+    Ok(pe::sections(bytes)?
+        .iter()
+        .filter(|section| SECTIONS.contains(&section.name.as_str()))
+        .map(|section| uki::Section::of(&section.name, section.contents))
+        .collect())
+}
+
+/// The second opinion: systemd's own program over the same parts.
+fn agree(tools: &Toolbox, ours: &str) -> Result<(), SignError> {
+    tools.run(&[
+        "objcopy",
+        "-O",
+        "binary",
+        "--only-section=.sbat",
+        "/work/measured.efi",
+        "/work/sbat",
+    ])?;
+    let theirs = tools.run(&[
+        "systemd-measure",
+        "calculate",
+        "--linux=/parts/parts/linux",
+        "--initrd=/parts/parts/initrd",
+        "--ucode=/parts/parts/ucode",
+        "--cmdline=/parts/parts/cmdline",
+        "--osrel=/parts/parts/osrel",
+        "--uname=/parts/parts/uname.bare",
+        "--sbat=/work/sbat",
+        "--pcrpkey=/keys/pcr.pub",
+        "--bank=sha256",
+        &format!("--phase={SEALING_PHASE}"),
+    ])?;
+    if theirs.contains(ours) {
+        return Ok(());
+    }
+    Err(SignError::Disagree {
+        ours: ours.to_owned(),
+        theirs: theirs.trim().to_owned(),
+    })
+}
+
+fn certificates(keys: &Path) -> Result<[Vec<u8>; 3], SignError> {
+    let read = |name: &str| {
+        let path = keys.join(format!("{name}.pem"));
+        let text = read_text(&path)?;
+        let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+        base64::engine::general_purpose::STANDARD
+            .decode(body)
+            .map_err(|_| SignError::Certificate(path))
+    };
+    let [platform, exchange, signer] = keys::SECURE_BOOT;
+    Ok([read(platform)?, read(exchange)?, read(signer)?])
+}
+
+fn write_disk(tools: &Toolbox, request: &Request<'_>) -> Result<PathBuf, SignError> {
+    let definitions = tools.work.join("disk");
+    make(&definitions)?;
+    let from = tools.parts.join("disk");
+    for entry in std::fs::read_dir(&from).map_err(failed(&from))? {
+        let path = entry.map_err(failed(&from))?.path();
+        let text = read_text(&path)?.replace("CopyFiles=/esp:/", "CopyFiles=/work/esp:/");
+        write(&definitions.join(path.file_name().unwrap_or_default()), text.as_bytes())?;
+    }
+    let size = format!("--size={}", request.size);
+    let seed = format!("--seed={DISK_SEED}");
+    tools.run(&[
+        "systemd-repart",
+        "--offline=yes",
+        "--empty=create",
+        "--dry-run=no",
+        "--discard=no",
+        &size,
+        &seed,
+        "--definitions=/work/disk",
+        "/work/freehold.raw",
+    ])?;
+    // A disk is mostly nothing, and need not take room for it.
+    tools.run(&["fallocate", "--dig-holes", "/work/freehold.raw"])?;
+    let disk = request.to.join("freehold.raw");
+    std::fs::rename(tools.work.join("freehold.raw"), &disk).map_err(failed(&disk))?;
+    Ok(disk)
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> SignError {
+    let path = path.to_owned();
+    move |source| SignError::Io { path, source }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, SignError> {
+    path.canonicalize().map_err(failed(path))
+}
+
+fn make(path: &Path) -> Result<(), SignError> {
+    std::fs::create_dir_all(path).map_err(failed(path))
+}
+
+fn remove(path: &Path) -> Result<(), SignError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SignError> {
+    std::fs::read(path).map_err(failed(path))
+}
+
+fn read_text(path: &Path) -> Result<String, SignError> {
+    std::fs::read_to_string(path).map_err(failed(path))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), SignError> {
+    std::fs::write(path, bytes).map_err(failed(path))
+}
