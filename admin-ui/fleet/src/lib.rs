@@ -12,7 +12,9 @@ pub mod event;
 pub mod member;
 pub mod rejection;
 pub mod report;
+pub mod rollout;
 pub mod rules;
+pub mod simulate;
 pub mod state;
 pub mod verdict;
 

@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{ask, boxes, console, demo, model, policy, release};
+use crate::{ask, boxes, console, demo, fleet, model, policy, recover, release};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -47,6 +47,12 @@ enum Verb {
     /// Publish, revoke and export releases (the publisher's side, offline).
     #[command(subcommand)]
     Release(release::ReleaseVerb),
+    /// Open the escrow of a box's recovery key, two persons together (offline).
+    #[command(subcommand)]
+    Recover(recover::RecoverVerb),
+    /// Look at a fleet as a whole.
+    #[command(subcommand)]
+    Fleet(fleet::FleetVerb),
     /// What a refusal code means and what to do about it.
     Explain {
         /// For example `release.rollback`.
@@ -85,6 +91,8 @@ impl Arguments {
             Verb::Model(verb) => model::run(verb, &setting),
             Verb::Policy(verb) => policy::run(verb, &setting),
             Verb::Release(verb) => release::run(verb, &setting),
+            Verb::Recover(verb) => recover::run(verb, &setting),
+            Verb::Fleet(verb) => fleet::run(&verb, &setting),
             Verb::Explain { code } => explain(&code, setting.json),
             Verb::Demo(verb) => demo::run(verb, setting.json),
             Verb::Completions { shell } => {

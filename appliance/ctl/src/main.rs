@@ -8,9 +8,11 @@ mod ask;
 mod boxes;
 mod console;
 mod demo;
+mod fleet;
 mod model;
 mod policy;
 mod profile;
+mod recover;
 mod release;
 mod table;
 
