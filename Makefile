@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build engine demo test bench docs clean
+.PHONY: help setup build engine demo test bench docs clean image image-tool vm image-check relock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -25,6 +25,24 @@ test: ## everything: format, lints, docs, laws, tests, tour, browser, licences
 
 bench: engine ## the figures of docs/benchmarks.md, each beside its peer
 	@tests/bench/run.sh
+
+image-tool: setup
+	@tests/step.sh "Building the image tool" cargo build --locked -p freehold-image
+
+image: image-tool ## the operating system: a signed, measured disk image (development keys on the first build)
+	@image/inputs.sh
+	@image/build.sh
+
+vm: ## boot the image in QEMU: firmware with Secure Boot, a software TPM; close with Ctrl-C
+	@[ -e target/image/freehold.raw ] || $(MAKE) --no-print-directory image
+	@tests/image/vm.sh
+
+image-check: image ## build every part of the image again and compare bit for bit
+	@image/check.sh
+
+relock: image-tool ## resolve the image's packages anew, on purpose, and show what changed
+	@target/debug/freehold-image lock --set seed --set os --set toolbox --set rust --set engine-llama-cpu --set engine-llama-vulkan
+	@git --no-pager diff --stat image/inputs.lock; git --no-pager diff --unified=0 image/inputs.lock | grep -oE '^[-+]\{"name":"[^"]+","version":"[^"]+"' || true
 
 docs: ## the API documentation of the crates
 	@cargo doc --locked --workspace --no-deps

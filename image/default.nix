@@ -10,7 +10,7 @@ let
   packages-os = build.unpack { name = "packages-os"; set = "os"; };
 
   programs = import ./nix/programs.nix { inherit build inputs source version; };
-  parts = import ./nix/parts.nix { inherit build source version packages-os toolbox; freehold = programs.freehold; };
+  parts = import ./nix/parts.nix { inherit build source version packages-os toolbox; freehold = programs.freehold; engine = engines.engine-llama-cpu; };
   engines = import ./nix/engines.nix { inherit build; };
   sbom = build.run {
     name = "sbom";

@@ -3,26 +3,33 @@ source "$cut"
 root=/build/new
 mkdir -p $root
 keep "$tree" "$keep_list" $root
-mkdir -p $root/{proc,sys,dev,run,tmp,var,boot,efi,root,mnt,models,sockets} $root/usr/{bin,sbin,lib,lib64} $root/etc
+mkdir -p $root/{proc,sys,dev,run,tmp,var,boot,efi,root} $root/usr/{bin,sbin,lib,lib64} $root/etc
 for d in bin sbin lib lib64; do ln -s usr/$d $root/$d; done
 ln -s ../lib/systemd/systemd $root/usr/sbin/init
-mkdir -p $root/usr/lib/freehold
-cp "$freehold"/bin/* $root/usr/lib/freehold/
-chmod 755 $root/usr/lib/freehold/*
+cp "$freehold"/bin/* $root/usr/bin/
+chmod 755 $root/usr/bin/freehold-*
 libraries "$tree" $root
 
 cp -dR --preserve=mode "$overlay"/. $root/; chmod -R u+w $root
-# The appliance's own units win over ours of the same name.
+# What the appliance brings: the folders of systemd by their own names, and the packet filter's rules.
 if [ -n "$appliance" ]; then
-  for file in "$appliance"/*.service "$appliance"/*.socket "$appliance"/*.target "$appliance"/*.mount "$appliance"/*.path "$appliance"/*.timer "$appliance"/*.slice; do
-    [ ! -e "$file" ] || cp "$file" $root/usr/lib/systemd/system/
+  for name in system system.conf.d journald.conf.d network; do
+    [ ! -d "$appliance/$name" ] || { mkdir -p $root/usr/lib/systemd/$name; cp -R "$appliance/$name"/. $root/usr/lib/systemd/$name/; }
   done
-  for file in "$appliance"/*sysusers*; do [ ! -f "$file" ] || cp "$file" $root/usr/lib/sysusers.d/freehold.conf; done
-  for file in "$appliance"/*tmpfiles*; do [ ! -f "$file" ] || cp "$file" $root/usr/lib/tmpfiles.d/freehold.conf; done
-  [ ! -e "$appliance/nftables.conf" ] || cp "$appliance/nftables.conf" $root/etc/nftables.conf
-  [ ! -d "$appliance/root" ] || cp -dR --preserve=mode "$appliance/root"/. $root/
+  for name in sysusers.d tmpfiles.d sysctl.d modules-load.d udev; do
+    [ ! -d "$appliance/$name" ] || { mkdir -p $root/usr/lib/$name; cp -R "$appliance/$name"/. $root/usr/lib/$name/; }
+  done
+  for name in nftables dbus-1; do
+    [ ! -d "$appliance/$name" ] || { mkdir -p $root/usr/lib/freehold/$name; cp -R "$appliance/$name"/. $root/usr/lib/freehold/$name/; }
+  done
   chmod -R u+w $root
 fi
+# The engine of the box, with its hash tree beside it: RootImage= finds both by name.
+mkdir -p $root/usr/lib/freehold/engines
+cp "$engine/engine.erofs" $root/usr/lib/freehold/engines/llama-cpu.raw
+cp "$engine/engine.verity" $root/usr/lib/freehold/engines/llama-cpu.verity
+cp "$engine/roothash" $root/usr/lib/freehold/engines/llama-cpu.roothash
+chmod -R u+w $root
 sed -i "s/@version@/$version/g" $root/usr/lib/os-release
 ln -sf ../usr/lib/os-release $root/etc/os-release
 ln -s ../proc/self/mounts $root/etc/mtab
@@ -42,12 +49,25 @@ ldconfig -r $root; rm -rf $root/var/cache
 # Each unit that starts, by the target that wants it.
 units=$root/usr/lib/systemd/system
 ln -sf multi-user.target $units/default.target
-while read -r unit target; do
-  case $unit in ''|'#'*) continue ;; esac
-  if [ ! -e "$units/${unit/@*./@.}" ]; then echo "not enabled, there is no $unit"; continue; fi
-  mkdir -p "$units/$target.wants"
-  ln -sf "../${unit/@*./@.}" "$units/$target.wants/$unit"
-done < $root/usr/lib/freehold/enabled; rm $root/usr/lib/freehold/enabled
+want() {
+  local file=$1
+  case $1 in *@*.*) file=${1%%@*}@.${1##*.} ;; esac
+  [ -e "$units/$file" ] || { echo "there is no unit $file" >&2; exit 1; }
+  mkdir -p "$units/$2.wants"; ln -sf "../$file" "$units/$2.wants/$1"
+}
+sed 's/#.*//; /^ *$/d' $root/usr/lib/freehold/enabled > /build/enabled; rm $root/usr/lib/freehold/enabled
+while read -r unit target; do want "$unit" "$target"; done < /build/enabled
+# The appliance's units say themselves who wants them.
+for unit in $units/freehold-*; do
+  case $unit in *@.*)
+    # One of each on the screen and on the serial line.
+    for target in $(sed -n 's/^WantedBy=//p' "$unit"); do
+      for terminal in tty1 ttyS0; do want "$(basename "${unit/@./@$terminal.}")" "$target"; done
+    done
+    continue ;;
+  esac
+  for target in $(sed -n 's/^WantedBy=//p' "$unit"); do want "$(basename "$unit")" "$target"; done
+done
 # What wants a unit that is left out wants nothing.
 find $units -xtype l -delete
 find $root -type d -empty -path '*.wants' -delete

@@ -1,5 +1,5 @@
 # From packages to what a disk holds: the system's tree, the verified root, the initial RAM disk, the kernel image, unsigned.
-{ build, source, version, packages-os, toolbox, freehold }:
+{ build, source, version, packages-os, toolbox, freehold, engine }:
 let
   # Units and settings that the appliance brings itself; where a folder is not there yet, nothing is taken from it.
   folder = path: if builtins.pathExists (source + path) then builtins.path { name = builtins.baseNameOf path; path = source + path; } else "";
@@ -8,6 +8,7 @@ in rec {
   os = build.run (common // {
     name = "os";
     script = ./os.sh;
+    inherit engine;
     keep_list = ../os/keep.txt;
     overlay = builtins.path { name = "os-overlay"; path = ../os/root; };
     appliance = folder "/appliance/systemd";

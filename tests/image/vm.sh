@@ -5,17 +5,19 @@
 #   --fresh  forget the machine's disk and TPM first
 #   --disk   another signed disk than target/image/freehold.raw
 #   --net    one network card on a host-only network of QEMU's own, which reaches nothing
+#   --answer type the block of the recovery key that a first boot asks for, as a person would
 #   --stick  a raw image shown as a USB stick
 # State of the machine lies in ${FREEHOLD_VM:-target/vm}; the serial line is the terminal and serial.log.
 set -eu
 cd "$(dirname "$0")/../.."
-disk=target/image/freehold.raw; seconds=; net=; stick=; fresh=
+disk=target/image/freehold.raw; seconds=; net=; stick=; fresh=; answer=
 while [ $# -gt 0 ]; do
   case $1 in
     --for) seconds=$2; shift ;;
     --fresh) fresh=1 ;;
     --disk) disk=$2; shift ;;
     --net) net=1 ;;
+    --answer) answer=1 ;;
     --stick) stick=$2; shift ;;
     *) echo "error: unknown option $1" >&2; exit 2 ;;
   esac
@@ -62,9 +64,26 @@ arguments=(
   -monitor "unix:$vm/monitor.sock,server=on,wait=off"
 )
 [ -z "$net" ] || arguments+=(-netdev "${FREEHOLD_VM_NET:-user,id=net,restrict=on}" -device virtio-net-pci,netdev=net)
+[ -z "${FREEHOLD_VM_DUMP:-}" ] || arguments+=(-object "filter-dump,id=dump,netdev=net,file=$FREEHOLD_VM_DUMP")
 [ -z "$stick" ] || arguments+=(-device qemu-xhci -drive "if=none,id=stick,format=raw,readonly=on,file=$stick" -device usb-storage,drive=stick)
-if [ -n "$seconds" ]; then
-  timeout "$seconds" qemu-system-x86_64 "${arguments[@]}" < /dev/null || [ $? = 124 ]
+# Reads the serial line as a person reads the screen, and types one block of the recovery key that it shows.
+person() {
+  local key number
+  until grep -aq 'Type block [1-8] to go on:' "$vm/serial.log" 2>/dev/null; do
+    kill -0 $$ 2>/dev/null || return 0
+    sleep 0.3
+  done
+  key=$(tr -d '\r' < "$vm/serial.log" | grep -aoE '[a-z]{6}(-[a-z]{6}){7}' | tail -n 1)
+  number=$(grep -aoE 'Type block [1-8]' "$vm/serial.log" | tail -n 1 | grep -oE '[1-8]')
+  printf '%s\n' "$(cut -d- -f"$number" <<< "$key")"
+}
+rm -f "$vm/serial.log"
+run=(qemu-system-x86_64 "${arguments[@]}")
+[ -z "$seconds" ] || run=(timeout "$seconds" "${run[@]}")
+if [ -n "$answer" ]; then
+  { person; exec sleep "${seconds:-86400}"; } | "${run[@]}" || [ $? = 124 ]
+elif [ -n "$seconds" ]; then
+  "${run[@]}" < /dev/null || [ $? = 124 ]
 else
-  qemu-system-x86_64 "${arguments[@]}"
+  "${run[@]}"
 fi
