@@ -12,6 +12,8 @@ use std::fmt;
 /// Who bounds an engine's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryBound {
+    /// The kernel, by the control group of a unit of systemd.
+    Systemd,
     /// The kernel, by a memory control group.
     Cgroup,
     /// We do: the resident size of its processes is looked at ten times a second, and above the bound they are killed. A
@@ -40,6 +42,7 @@ pub struct Bounds {
 impl fmt::Display for MemoryBound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Systemd => "control group of systemd",
             Self::Cgroup => "memory control group",
             Self::Watched => "watched resident size",
         })

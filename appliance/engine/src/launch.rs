@@ -16,16 +16,16 @@ pub const SOCKET_NAME: &str = "engine.sock";
 
 /// No file that the engine could reach grows beyond this: its only writable folder is the one with its socket, and that must
 /// not fill the disk. One byte, because bubblewrap itself writes one.
-const MAX_FILE_BYTES: u32 = 1;
+pub(crate) const MAX_FILE_BYTES: u32 = 1;
 
 /// Open files: the model's parts, its libraries, one connection per request.
-const MAX_OPEN_FILES: u32 = 1024;
+pub(crate) const MAX_OPEN_FILES: u32 = 1024;
 
 /// Closes what a library of the starting program opened without close-on-exec, before anything else runs: bubblewrap hands
 /// open descriptors through, and a TPM's would be among them. Only standard input, output and error stay. The loop has no redirection
 /// of its own: bash keeps the original in a high descriptor, which the loop would close, and the engine's last words with it.
-const CLOSE_INHERITED: &str =
-    r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done; exec "$@""#;
+/// Then the two filters of system calls are opened for bubblewrap, which closes them again.
+const CLOSE_INHERITED: &str = r#"for f in /proc/self/fd/*; do n=${f##*/}; if [ "$n" -gt 2 ]; then eval "exec $n>&-"; fi; done; a=$1 b=$2; shift 2; exec "$@" 3<"$a" 4<"$b""#;
 
 /// The user inside the sandbox ("nobody", Debian's base-passwd).
 const NOBODY: &str = "65534";
@@ -145,9 +145,13 @@ impl LaunchSpec {
 
     /// The whole command: limits, then the sandbox, then the engine. Standard input releases the sandbox (`--block-fd 0`), so
     /// that control groups are set before the engine's first instruction.
-    pub fn command(&self, namespace: UserNamespace) -> Command {
+    /// `filters` are the paths of the programs of [`crate::calls::Filters`].
+    pub fn command(&self, namespace: UserNamespace, filters: &[String; 2]) -> Command {
         let mut command = Command::new("bash");
-        command.args(["-c", CLOSE_INHERITED, "engine", "prlimit"]);
+        command
+            .args(["-c", CLOSE_INHERITED, "engine"])
+            .args(filters)
+            .arg("prlimit");
         command
             .arg(format!("--fsize={MAX_FILE_BYTES}"))
             .arg("--core=0")
@@ -186,6 +190,7 @@ impl LaunchSpec {
             ]);
         }
         add(&[&"--hostname", &"engine", &"--block-fd", &"0"]);
+        add(&[&"--add-seccomp-fd", &"3", &"--add-seccomp-fd", &"4"]);
         add(&[
             &"--ro-bind",
             &self.root,
@@ -303,7 +308,7 @@ mod tests {
         let list = |wrapped: bool| {
             let mut command = Command::new("bash");
             if wrapped {
-                command.args(["-c", CLOSE_INHERITED, "engine", "bash"]);
+                command.args(["-c", CLOSE_INHERITED, "engine", "/dev/zero", "/dev/zero", "bash"]);
             }
             let said = command
                 .args(["-c", "for f in /proc/self/fd/*; do readlink $f; done"])
@@ -341,7 +346,8 @@ mod tests {
 
     #[test]
     fn the_command_line_is_the_whole_of_the_sandbox() {
-        let command = spec().command(UserNamespace::Own);
+        let filters = ["/proc/1/fd/7", "/proc/1/fd/8"].map(str::to_owned);
+        let command = spec().command(UserNamespace::Own, &filters);
         let line: Vec<_> = command.get_args().map(|part| part.to_string_lossy()).collect();
         insta::assert_snapshot!(line.join(" ").replace(" --", "\n--"));
     }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod ask;
 pub mod backoff;
 pub mod bounds;
+pub mod calls;
 pub mod door;
 pub mod engine;
 pub mod error;
@@ -19,6 +20,8 @@ pub mod llama;
 pub mod ollama;
 pub mod process;
 pub mod tree;
+#[cfg(feature = "systemd")]
+pub mod unit;
 
 pub use answer::{Answer, AnswerPart, AnswerStream, Embeddings, Finish, Usage};
 pub use ask::{Chat, Completion, Embed, Format, Message, Role, Sampling};

@@ -3,6 +3,8 @@
 //! Refuses to outlive whoever holds it: dropping it ends it, and bubblewrap ends with our process. Invariant: after
 //! [`EngineProcess::stop`] none of its processes is left, and its control groups are gone.
 
+#[cfg(feature = "systemd")]
+mod unit;
 mod watch;
 
 use crate::bounds::Bounds;
@@ -34,6 +36,8 @@ pub enum Exit {
         /// The bound in bytes.
         bound: u64,
     },
+    /// The system bus went away, so nobody can say what became of it.
+    BusGone,
     /// The system said something else about it.
     Unknown,
 }
@@ -45,6 +49,7 @@ impl fmt::Display for Exit {
             Self::Code(code) => write!(f, "it ended with code {code}"),
             Self::Signal(signal) => write!(f, "it was ended by signal {signal}"),
             Self::MemoryBound { bound } => write!(f, "it wanted more than its {bound} bytes of memory"),
+            Self::BusGone => f.write_str("the system bus went away, and what became of it is not known"),
             Self::Unknown => f.write_str("it ended"),
         }
     }
@@ -97,6 +102,10 @@ pub enum LaunchError {
         /// Its last lines.
         last: Vec<String>,
     },
+    /// systemd did not start it.
+    #[cfg(feature = "systemd")]
+    #[error(transparent)]
+    Unit(#[from] crate::unit::UnitFault),
     /// It was not ready in time.
     #[error("the engine was not ready after {} ms", limit.as_millis())]
     NotReady {
@@ -125,6 +134,8 @@ impl LaunchError {
             Self::Io { .. } => "engine.start",
             Self::Ended { .. } => "engine.ended",
             Self::NotReady { .. } => "engine.not_ready",
+            #[cfg(feature = "systemd")]
+            Self::Unit(fault) => fault.code(),
         }
     }
 
@@ -142,10 +153,19 @@ impl LaunchError {
     }
 }
 
+/// What an engine's thread holds on to; dropping it tells the thread to end the engine.
+#[derive(Debug)]
+#[allow(dead_code, reason = "what counts is that it is dropped")]
+enum Leash {
+    Thread(mpsc::Sender<()>),
+    #[cfg(feature = "systemd")]
+    Unit(tokio::sync::oneshot::Sender<()>),
+}
+
 /// A running engine.
 #[derive(Debug)]
 pub struct EngineProcess {
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<Leash>,
     state: tokio::sync::watch::Receiver<ProcessState>,
     thread: Option<std::thread::JoinHandle<()>>,
     bounds: Bounds,
@@ -159,23 +179,7 @@ impl EngineProcess {
     /// Starts an engine; answers when its sandbox runs, not when its model is loaded ([`EngineProcess::ready`]). Takes some
     /// 20 ms of the calling thread.
     pub fn start(spec: &LaunchSpec) -> Result<Self, LaunchError> {
-        spec.check()?;
-        if !spec.root.join("usr/bin/llama-server").exists() {
-            return Err(LaunchError::NoEngine {
-                root: spec.root.clone(),
-            });
-        }
-        for file in &spec.files {
-            let opened = std::fs::File::open(&file.source);
-            opened.map_err(|source| LaunchError::NoModelFile {
-                path: file.source.clone(),
-                source,
-            })?;
-        }
-        prepare_socket_folder(&spec.socket_folder).map_err(|source| LaunchError::Io {
-            what: "prepare the socket's folder",
-            source,
-        })?;
+        prepare(spec, &spec.root.join("usr/bin/llama-server"))?;
         let namespace = probe_user_namespace();
         let last = LastWords::default();
         let (stop, stopped) = mpsc::channel();
@@ -199,11 +203,59 @@ impl EngineProcess {
                 source,
             })?;
         Ok(Self {
-            stop: Some(stop),
+            stop: Some(Leash::Thread(stop)),
             state: states,
             thread: Some(thread),
             bounds,
             namespace,
+            pid,
+            socket: spec.socket(),
+            last,
+        })
+    }
+
+    /// Starts an engine as a unit of systemd; answers when systemd says that it was executed. Blocks the calling thread until then.
+    #[cfg(feature = "systemd")]
+    pub fn start_unit(spec: &LaunchSpec, options: &crate::unit::UnitOptions) -> Result<Self, LaunchError> {
+        let root = crate::unit::Root::find(&spec.root)?;
+        let program = match &root {
+            crate::unit::Root::Directory(folder) => folder.join("usr/bin/llama-server"),
+            crate::unit::Root::Image { image, .. } => image.clone(),
+        };
+        prepare(spec, &program)?;
+        if let Some((_, group)) = &options.user {
+            open_folder(&spec.socket_folder, group).map_err(|source| LaunchError::Io {
+                what: "give the socket's folder to the engine's group",
+                source,
+            })?;
+        }
+        let last = LastWords::default();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (started, starting) = mpsc::channel();
+        let (state, states) = tokio::sync::watch::channel(ProcessState::Running);
+        let order = unit::Order {
+            spec: spec.clone(),
+            root,
+            options: options.clone(),
+            last: last.clone(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("engine-{}", spec.name))
+            .spawn(move || unit::run(&order, &started, stopped, &state))
+            .map_err(|source| LaunchError::Io {
+                what: "start the engine's thread",
+                source,
+            })?;
+        let (pid, bounds) = starting.recv().map_err(|source| LaunchError::Io {
+            what: "start the engine's thread",
+            source: std::io::Error::other(source),
+        })??;
+        Ok(Self {
+            stop: Some(Leash::Unit(stop)),
+            state: states,
+            thread: Some(thread),
+            bounds,
+            namespace: UserNamespace::Own,
             pid,
             socket: spec.socket(),
             last,
@@ -291,6 +343,38 @@ impl Drop for EngineProcess {
             let _ = thread.join();
         }
     }
+}
+
+/// The engine comes by its group, and makes its socket there; so does the gateway, and uses it.
+#[cfg(feature = "systemd")]
+fn open_folder(folder: &Path, group: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let unknown = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("no group `{group}`"));
+    let id = crate::unit::group_id(group).ok_or_else(unknown)?;
+    std::os::unix::fs::chown(folder, None, Some(id))?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o770))
+}
+
+/// What both ways of starting need: a specification that can be started, its files, and an empty folder for its socket.
+fn prepare(spec: &LaunchSpec, program: &Path) -> Result<(), LaunchError> {
+    spec.check()?;
+    if !program.exists() {
+        return Err(LaunchError::NoEngine {
+            root: spec.root.clone(),
+        });
+    }
+    for file in &spec.files {
+        let opened = std::fs::File::open(&file.source);
+        opened.map_err(|source| LaunchError::NoModelFile {
+            path: file.source.clone(),
+            source,
+        })?;
+    }
+    prepare_socket_folder(&spec.socket_folder).map_err(|source| LaunchError::Io {
+        what: "prepare the socket's folder",
+        source,
+    })?;
+    Ok(())
 }
 
 #[cfg(test)]

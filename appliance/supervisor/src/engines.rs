@@ -1,4 +1,4 @@
-//! The host of a process box: engines under bubblewrap.
+//! The host of engines: units of systemd on the OS, bubblewrap on a process box.
 //!
 //! Refuses to start a model whose stored files are not the admitted ones: without fs-verity they are hashed before every
 //! start, and the status says so. Invariant: an engine that ended is forgotten only after its pause.
@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use freehold_engine::backoff::backoff;
 use freehold_engine::bounds::MemoryBound;
 use freehold_engine::launch;
+use freehold_engine::unit::{UnitOptions, probe, sweep};
 use freehold_engine::{EngineProcess, LaunchSpec, ModelFile, ProcessState};
 use freehold_execute::{Admitted, Host, StepFailed};
 use freehold_model_files::{Watch, hash_files};
 use freehold_plan::{EngineState, Purpose, RunningEngine};
 use freehold_trust::Sha256Digest;
 
-use crate::options::Settings;
+use crate::fault::Fault;
+use crate::options::{EngineHost, Settings};
 
 /// How long an engine may take to load its model; a large one from a slow disk takes minutes.
 const READY_LIMIT: Duration = Duration::from_secs(600);
@@ -46,6 +48,7 @@ pub(crate) struct Engines {
     memory_bytes: u64,
     context: u32,
     slots_each: u32,
+    units: Option<UnitOptions>,
     slots: BTreeMap<Key, Slot>,
 }
 
@@ -70,8 +73,39 @@ impl Engines {
             memory_bytes: settings.memory.saturating_mul(1 << 20),
             context: settings.context,
             slots_each: settings.slots,
+            units: None,
             slots: BTreeMap::new(),
         }
+    }
+
+    /// Finds out who starts engines, and ends what an earlier supervisor left with systemd: nobody watches it, and what should
+    /// run is started again by the plan. Answers who it is, for the status.
+    pub(crate) async fn settle(&mut self, settings: &Settings) -> Result<String, Fault> {
+        let own = own_unit(&std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
+        if settings.host == EngineHost::Bubblewrap || (settings.host == EngineHost::Auto && own.is_none()) {
+            return Ok("bubblewrap".to_owned());
+        }
+        let mut options = UnitOptions {
+            address: settings.bus.clone(),
+            user: settings.engine_user.clone(),
+            bound_to: own,
+            version: 0,
+        };
+        let fault = |fault: freehold_engine::unit::UnitFault| Fault::of(fault.code(), fault.to_string());
+        match probe(&options).await {
+            Ok(version) => options.version = version,
+            Err(missing) if settings.host == EngineHost::Auto => {
+                tracing::warn!(code = missing.code(), %missing, "engines run under bubblewrap");
+                return Ok("bubblewrap".to_owned());
+            }
+            Err(missing) => return Err(fault(missing)),
+        }
+        for unit in sweep(&options).await.map_err(fault)? {
+            tracing::warn!(unit, "ended an engine that an earlier supervisor left");
+        }
+        let version = options.version;
+        self.units = Some(options);
+        Ok(format!("systemd {version}"))
     }
 
     /// Looks at every engine: one that ended by itself rests, one that has rested may be started again.
@@ -201,6 +235,15 @@ impl Engines {
     }
 }
 
+/// The service of systemd that this process is, by its control group (`/proc/self/cgroup`, both versions).
+fn own_unit(groups: &str) -> Option<String> {
+    groups.lines().find_map(|line| {
+        let path = line.splitn(3, ':').nth(2)?;
+        let service = path.strip_prefix("/system.slice/")?.split('/').next()?;
+        service.ends_with(".service").then(|| service.to_owned())
+    })
+}
+
 /// Lets the group of the runtime folder, the gateway's, through to the engine's socket, and nobody else.
 fn open_to_group(socket: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
@@ -258,7 +301,12 @@ impl Host for Engines {
         if let Err(error) = std::fs::create_dir_all(&self.logs) {
             return Err(self.failed(key, "engine.start", error.to_string()));
         }
-        let started = tokio::task::spawn_blocking(move || EngineProcess::start(&spec)).await;
+        let units = self.units.clone();
+        let start = move || match &units {
+            Some(options) => EngineProcess::start_unit(&spec, options),
+            None => EngineProcess::start(&spec),
+        };
+        let started = tokio::task::spawn_blocking(start).await;
         let mut process = match started {
             Ok(Ok(process)) => process,
             Ok(Err(error)) => return Err(self.failed(key, error.code(), said(&error))),
@@ -267,10 +315,14 @@ impl Host for Engines {
         if let Err(error) = process.ready(READY_LIMIT).await {
             return Err(self.failed(key, error.code(), said(&error)));
         }
-        if let Err(error) = open_to_group(process.socket()) {
+        // Under systemd the engine's own group is the gateway's way in.
+        if self.units.is_none()
+            && let Err(error) = open_to_group(process.socket())
+        {
             return Err(self.failed(key, "engine.start", format!("its socket: {error}")));
         }
         let memory_bound = match process.bounds().memory {
+            MemoryBound::Systemd => "systemd cgroup",
             MemoryBound::Cgroup => "cgroup",
             MemoryBound::Watched => "watched",
         };
@@ -299,5 +351,26 @@ fn said(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_knows_its_own_name_and_a_terminal_has_none() {
+        let service = "0::/system.slice/freehold-supervisor.service\n";
+        assert_eq!(own_unit(service).as_deref(), Some("freehold-supervisor.service"));
+        let older = "4:memory:/system.slice/a.service/x\n1:name=systemd:/system.slice/a.service\n";
+        assert_eq!(own_unit(older).as_deref(), Some("a.service"));
+        for other in [
+            "0::/user.slice/user-0.slice/session-1.scope\n",
+            "0::/\n",
+            "",
+            "4:memory:/docker/abc\n",
+        ] {
+            assert_eq!(own_unit(other), None, "{other}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod fault;
 mod gateway;
 mod identity;
 mod judge;
+mod notify;
 mod options;
 mod pairing;
 mod policy;
@@ -29,6 +30,6 @@ mod status;
 mod supervisor;
 
 pub use fault::Fault;
-pub use options::{Arguments, Command, Settings};
+pub use options::{Arguments, Command, EngineHost, Settings};
 pub use status::{Status, TpmStatus};
 pub use supervisor::{once, run};

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The supervisor of a box.
 #[derive(Debug, Parser)]
@@ -23,6 +23,18 @@ pub enum Command {
     Run(Box<Settings>),
     /// One round, then exit: 0 when there is nothing left to do, 1 when something is.
     Once(Box<Settings>),
+}
+
+/// Who starts engines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum EngineHost {
+    /// systemd, where the supervisor is itself one of its services and reaches it; else bubblewrap.
+    #[default]
+    Auto,
+    /// systemd, over D-Bus; without it the supervisor does not start.
+    Systemd,
+    /// bubblewrap.
+    Bubblewrap,
 }
 
 /// Where things are, and how much an engine may take.
@@ -49,6 +61,15 @@ pub struct Settings {
     /// The unpacked root of the engine.
     #[arg(long)]
     pub engine_root: Option<PathBuf>,
+    /// Who starts engines.
+    #[arg(long, value_enum, default_value_t)]
+    pub host: EngineHost,
+    /// The D-Bus bus on which systemd is; without it the system's.
+    #[arg(long)]
+    pub bus: Option<String>,
+    /// User and group of engines that systemd starts, as `user:group`. Without it each gets a user of its own while it runs.
+    #[arg(long, value_parser = user_and_group)]
+    pub engine_user: Option<(String, String)>,
     /// Boot log to be replayed into a software TPM once a boot, and shown with the evidence.
     #[arg(long)]
     pub boot_log: Option<PathBuf>,
@@ -76,4 +97,12 @@ pub struct Settings {
     /// Hardware classes of this box, as releases name them.
     #[arg(long = "hardware", default_value = "cpu")]
     pub hardware: Vec<String>,
+}
+
+fn user_and_group(text: &str) -> Result<(String, String), String> {
+    let (user, group) = text.split_once(':').ok_or("not of the form `user:group`")?;
+    if user.is_empty() || group.is_empty() {
+        return Err("not of the form `user:group`".to_owned());
+    }
+    Ok((user.to_owned(), group.to_owned()))
 }

@@ -70,6 +70,9 @@ pub struct Status {
     pub record: u64,
     /// How the stored files are held to what was admitted: `hashed` before every start.
     pub store: String,
+    /// Who starts engines: `systemd` with its version, or `bubblewrap`.
+    #[serde(default)]
+    pub host: String,
 }
 
 /// Writes the status when it changed.

@@ -28,6 +28,7 @@ use crate::engines::Engines;
 use crate::fault::Fault;
 use crate::gateway::Door;
 use crate::identity::{self, Identity};
+use crate::notify::Notify;
 use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
 use crate::policy::Policy;
@@ -138,7 +139,7 @@ impl Supervisor {
             ..Pursuit::default()
         });
         let policy = Policy::stored(&state)?;
-        let status = Status {
+        let mut status = Status {
             v: 1,
             box_id: box_id.clone(),
             label: settings.label.clone(),
@@ -152,7 +153,8 @@ impl Supervisor {
             .with("fleet", pairing.fleet.as_str())
             .write()
             .await?;
-        let engines = Engines::new(&settings);
+        let mut engines = Engines::new(&settings);
+        status.host = engines.settle(&settings).await?;
         let refusals = pursuit.failed.values().cloned().collect();
         Ok(Self {
             installed: state.json("installed.json")?.unwrap_or_default(),
@@ -256,9 +258,13 @@ impl Supervisor {
 /// A [`Fault`] of the start, for example a state folder that cannot be read; later ones are retried, never fatal.
 pub async fn run(settings: Settings) -> Result<bool, Fault> {
     let (mut term, mut int) = signals()?;
+    let notify = Notify::from_environment();
     let mut supervisor = Supervisor::open(settings).await?;
+    notify.ready();
+    notify.guard();
     tracing::info!(box_id = %supervisor.box_id, console = %supervisor.pairing.console, "the supervisor runs");
     loop {
+        notify.beat();
         let looked = tokio::select! {
             looked = supervisor.look() => looked,
             // A round that is dropped is a round that was cut off: the next start goes on from there.
@@ -288,6 +294,7 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
             break;
         }
     }
+    notify.stopping();
     supervisor.downloads.stop_all().await;
     supervisor.engines.stop_all().await;
     let stopped = supervisor.chronicle.entry("supervisor.stopped").write().await;

@@ -13,6 +13,7 @@ const PURE: &[&str] = &[
     "freehold-record",
     "freehold-explain",
     "freehold-decide",
+    "freehold-network",
     "freehold-plan",
     "freehold-protocol",
     "freehold-fleet",

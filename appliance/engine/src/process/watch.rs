@@ -5,6 +5,7 @@
 
 use super::{Exit, ProcessState};
 use crate::bounds::{Bounds, ControlGroups, MemoryBound};
+use crate::calls::Filters;
 use crate::journal::{self, LastWords};
 use crate::launch::{LaunchSpec, UserNamespace};
 use crate::tree;
@@ -75,7 +76,8 @@ fn release(
     groups: &mut ControlGroups,
 ) -> std::io::Result<(Child, Receiver<()>)> {
     let (reader, writer) = std::io::pipe()?;
-    let mut command = spec.command(namespace);
+    let filters = Filters::make()?;
+    let mut command = spec.command(namespace, &filters.paths());
     command
         .stdin(Stdio::piped())
         .stdout(writer.try_clone()?)
