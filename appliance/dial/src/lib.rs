@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use freehold_channel::{PinRejected, pin_rejected_in, server_name};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -22,8 +22,11 @@ use tokio_rustls::TlsConnector;
 
 /// Time to connect and to finish the TLS handshake; bounds a peer that accepts and then says nothing.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Time until the head of an answer; verification of evidence at a busy console fits in it.
+/// Time until the head of an answer, and between two pieces of it; verification of evidence at a busy console fits in it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// The slowest line on which an answer still arrives, in bytes a second (half a megabit): a chunk of 4 MiB may take its
+/// minute, and a peer that trickles costs no more than that.
+const SLOWEST: u64 = 64 << 10;
 
 /// Why a request got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +216,34 @@ impl Dialer {
         Ok(answer)
     }
 
+    /// Reads a body piece by piece; each has to come within a limit of its own.
+    async fn read(&self, mut body: Limited<Incoming>, limit: usize) -> Result<Bytes, DialError> {
+        let address = self.address;
+        let mut bytes = BytesMut::new();
+        loop {
+            let piece = timeout(ANSWER_LIMIT, body.frame()).await.map_err(|_| DialError::Slow {
+                address,
+                seconds: ANSWER_LIMIT.as_secs(),
+            })?;
+            let Some(piece) = piece else {
+                return Ok(bytes.freeze());
+            };
+            let piece = piece.map_err(|error| match error.downcast::<hyper::Error>() {
+                Ok(source) => DialError::Broken {
+                    address,
+                    source: *source,
+                },
+                Err(other) => {
+                    debug_assert!(other.is::<LengthLimitError>());
+                    DialError::TooLong { address, limit }
+                }
+            })?;
+            if let Some(data) = piece.data_ref() {
+                bytes.extend_from_slice(data);
+            }
+        }
+    }
+
     /// Sends a request and reads the whole answer, `limit` bytes at most.
     ///
     /// # Errors
@@ -227,26 +258,16 @@ impl Dialer {
     ) -> Result<Answer, DialError> {
         let address = self.address;
         let (head, body) = self.open(method, path, headers, body).await?.into_parts();
-        let collected = timeout(ANSWER_LIMIT, Limited::new(body, limit).collect())
-            .await
-            .map_err(|_| DialError::Slow {
-                address,
-                seconds: ANSWER_LIMIT.as_secs(),
-            })?;
-        let body = collected.map_err(|error| match error.downcast::<hyper::Error>() {
-            Ok(source) => DialError::Broken {
-                address,
-                source: *source,
-            },
-            Err(other) => {
-                debug_assert!(other.is::<LengthLimitError>());
-                DialError::TooLong { address, limit }
-            }
-        })?;
+        let whole = ANSWER_LIMIT + Duration::from_secs(u64::try_from(limit).unwrap_or(u64::MAX) / SLOWEST);
+        let reading = self.read(Limited::new(body, limit), limit);
+        let body = timeout(whole, reading).await.map_err(|_| DialError::Slow {
+            address,
+            seconds: whole.as_secs(),
+        })??;
         Ok(Answer {
             status: head.status,
             headers: head.headers,
-            body: body.to_bytes(),
+            body,
         })
     }
 }

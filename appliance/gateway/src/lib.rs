@@ -12,6 +12,7 @@ pub mod link;
 pub mod listen;
 pub mod ollama;
 pub mod openai;
+pub mod question;
 pub mod quota;
 pub mod refusal;
 pub mod router;

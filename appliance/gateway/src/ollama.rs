@@ -7,4 +7,5 @@ pub mod chat;
 pub mod embed;
 pub mod fields;
 pub mod generate;
+pub mod lines;
 pub mod models;

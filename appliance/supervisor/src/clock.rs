@@ -23,6 +23,18 @@ const TOLERANCE: i64 = 60;
 /// How much the signed time must have moved before the floor is written again, in seconds: the disk wears out, too.
 const WRITE_EVERY: i64 = 60;
 
+/// The floor of a box that has never heard a signed time: it cannot be earlier than its own program was built. Set by the
+/// build (`SOURCE_DATE_EPOCH`), else the day on which this line was written.
+const BUILT: i64 = match option_env!("SOURCE_DATE_EPOCH") {
+    Some(text) => match i64::from_str_radix(text, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => WRITTEN,
+    },
+    None => WRITTEN,
+};
+/// 2026-11-21, 00:00 UTC.
+const WRITTEN: i64 = 1_795_219_200;
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -72,7 +84,7 @@ impl BoxClock {
             });
         }
         Ok(Self(Arc::new(Inner {
-            floor: AtomicI64::new(stored.floor),
+            floor: AtomicI64::new(stored.floor.max(BUILT)),
             offset: AtomicI64::new(stored.offset),
             written: AtomicI64::new(stored.floor),
             signed: false.into(),
@@ -178,6 +190,21 @@ mod tests {
             .take(&state, &signed(&key, b"n", system), key.public(), b"n")
             .unwrap();
         assert!(clock.now() >= later, "time went back behind what was signed");
+    }
+
+    #[test]
+    fn j02_a_box_that_has_heard_nothing_is_not_before_its_own_build() {
+        let world = tempfile::tempdir().unwrap();
+        let state = State::open(world.path()).unwrap();
+        let clock = BoxClock::open(&state).unwrap();
+        assert!(clock.now() >= BUILT);
+        let key = SigningKey::generate(KeyKind::P256).unwrap();
+        // A console whose own clock is ten years behind takes nobody back there.
+        let early = BUILT - 10 * 365 * 86_400;
+        clock
+            .take(&state, &signed(&key, b"n", early), key.public(), b"n")
+            .unwrap();
+        assert!(clock.now() >= BUILT);
     }
 
     #[test]

@@ -3,21 +3,19 @@
 //! Refuses to authorise: unknown, expired and self-signed certificates complete the handshake and are visible to the routes
 //! as [`crate::PeerIdentity`]. Invariant: the handshake signature verifies under the key of the leaf.
 
-use std::sync::Arc;
-
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use crate::config::ClientCertificates;
+use crate::holder::Holder;
 use crate::leaf::Leaf;
 
 #[derive(Debug)]
 pub(crate) struct AnyHolder {
     pub(crate) wanted: ClientCertificates,
-    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) holder: Holder,
 }
 
 impl ClientCertVerifier for AnyHolder {
@@ -47,7 +45,7 @@ impl ClientCertVerifier for AnyHolder {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic))
+        self.holder.tls12()
     }
 
     fn verify_tls13_signature(
@@ -56,10 +54,10 @@ impl ClientCertVerifier for AnyHolder {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.holder.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.holder.schemes()
     }
 }

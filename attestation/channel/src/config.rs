@@ -14,6 +14,7 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::client_check::AnyHolder;
 use crate::clock::Clock;
 use crate::fault::ChannelFault;
+use crate::holder::Holder;
 use crate::identity::TlsIdentity;
 use crate::pin::{Dates, ServerPin};
 use crate::provider::provider;
@@ -62,7 +63,11 @@ pub fn client_config(
         .with_protocol_versions(&[&TLS13])
         .map_err(|source| ChannelFault::Tls { what: "client", source })?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(PinnedServer { pin, dates, provider }));
+        .with_custom_certificate_verifier(Arc::new(PinnedServer {
+            pin,
+            dates,
+            holder: Holder(provider),
+        }));
     let mut config = match identity {
         Some(identity) => builder.with_client_cert_resolver(identity),
         None => builder.with_no_client_auth(),
@@ -89,7 +94,10 @@ pub fn boxes_server_config(
             what: "boxes port",
             source,
         })?
-        .with_client_cert_verifier(Arc::new(AnyHolder { wanted, provider }))
+        .with_client_cert_verifier(Arc::new(AnyHolder {
+            wanted,
+            holder: Holder(provider),
+        }))
         .with_cert_resolver(identity);
     config.alpn_protocols = protocols.alpn();
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -10,6 +10,7 @@ mod client_check;
 mod clock;
 mod config;
 mod fault;
+mod holder;
 mod identity;
 mod leaf;
 mod peer;

@@ -3,18 +3,16 @@
 //! Refuses the system's certificate authorities. Invariant: the handshake signature is checked against the key of the leaf,
 //! in every mode.
 
-use std::sync::Arc;
-
 use freehold_trust::digest::sha256;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::clock::unix_time;
 use crate::fault::PinRejected;
+use crate::holder::Holder;
 use crate::leaf::Leaf;
 use crate::pin::{Dates, ServerPin};
 
@@ -22,7 +20,7 @@ use crate::pin::{Dates, ServerPin};
 pub(crate) struct PinnedServer {
     pub(crate) pin: ServerPin,
     pub(crate) dates: Dates,
-    pub(crate) provider: Arc<CryptoProvider>,
+    pub(crate) holder: Holder,
 }
 
 impl PinnedServer {
@@ -65,7 +63,7 @@ impl PinnedServer {
                     &roots,
                     intermediates,
                     at,
-                    self.provider.signature_verification_algorithms.all,
+                    self.holder.0.signature_verification_algorithms.all,
                 )
                 .map_err(|error| match error {
                     Error::InvalidCertificate(
@@ -110,7 +108,7 @@ impl ServerCertVerifier for PinnedServer {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::PeerIncompatible(rustls::PeerIncompatible::Tls13RequiredForQuic))
+        self.holder.tls12()
     }
 
     fn verify_tls13_signature(
@@ -119,10 +117,10 @@ impl ServerCertVerifier for PinnedServer {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        self.holder.tls13(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.holder.schemes()
     }
 }

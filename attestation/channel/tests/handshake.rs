@@ -406,3 +406,37 @@ proptest::proptest! {
         proptest::prop_assert!(PeerIdentity::from_certificates(&[CertificateDer::from(bytes)], &root).is_none());
     }
 }
+
+/// A server that shows bytes that are no certificate, and proves a key all the same.
+#[derive(Debug)]
+struct Unreadable(Arc<rustls::sign::CertifiedKey>);
+
+impl rustls::server::ResolvesServerCert for Unreadable {
+    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        Some(self.0.clone())
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_cannot_be_read_is_refused_by_code() {
+    let world = world();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let made = self_signed_server(&["127.0.0.1".to_owned()], at(NOW), Duration::from_secs(3600)).unwrap();
+    let key = provider.key_provider.load_private_key(made.key_der()).unwrap();
+    for bytes in [&b"no certificate"[..], &[0x30, 0x82, 0xff, 0xff], &[0; 40_000]] {
+        let shown = rustls::sign::CertifiedKey::new(vec![CertificateDer::from(bytes.to_vec())], key.clone());
+        let config = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Unreadable(Arc::new(shown))));
+        let served = serve(Arc::new(config), world.root.clone()).await;
+        for pin in [world.pin(), ServerPin::Key(made.spki())] {
+            let client = world.client(pin, Dates::Enforced, None);
+            assert_eq!(
+                code_of(within(dial(served.address, client, "127.0.0.1")).await),
+                "channel.server_unreadable"
+            );
+        }
+    }
+}

@@ -168,7 +168,7 @@ fn an_administrator_takes_a_box_in_and_sees_it_turn_red() -> Result<()> {
     browser.wait_for("Done")?;
     browser.open(&world.url(&format!("/boxes/{id}/models")))?;
     browser.wait_for("models/freehold-guide/1.0.0/release.json")?;
-    if World::engine().is_some() {
+    if World::has_engine() {
         browser.wait_for("● serving")?;
         hold(&browser, "box-serving")?;
     } else {

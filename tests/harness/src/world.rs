@@ -40,6 +40,8 @@ pub struct Wish {
     pub one: BoxWish,
     /// Where the console keeps its state instead of the world's own folder: a small disk.
     pub console_state: Option<PathBuf>,
+    /// Models that are published from the start: name and version.
+    pub models: Vec<(String, String)>,
     /// Before the console's command line: a program that starts it, for example `faketime`.
     pub console_under: Vec<String>,
 }
@@ -51,6 +53,7 @@ impl Default for Wish {
             site: "here".to_owned(),
             one: BoxWish::named("box1"),
             console_state: None,
+            models: Vec::new(),
             console_under: Vec::new(),
         }
     }
@@ -125,6 +128,9 @@ impl World {
         ]);
         said_by(&built("freehold-console")?, init)?.yes()?;
         let publisher = Publishing::new(&at("publisher"), &state.join("public/timestamp.pem"))?;
+        for (name, version) in &wish.models {
+            publisher.model(name, version)?;
+        }
         let root = publisher.export(&at("export"))?;
         let export = at("export");
         let import = [
@@ -181,16 +187,20 @@ impl World {
     /// # Errors
     /// When it ends instead; the end of its log is in the message.
     pub fn start_console(&mut self) -> Result<()> {
+        let under = self.wish.console_under.clone();
+        self.start_console_under(&under)
+    }
+
+    /// The same, started by another program, for example `faketime`.
+    ///
+    /// # Errors
+    /// As [`Self::start_console`].
+    pub fn start_console_under(&mut self, under: &[String]) -> Result<()> {
         let state = self.console_state();
         let addresses = state.join("addresses.json");
         let _ = fs::remove_file(&addresses);
         let program = built("freehold-console")?;
-        let mut words = self
-            .wish
-            .console_under
-            .iter()
-            .map(OsStr::new)
-            .chain([program.as_os_str()]);
+        let mut words = under.iter().map(OsStr::new).chain([program.as_os_str()]);
         let mut command = Command::new(words.next().context("no program")?);
         command.args(words).arg("run").arg("--state").arg(&state);
         command.args(["--people", &self.people.to_string(), "--boxes", &self.boxes.to_string()]);

@@ -1,6 +1,8 @@
 //! A refusal code is one name with many uses: declared once, explained once, asserted by a test.
 
-use freehold_laws::{declared_codes, sources, text};
+use std::collections::{BTreeMap, BTreeSet};
+
+use freehold_laws::{declared_codes, root, sources, text};
 
 #[test]
 fn every_declared_code_is_explained() {
@@ -55,4 +57,83 @@ fn every_declared_code_is_asserted_by_a_test() {
         .filter(|code| !tests.contains(&format!("\"{code}\"")) && !words.contains(&code.as_str()))
         .collect();
     assert!(faults.is_empty(), "no test asserts these codes:\n{}", faults.join("\n"));
+}
+
+/// Where each code stands in quotation marks in tests: `file::test`, or `file` for a table beside the tests.
+fn asserted() -> BTreeMap<String, BTreeSet<String>> {
+    let codes: BTreeSet<String> = declared_codes().into_iter().collect();
+    let mut index: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in sources() {
+        let all = text(&file);
+        let whole = file.contains("/tests/") || file.starts_with("tests/");
+        let start = if whole { Some(0) } else { all.find("#[cfg(test)]") };
+        let Some(start) = start else { continue };
+        let (mut test, mut inside) = (false, None);
+        for line in all[start..].lines() {
+            let plain = line.trim_start();
+            if plain.starts_with("#[") && (plain.contains("test]") || plain.contains("test(")) {
+                test = true;
+            }
+            let signature = plain.strip_prefix("pub ").unwrap_or(plain);
+            let signature = signature.strip_prefix("async ").unwrap_or(signature);
+            if let Some(rest) = signature.strip_prefix("fn ") {
+                let name = rest.split(['(', '<']).next().unwrap_or_default();
+                inside = test.then(|| name.to_owned());
+                test = false;
+            }
+            for word in line.split('"').skip(1).step_by(2).filter(|word| codes.contains(*word)) {
+                let place = inside
+                    .as_ref()
+                    .map_or_else(|| file.clone(), |name| format!("{file}::{name}"));
+                index.entry(word.to_owned()).or_default().insert(place);
+            }
+        }
+    }
+    for file in freehold_laws::files()
+        .into_iter()
+        .filter(|file| file.starts_with("policies/cases/"))
+    {
+        for word in text(&file).split_whitespace().filter(|word| codes.contains(*word)) {
+            index.entry(word.to_owned()).or_default().insert(file.clone());
+        }
+    }
+    index
+}
+
+/// The index itself goes to `target/refusals.txt`: for each code, the tests that assert it.
+#[test]
+fn the_index_of_refusals_names_a_test_for_each_code() {
+    let index = asserted();
+    let lines = declared_codes().into_iter().map(|code| {
+        let places = index.get(&code).cloned().unwrap_or_default();
+        format!("{code}: {}\n", places.into_iter().collect::<Vec<_>>().join(", "))
+    });
+    let lines: Vec<String> = lines.collect();
+    std::fs::write(root().join("target/refusals.txt"), lines.concat()).expect("the index can be written");
+    let faults: Vec<&String> = lines.iter().filter(|line| line.trim_end().ends_with(':')).collect();
+    assert!(faults.is_empty(), "no test asserts these codes:\n{faults:?}");
+}
+
+/// What a box's people read in docs/box.md is what the programs say.
+#[test]
+fn the_table_of_troubles_says_what_the_programs_say() {
+    let page = text("docs/box.md");
+    let start = page
+        .find("## Troubleshooting")
+        .expect("docs/box.md has a section for it");
+    let mut rows = 0;
+    for line in page[start..]
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains('`'))
+    {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, symptom, code, next, _] = cells.as_slice() else {
+            panic!("not three cells: {line}");
+        };
+        let code = code.trim_matches('`');
+        let said = freehold_explain::explain(code).unwrap_or_else(|| panic!("`{code}` is no code"));
+        assert_eq!((*symptom, *next), (said.what.as_str(), said.next.as_str()), "{code}");
+        rows += 1;
+    }
+    assert!(rows > 40, "{rows} rows");
 }

@@ -2,20 +2,19 @@
 //!
 //! Refuses suffixes, images, templates and earlier contexts. Invariant: as for chat; `raw` sends the prompt as it stands.
 
-use super::chat::{Line, LineVoice, Nothing, Shape};
-use super::fields::{KeepAlive, Options, Tail, WireFormat, created_at, sampling};
+use super::chat::Nothing;
+use super::fields::{KeepAlive, Options, WireFormat, sampling};
+use super::lines::{self, Shape};
 use crate::openai::fields::unset;
-use crate::refusal::{GatewayRejection, Style};
+use crate::question::{Asked, Question};
+use crate::refusal::GatewayRejection;
 use crate::router::Gateway;
-use crate::stream;
-use crate::work::{self, Admitted};
 use axum::body::Body;
 use axum::extract::State;
-use freehold_engine::{AnswerStream, Chat, Completion, Engine as _, LlamaServer, Message, Role};
-use freehold_protocol::local::{Route, Scope};
+use freehold_engine::{Chat, Completion, Message, Role};
+use freehold_protocol::local::Route;
 use hyper::{Request, Response};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 /// The fields that are taken.
 #[derive(Deserialize)]
@@ -36,8 +35,16 @@ pub struct GenerateRequest {
     images: Option<Nothing>,
 }
 
-impl GenerateRequest {
-    async fn ask(self, engine: &LlamaServer, deadline: Instant) -> Result<AnswerStream, GatewayRejection> {
+impl Asked for GenerateRequest {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn streamed(&self) -> bool {
+        self.stream != Some(false)
+    }
+
+    fn into_question(self) -> Result<Question, GatewayRejection> {
         unset("think", self.think)?;
         unset("logprobs", self.logprobs)?;
         if self.prompt.is_empty() {
@@ -48,14 +55,10 @@ impl GenerateRequest {
         }
         let sampling = sampling(self.options, self.format)?;
         if self.raw == Some(true) {
-            return stream::within(
-                deadline,
-                engine.complete(Completion {
-                    prompt: self.prompt,
-                    sampling,
-                }),
-            )
-            .await;
+            return Ok(Question::Completion(Completion {
+                prompt: self.prompt,
+                sampling,
+            }));
         }
         let system = self.system.map(|content| Message {
             role: Role::System,
@@ -66,59 +69,11 @@ impl GenerateRequest {
             content: self.prompt,
         };
         let messages = system.into_iter().chain([prompt]).collect();
-        stream::within(deadline, engine.chat(Chat { messages, sampling })).await
+        Ok(Question::Chat(Chat { messages, sampling }))
     }
 }
 
 /// The route.
 pub async fn generate(State(gateway): State<Gateway>, request: Request<Body>) -> Response<Body> {
-    work::answer(generate_or_refuse(&gateway, request).await, Style::Ollama)
-}
-
-async fn generate_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
-    let admitted: Admitted<GenerateRequest> = work::admit(gateway, request, Scope::Chat, Route::OllamaGenerate).await?;
-    let Admitted {
-        fields,
-        token,
-        served,
-        mut entry,
-        hold,
-        ..
-    } = admitted;
-    let streamed = fields.stream != Some(false);
-    let name = fields.model.clone();
-    let deadline = stream::deadline();
-    let began = entry.began();
-    let begin = async {
-        let model = served.model(&token, &fields.model)?;
-        entry.model(model.digest);
-        let engine = served.engine(&model.engine)?;
-        fields.ask(&engine, deadline).await
-    };
-    let parts = match begin.await {
-        Ok(parts) => parts,
-        Err(rejection) => {
-            entry.refused(&rejection);
-            return Err(rejection);
-        }
-    };
-    if streamed {
-        return Ok(stream::piece_by_piece(
-            LineVoice::new(Shape::Generate, name, began),
-            parts,
-            entry,
-            deadline,
-            hold,
-        ));
-    }
-    let answer = stream::whole(parts, entry, deadline).await?;
-    let tail = Tail::new(answer.finish, answer.usage, began, None);
-    Ok(stream::json(&Line {
-        model: &name,
-        created_at: &created_at(),
-        message: None,
-        response: Some(&answer.text),
-        done: true,
-        tail: Some(tail),
-    }))
+    lines::answer::<GenerateRequest>(&gateway, request, Route::OllamaGenerate, Shape::Generate).await
 }

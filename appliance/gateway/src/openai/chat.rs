@@ -3,13 +3,14 @@
 //! Refuses more than one choice, tools and log probabilities. Invariant: the last chunk goes out after the entry is durable.
 
 use super::fields::{Content, MAX_MESSAGES, OneOrMany, WireRole, number, seed, stops, unset};
+use crate::question::{self, Asked, Question};
 use crate::refusal::{GatewayRejection, Style};
 use crate::router::Gateway;
 use crate::stream::{self, Voice, push_json_text};
 use crate::work::{self, Admitted};
 use axum::body::Body;
 use axum::extract::State;
-use freehold_engine::{Chat, Engine as _, Finish, Format, Message, Sampling, Usage};
+use freehold_engine::{Chat, Finish, Format, Message, Sampling, Usage};
 use freehold_protocol::local::{Route, Scope};
 use hyper::{Request, Response};
 use serde::{Deserialize, Serialize};
@@ -68,8 +69,16 @@ enum FormatKind {
     JsonObject,
 }
 
-impl ChatRequest {
-    fn into_chat(self) -> Result<Chat, GatewayRejection> {
+impl Asked for ChatRequest {
+    fn model(&self) -> &str {
+        &self.model
+    }
+
+    fn streamed(&self) -> bool {
+        self.stream == Some(true)
+    }
+
+    fn into_question(self) -> Result<Question, GatewayRejection> {
         let field = |field, expected| Err(GatewayRejection::Field { field, expected });
         if self.messages.is_empty() || self.messages.len() > MAX_MESSAGES {
             return field("messages", "1 to 1024 messages");
@@ -86,7 +95,7 @@ impl ChatRequest {
             role: one.role.into(),
             content: one.content.0,
         };
-        Ok(Chat {
+        Ok(Question::Chat(Chat {
             messages: self.messages.into_iter().map(message).collect(),
             sampling: Sampling {
                 max_tokens,
@@ -106,7 +115,7 @@ impl ChatRequest {
                     _ => Format::Text,
                 },
             },
-        })
+        }))
     }
 }
 
@@ -117,43 +126,21 @@ pub async fn complete(State(gateway): State<Gateway>, request: Request<Body>) ->
 
 async fn complete_or_refuse(gateway: &Gateway, request: Request<Body>) -> Result<Response<Body>, GatewayRejection> {
     let admitted: Admitted<ChatRequest> = work::admit(gateway, request, Scope::Chat, Route::OpenAiChat).await?;
-    let Admitted {
-        fields,
-        id,
-        token,
-        served,
-        mut entry,
-        hold,
-    } = admitted;
-    let id = format!("chatcmpl-{id}");
-    let streamed = fields.stream == Some(true);
-    let include_usage = fields.stream_options.as_ref().and_then(|options| options.include_usage) == Some(true);
-    let deadline = stream::deadline();
-    let begin = async {
-        let model = served.model(&token, &fields.model)?;
-        entry.model(model.digest);
-        let engine = served.engine(&model.engine)?;
-        let chat = fields.into_chat()?;
-        Ok((model, stream::within(deadline, engine.chat(chat)).await?))
-    };
-    let (model, parts) = match begin.await {
-        Ok(begun) => begun,
-        Err(rejection) => {
-            entry.refused(&rejection);
-            return Err(rejection);
-        }
-    };
-    let created = OffsetDateTime::now_utc().unix_timestamp();
+    let id = format!("chatcmpl-{}", admitted.id);
+    let streamed = admitted.fields.streamed();
+    let options = admitted.fields.stream_options.as_ref();
+    let include_usage = options.and_then(|options| options.include_usage) == Some(true);
+    let begun = question::begin(admitted).await?;
+    let (created, model) = (OffsetDateTime::now_utc().unix_timestamp(), begun.model.clone());
     if streamed {
-        let voice = ChunkVoice::new(&id, &model.name, created, include_usage);
-        return Ok(stream::piece_by_piece(voice, parts, entry, deadline, hold));
+        return Ok(begun.piece_by_piece(ChunkVoice::new(&id, &model, created, include_usage)));
     }
-    let answer = stream::whole(parts, entry, deadline).await?;
+    let answer = begun.whole().await?;
     Ok(stream::json(&Completion {
         id: &id,
         object: "chat.completion",
         created,
-        model: &model.name,
+        model: &model,
         choices: [Choice {
             index: 0,
             message: Said {
@@ -322,7 +309,7 @@ mod tests {
         let refused = |more: &str| {
             let json = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{more}}}"#);
             crate::body::parse::<ChatRequest>(json.as_bytes())
-                .and_then(ChatRequest::into_chat)
+                .and_then(ChatRequest::into_question)
                 .err()
                 .map(|r| r.to_string())
         };
