@@ -40,6 +40,101 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
+/// Hexadecimal digits of a typed block; a check letter stands behind them.
+const BLOCK: usize = 4;
+/// Blocks of a digest.
+const BLOCKS: usize = 16;
+/// Check letters: none is a hexadecimal digit, none looks like one. Seventeen, a prime, so that the weighted sum finds each
+/// wrong digit, each two digits exchanged, and a block in another place.
+const CHECKS: &[u8; 17] = b"ghjkmnpqrstuvwxyz";
+/// Longest text that is looked at; bounds a stuck key on a console.
+const MAX_TYPED: usize = 512;
+
+/// Why typed blocks are no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlocksRejection {
+    /// Not as many blocks as there should be.
+    #[error("{found} blocks were typed, there are {BLOCKS}")]
+    Count {
+        /// How many were typed.
+        found: usize,
+    },
+    /// These blocks, counted from 1, are mistyped.
+    #[error("mistyped: block {}", numbers(.0))]
+    Mistyped(Vec<usize>),
+}
+
+fn numbers(blocks: &[usize]) -> String {
+    let words: Vec<String> = blocks.iter().map(usize::to_string).collect();
+    words.join(", ")
+}
+
+fn check_letter(place: usize, digits: &[u8]) -> Option<char> {
+    let mut sum = (place + 1).checked_mul(5)?;
+    for (weight, digit) in (1..).zip(digits) {
+        sum += weight * usize::try_from(char::from(*digit).to_digit(16)?).ok()?;
+    }
+    CHECKS.get(sum % CHECKS.len()).map(|letter| char::from(*letter))
+}
+
+/// A digest in sixteen blocks that a person can type: four hexadecimal digits and a check letter each, `3f2ak`.
+#[must_use]
+pub fn typed_blocks(digest: &Sha256Digest) -> Vec<String> {
+    (digest.to_hex().as_bytes().chunks(BLOCK).enumerate())
+        .map(|(place, digits)| {
+            let mut block = String::from_utf8_lossy(digits).into_owned();
+            block.extend(check_letter(place, digits));
+            block
+        })
+        .collect()
+}
+
+/// Reads what a person typed: sixteen blocks, parted by anything, in either case. Blocks may be without their letters, as
+/// where a page shows the plain digits: then nothing but the comparison of the words finds a mistyped digit.
+///
+/// # Errors
+/// [`BlocksRejection`], with the numbers of the blocks.
+pub fn read_typed_blocks(text: &str) -> Result<Sha256Digest, BlocksRejection> {
+    let short: String = text.chars().take(MAX_TYPED).collect::<String>().to_ascii_lowercase();
+    let mut blocks: Vec<String> = short
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|block| !block.is_empty())
+        .map(str::to_owned)
+        .collect();
+    // Sixty-four digits in one piece, as copied from a file.
+    if let [all] = blocks.as_slice()
+        && all.is_ascii()
+        && all.len() == BLOCK * BLOCKS
+    {
+        let cut = all.as_bytes().chunks(BLOCK);
+        blocks = cut.map(|block| String::from_utf8_lossy(block).into_owned()).collect();
+    }
+    let mistyped: Vec<usize> = (blocks.iter().enumerate())
+        .filter(|(place, block)| !block_checks(*place, block))
+        .map(|(place, _)| place + 1)
+        .collect();
+    if !mistyped.is_empty() && blocks.len() <= BLOCKS {
+        return Err(BlocksRejection::Mistyped(mistyped));
+    }
+    if blocks.len() != BLOCKS {
+        return Err(BlocksRejection::Count { found: blocks.len() });
+    }
+    let digits: String = blocks.iter().filter_map(|block| block.get(..BLOCK)).collect();
+    digits
+        .parse()
+        .map_err(|_| BlocksRejection::Count { found: blocks.len() })
+}
+
+fn block_checks(place: usize, block: &str) -> bool {
+    let Some((digits, check)) = block.as_bytes().split_at_checked(BLOCK) else {
+        return false;
+    };
+    let Some(letter) = check_letter(place, digits) else {
+        return false;
+    };
+    check.is_empty() || check == [u8::try_from(letter).unwrap_or(0)]
+}
+
 /// One word per byte for the first `count` bytes.
 #[must_use]
 pub fn words_of(bytes: &[u8], count: usize) -> String {
@@ -85,6 +180,48 @@ mod tests {
     #[test]
     fn every_byte_has_its_own_word() {
         assert!(WORDS.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_typed_digest_names_its_mistyped_blocks() {
+        let digest = sha256(b"a console");
+        let blocks = typed_blocks(&digest);
+        let text = blocks.join(" ");
+        assert_eq!(read_typed_blocks(&text.to_ascii_uppercase()), Ok(digest));
+        assert_eq!(read_typed_blocks(&digest.to_hex()), Ok(digest));
+        assert_eq!(read_typed_blocks("").unwrap_err(), BlocksRejection::Count { found: 0 });
+        assert_eq!(
+            read_typed_blocks(&blocks[..15].join("-")).unwrap_err(),
+            BlocksRejection::Count { found: 15 }
+        );
+        // Each wrong digit, each two digits exchanged, each block in another's place.
+        for (place, block) in blocks.iter().enumerate() {
+            let spoil = |other: String| {
+                let mut spoilt = blocks.clone();
+                spoilt[place] = other;
+                read_typed_blocks(&spoilt.join(" "))
+            };
+            let letters: Vec<char> = block.chars().collect();
+            for at in 0..BLOCK {
+                for digit in "0123456789abcdef".chars().filter(|digit| *digit != letters[at]) {
+                    let mut other = letters.clone();
+                    other[at] = digit;
+                    let wrong = Err(BlocksRejection::Mistyped(vec![place + 1]));
+                    assert_eq!(spoil(other.into_iter().collect()), wrong);
+                }
+                for with in (at + 1..BLOCK).filter(|with| letters[*with] != letters[at]) {
+                    let mut other = letters.clone();
+                    other.swap(at, with);
+                    assert!(spoil(other.into_iter().collect()).is_err());
+                }
+            }
+        }
+        let mut exchanged = blocks.clone();
+        exchanged.swap(2, 3);
+        assert_eq!(
+            read_typed_blocks(&exchanged.join(" ")),
+            Err(BlocksRejection::Mistyped(vec![3, 4]))
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod fingerprint;
 pub mod local;
 pub mod report;
 pub mod routes;
+pub mod screen;
 pub mod status;
 pub mod version;
 

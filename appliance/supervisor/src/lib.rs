@@ -24,6 +24,7 @@ mod pairing;
 mod policy;
 mod repository;
 mod round;
+mod screen;
 mod source;
 mod state;
 mod status;

@@ -70,6 +70,13 @@ pub struct Settings {
     /// User and group of engines that systemd starts, as `user:group`. Without it each gets a user of its own while it runs.
     #[arg(long, value_parser = user_and_group)]
     pub engine_user: Option<(String, String)>,
+    /// Serve the box's own screen at `screen.sock` in the runtime folder. A pairing is then taken only after somebody has
+    /// compared the console's fingerprint there.
+    #[arg(long)]
+    pub screen: bool,
+    /// Where a stick is mounted, read-only, when one is in.
+    #[arg(long)]
+    pub stick: Option<PathBuf>,
     /// Boot log to be replayed into a software TPM once a boot, and shown with the evidence.
     #[arg(long)]
     pub boot_log: Option<PathBuf>,

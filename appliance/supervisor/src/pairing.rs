@@ -35,14 +35,27 @@ pub(crate) fn pairing(state: &State, offered: Option<&Path>) -> Result<Pairing, 
         }
         (Some(locked), None) => Ok(locked),
         (None, Some(offered)) => {
-            for digest in [&offered.fleet_ca, &offered.tuf_root, &offered.director] {
-                digest_of(digest)?;
-            }
-            state.put_json(FILE, &offered)?;
-            Ok(offered)
+            lock(state, &offered)
         }
         (None, None) => Err(Fault::of("box.not_paired", "the box knows no console yet")),
     }
+}
+
+/// The pairing that was taken, if one was.
+pub(crate) fn locked(state: &State) -> Result<Option<Pairing>, Fault> {
+    state.json(FILE)
+}
+
+/// Takes the pairing that a person has confirmed; the first one stays.
+pub(crate) fn lock(state: &State, offered: &Pairing) -> Result<Pairing, Fault> {
+    if let Some(locked) = locked(state)? {
+        return Ok(locked);
+    }
+    for digest in [&offered.fleet_ca, &offered.tuf_root, &offered.director] {
+        digest_of(digest)?;
+    }
+    state.put_json(FILE, offered)?;
+    Ok(offered.clone())
 }
 
 fn same(left: &Pairing, right: &Pairing) -> bool {
@@ -56,7 +69,8 @@ fn same(left: &Pairing, right: &Pairing) -> bool {
         )
 }
 
-fn read(path: &Path) -> Result<Pairing, Fault> {
+/// Reads a pairing file.
+pub(crate) fn read(path: &Path) -> Result<Pairing, Fault> {
     let malformed = |detail: String| Fault::of("box.pairing_malformed", format!("`{}`: {detail}", path.display()));
     let length = std::fs::metadata(path)
         .map_err(|error| malformed(error.to_string()))?

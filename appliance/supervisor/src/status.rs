@@ -8,6 +8,7 @@ use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
+use crate::screen::Attendant;
 use crate::state::State;
 
 /// How the TPM is.
@@ -79,10 +80,19 @@ pub struct Status {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     last: Option<Status>,
+    screen: Option<Attendant>,
 }
 
 impl Board {
+    /// Shows it on the box's own screen from now on, too.
+    pub(crate) fn also_on(&mut self, screen: Option<Attendant>) {
+        self.screen = screen;
+    }
+
     pub(crate) fn show(&mut self, state: &State, status: &Status) -> Result<(), Fault> {
+        if let Some(screen) = &self.screen {
+            screen.show(status);
+        }
         if self.last.as_ref() != Some(status) {
             state.put_json("status.json", status)?;
             self.last = Some(status.clone());

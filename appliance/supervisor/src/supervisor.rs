@@ -33,6 +33,7 @@ use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
 use crate::policy::Policy;
 use crate::repository::Repository;
+use crate::screen::attended;
 use crate::state::State;
 use crate::status::{Board, Status};
 
@@ -259,7 +260,20 @@ impl Supervisor {
 pub async fn run(settings: Settings) -> Result<bool, Fault> {
     let (mut term, mut int) = signals()?;
     let notify = Notify::from_environment();
+    // Where a person has to say which console is ours, the supervisor is up and waits for that as long as it takes.
+    let mut screen = tokio::select! {
+        screen = attended(&settings, &notify) => screen?,
+        _ = term.recv() => return Ok(true),
+        _ = int.recv() => return Ok(true),
+    };
     let mut supervisor = Supervisor::open(settings).await?;
+    if let Some(screen) = &mut screen {
+        let who = format!("box:{}", supervisor.box_id);
+        let recorder = supervisor.chronicle.recorder();
+        screen.attend(&supervisor.settings, recorder, &who).await?;
+    }
+    supervisor.board.also_on(screen);
+    supervisor.show()?;
     notify.ready();
     notify.guard();
     tracing::info!(box_id = %supervisor.box_id, console = %supervisor.pairing.console, "the supervisor runs");

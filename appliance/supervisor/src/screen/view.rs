@@ -1,0 +1,152 @@
+//! What the screen is shown: the status, and what only the machine itself knows.
+//!
+//! Refuses secrets: there is no field for one. Invariant: a box that is not a member of a fleet never shows a verdict.
+
+use std::path::Path;
+
+use freehold_protocol::enrol::Pairing;
+use freehold_protocol::screen::{Ability, ConsoleView, Room, SettingsLock, Stage, VERSION, View};
+use freehold_protocol::status::VerdictWord;
+
+use crate::status::Status;
+
+/// What the machine itself knows.
+pub(crate) struct Machine<'a> {
+    /// The console, confirmed or offered.
+    pub(crate) console: Option<&'a Pairing>,
+    /// Whether it is ours.
+    pub(crate) confirmed: bool,
+    /// Whether settings were taken.
+    pub(crate) settings: SettingsLock,
+    /// Whether a recovery key waits to be written down.
+    pub(crate) recovery_key: bool,
+    /// Where models are.
+    pub(crate) models: &'a Path,
+    /// Unix seconds.
+    pub(crate) at: i64,
+}
+
+/// The whole view.
+pub(crate) fn view(status: &Status, machine: &Machine<'_>) -> View {
+    let stage = match (machine.console, machine.confirmed, status.enrolment.as_str()) {
+        (None, ..) => Stage::Unpaired,
+        (Some(_), false, _) => Stage::Offered,
+        (_, _, "approved") => Stage::Member,
+        (_, _, "refused") => Stage::SentAway,
+        _ => Stage::Waiting,
+    };
+    let console = machine
+        .console
+        .map_or_else(ConsoleView::default, |pairing| ConsoleView {
+            address: pairing.console.clone(),
+            state: status.console.clone(),
+            fleet_ca: pairing.fleet_ca.clone(),
+            tuf_root: pairing.tuf_root.clone(),
+            director: pairing.director.clone(),
+        });
+    let mut can = vec![Ability::ShutDown];
+    if !machine.confirmed {
+        can.push(Ability::Import);
+    }
+    if stage == Stage::Offered {
+        can.push(Ability::ConfirmConsole);
+    }
+    if machine.settings == SettingsLock::Open && !machine.confirmed {
+        can.push(Ability::Settings);
+    }
+    if machine.recovery_key {
+        can.push(Ability::RecoveryKey);
+    }
+    View {
+        v: VERSION,
+        generation: 0,
+        at: machine.at,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        box_id: status.box_id.clone(),
+        label: status.label.clone(),
+        fleet: machine
+            .console
+            .map_or_else(String::new, |pairing| pairing.fleet.clone()),
+        site: machine.console.map_or_else(String::new, |pairing| pairing.site.clone()),
+        stage,
+        console,
+        fingerprint: status.fingerprint.clone(),
+        verdict: if stage == Stage::Member {
+            status.verdict
+        } else {
+            VerdictWord::Unknown
+        },
+        because: status.because.clone(),
+        tpm: status.tpm.state.clone(),
+        boot: status.boot.clone(),
+        doing: status.doing.clone(),
+        models: status.models.clone(),
+        gateway: status.gateway.clone(),
+        addresses: std::fs::read_to_string("/proc/net/fib_trie")
+            .map(|trie| addresses(&trie))
+            .unwrap_or_default(),
+        disk: room(machine.models),
+        record: status.record,
+        refusals: status.refusals.clone(),
+        settings: machine.settings,
+        can,
+    }
+}
+
+fn room(path: &Path) -> Option<Room> {
+    let found = rustix::fs::statvfs(path).ok()?;
+    Some(Room {
+        free: found.f_bavail.checked_mul(found.f_frsize)?,
+        total: found.f_blocks.checked_mul(found.f_frsize)?,
+    })
+}
+
+/// The machine's own addresses in `/proc/net/fib_trie`: leaves that are followed by `/32 host LOCAL`.
+fn addresses(trie: &str) -> Vec<String> {
+    let lines: Vec<&str> = trie.lines().map(str::trim).collect();
+    let mut found: Vec<String> = lines
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [leaf, "/32 host LOCAL"] => leaf.strip_prefix("|-- "),
+            _ => None,
+        })
+        .filter(|address| !address.starts_with("127."))
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_addresses_are_found_in_the_kernels_table() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.0\n        /24 link UNICAST\n     |-- 10.0.0.17\n        \
+                    /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n";
+        assert_eq!(addresses(trie), ["10.0.0.17"]);
+        assert!(addresses("").is_empty());
+    }
+
+    #[test]
+    fn a_verdict_is_shown_of_a_member_only() {
+        let status = Status {
+            verdict: VerdictWord::Trusted,
+            enrolment: "waiting_for_approval".to_owned(),
+            ..Status::default()
+        };
+        let machine = Machine {
+            console: None,
+            confirmed: false,
+            settings: SettingsLock::Open,
+            recovery_key: false,
+            models: Path::new("/"),
+            at: 0,
+        };
+        let shown = view(&status, &machine);
+        assert_eq!((shown.stage, shown.verdict), (Stage::Unpaired, VerdictWord::Unknown));
+        assert_eq!(shown.can, [Ability::ShutDown, Ability::Import, Ability::Settings]);
+    }
+}
