@@ -221,7 +221,7 @@ fn explain_box(one: &Value) {
             text(model, "name"),
             text(model, "version"),
             text(model, "phase"),
-            text(model, "reason")
+            fetched(model).unwrap_or_else(|| text(model, "reason"))
         );
     }
     println!(
@@ -229,6 +229,13 @@ fn explain_box(one: &Value) {
         text(&one["fingerprint"], "words"),
         text(&one["fingerprint"], "hex")
     );
+}
+
+/// How far a model's download is, while there is one.
+fn fetched(model: &Value) -> Option<String> {
+    let (done, total) = (model["progress"]["done"].as_u64()?, model["progress"]["total"].as_u64()?);
+    let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
+    Some(format!("{done} of {total} bytes, {percent} %"))
 }
 
 fn plan(state: &std::path::Path, setting: &Setting) -> Result<(), Fault> {

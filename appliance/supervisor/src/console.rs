@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::BoxClock;
 use crate::fault::Fault;
-use crate::identity::Identity;
+use crate::identity::{Identity, Unsigned};
 use crate::pairing::digest_of;
 
 /// Bounds an answer that is a message.
@@ -42,6 +42,7 @@ struct Problem {
 #[derive(Debug)]
 pub(crate) struct Console {
     dialer: Dialer,
+    unsigned: Unsigned,
 }
 
 impl Console {
@@ -64,7 +65,16 @@ impl Console {
         )?;
         Ok(Self {
             dialer: Dialer::new(&pairing.console, config).map_err(|error| away(&error))?,
+            unsigned: identity.unsigned.clone(),
         })
+    }
+
+    /// Why there was no answer. A handshake that our own TPM did not sign says nothing about the console.
+    fn fault(&self, error: &DialError) -> Fault {
+        match (error, self.unsigned.take()) {
+            (DialError::Connect { .. }, Some(report)) => report.into(),
+            _ => away(error),
+        }
     }
 
     async fn ask(&self, method: Method, path: &str, kind: &str, body: Bytes, limit: usize) -> Result<Answer, Fault> {
@@ -79,7 +89,7 @@ impl Console {
             Err(DialError::Broken { .. }) => self.dialer.ask(method, path, headers, body, limit).await,
             answer => answer,
         }
-        .map_err(|error| away(&error))?;
+        .map_err(|error| self.fault(&error))?;
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -138,7 +148,7 @@ impl Console {
             Err(DialError::Broken { .. }) => ask().await,
             answer => answer,
         }
-        .map_err(|error| away(&error))?;
+        .map_err(|error| self.fault(&error))?;
         if answer.status != StatusCode::PARTIAL_CONTENT || answer.body.len() != limit {
             let message = format!(
                 "the console answered {} with {} bytes to a range",

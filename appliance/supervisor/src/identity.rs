@@ -3,7 +3,7 @@
 //! Refuses to change its id, and to present another TPM's keys. Invariant: the private half of the TLS key never leaves the
 //! TPM; a handshake asks the TPM to sign.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use freehold_channel::{RemoteKey, RemoteSignFailed, TlsIdentity, der_signature, self_signed_box};
@@ -11,6 +11,7 @@ use freehold_collect::{Keys, Limits, Tpm};
 use freehold_protocol::fingerprint::words_of;
 use freehold_trust::{KeyKind, PublicKey, Sha256Digest};
 use freehold_verify::tpm::Public;
+use freehold_verify::{Refusal as _, RefusalReport};
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -93,6 +94,23 @@ pub(crate) struct Identity {
     pub(crate) tls: Sha256Digest,
     /// For handshakes.
     pub(crate) handshake: Arc<TlsIdentity>,
+    /// Why the last handshake was not signed, when it was not.
+    pub(crate) unsigned: Unsigned,
+}
+
+/// What the TPM said when it should have signed a handshake: TLS only knows that there was no signature.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unsigned(Arc<Mutex<Option<RefusalReport>>>);
+
+impl Unsigned {
+    fn put(&self, report: Option<RefusalReport>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = report;
+    }
+
+    /// Takes it out.
+    pub(crate) fn take(&self) -> Option<RefusalReport> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Identity {
@@ -107,10 +125,16 @@ impl Identity {
         }
         let spki = spki_of(&keys.tls.public)?;
         let signer = tpm.clone();
+        let unsigned = Unsigned::default();
+        let told = unsigned.clone();
         let remote = RemoteKey::new(spki.spki_der(), move |message| {
-            let numbers = signer.sign_tls(message).map_err(|error| RemoteSignFailed {
-                reason: error.to_string(),
+            let numbers = signer.sign_tls(message).map_err(|error| {
+                told.put(Some(error.report()));
+                RemoteSignFailed {
+                    reason: error.to_string(),
+                }
             })?;
+            told.put(None);
             Ok(der_signature(&numbers.r, &numbers.s))
         })?;
         let issued = state.bytes(CERTIFICATE)?.map(CertificateDer::from);
@@ -129,6 +153,7 @@ impl Identity {
             tls_public: keys.tls.public,
             tls: spki.fingerprint(),
             handshake,
+            unsigned,
         })
     }
 

@@ -61,6 +61,8 @@ impl Supervisor {
         self.status.tpm.state.clone_from(&report.code);
         self.status.tpm.message = Some(report.message.clone());
         self.status.doing.clone_from(&report.message);
+        // When it answers again it proves the box anew: another one may sit in its place.
+        self.attest_due = true;
         if news {
             tracing::warn!(code = %report.code, message = %report.message, "the TPM does not answer as it should");
             self.chronicle.entry("tpm.fault").refused(&report).write().await?;
