@@ -113,7 +113,9 @@ pub fn persons(places: &Places) -> Result<Vec<(String, PublicKey)>, Stop> {
         let text = std::fs::read_to_string(path).map_err(Stop::file(path))?;
         let key = PublicKey::from_spki_pem(&text)
             .map_err(|error| SealRejection::Escrow(format!("`{}`: {error}", path.display())))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        // `ada.pub.pem` is ada's.
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = file.split('.').next().unwrap_or_default().to_owned();
         persons.push((name, key));
     }
     Ok(persons)

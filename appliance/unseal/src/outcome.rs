@@ -26,6 +26,8 @@ const VOLUME_PCR: u8 = 15;
 pub const VOLUME_FILE: &str = "volume.json";
 /// The file with the TPM owner's authorisation, readable by its owner only.
 pub const OWNER_FILE: &str = "tpm-owner";
+/// The file that says why nothing was opened.
+const CLOSED_FILE: &str = "closed.json";
 /// The file with the escrow of the recovery key, for the console to keep.
 const ESCROW_FILE: &str = "escrow.json";
 
@@ -127,6 +129,12 @@ pub fn finish(places: &Places, console: &mut Console, tpm: &mut SealingTpm, open
     } else {
         Err(freehold_verify::sealing::SealRejection::OtherVolume.into())
     }
+}
+
+/// Says to the running system why the volume is closed. Without a runtime folder nobody reads it.
+pub fn closed(runtime: &Path, stop: &Stop) {
+    let words = serde_json::json!({ "v": 1, "code": stop.code(), "message": stop.to_string() });
+    let _ = leave(runtime, CLOSED_FILE, words.to_string().as_bytes());
 }
 
 /// A file in the runtime folder, readable by its owner only, whole or not there.

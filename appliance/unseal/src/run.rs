@@ -19,7 +19,7 @@ use crate::luks::Luks;
 use crate::outcome::{By, OWNER_FILE, Opened, finish};
 use crate::stop::Stop;
 use crate::watchdog::Watchdog;
-use crate::{find, firmware, make, open, partition, recover};
+use crate::{find, firmware, make, open, outcome, partition, recover};
 
 /// PCRs that matter here.
 const PCRS: [u8; 4] = [7, 11, 12, 13];
@@ -55,6 +55,7 @@ pub fn open(places: Places) -> ExitCode {
         Err(stop) => {
             console.say(&format!("\nfreehold: the data volume stays closed\n{}\n", stop.words()));
             eprintln!("{}: {stop}", stop.code());
+            outcome::closed(&places.runtime, &stop);
             stop.exit()
         }
     }

@@ -14,7 +14,6 @@ use tss_esapi::constants::SessionType;
 use tss_esapi::constants::tss::{TPM2_NV_INDEX_FIRST, TPM2_RH_NULL, TPM2_ST_HASHCHECK, TPM2_TRANSIENT_FIRST};
 use tss_esapi::handles::{AuthHandle, KeyHandle, PcrHandle, SessionHandle, TpmHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
-use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
 use tss_esapi::structures::{
     CapabilityData, Data, Digest, DigestValues, EncryptedSecret, HashcheckTicket, IdObject, PcrSelectionList,
@@ -25,10 +24,11 @@ use tss_esapi::traits::{Marshall, UnMarshall};
 use tss_esapi::tss2_esys::TPMT_TK_HASHCHECK;
 
 use crate::attest::{Attested, EcdsaNumbers};
+use crate::authorise::{Guard, Storage, auth_of, encrypted, new_auth, with_key};
 use crate::encode::tpm2b_content;
 use crate::endorsement::{self, EkKind, Endorsement};
 use crate::error::TpmError;
-use crate::keys::{KeyBlob, Keys, attestation_template, storage_template, tls_template};
+use crate::keys::{KeyAuth, KeyBlob, Keys, attestation_template, tls_template};
 use crate::replay::{BootEvent, Replayed, missing};
 
 /// How many handles one capability query asks for.
@@ -43,6 +43,7 @@ pub(crate) struct Device {
     address: String,
     ak: KeyHandle,
     tls: KeyHandle,
+    guard: Guard,
 }
 
 impl Device {
@@ -64,22 +65,23 @@ impl Device {
             }
         })?;
         flush_left_overs(&mut context).map_err(fault)?;
-        let storage = context
-            .execute_with_session(Some(AuthSession::Password), |context| {
-                context.create_primary(Hierarchy::Owner, storage_template()?, None, None, None, None)
-            })
-            .map_err(fault)?
-            .key_handle;
-        let loaded = load_keys(&mut context, address, storage, keys);
-        let flushed = context.flush_context(storage.into()).map_err(fault);
+        let storage = Storage::open(&mut context).map_err(fault)?;
+        let loaded = load_keys(&mut context, address, storage.handle, keys);
+        let closed = storage.close(&mut context).map_err(fault);
         let (ak, tls, keys) = loaded?;
-        flushed?;
+        closed?;
+        let guard = if keys.auth.is_some() {
+            Guard::Proven
+        } else {
+            Guard::Open
+        };
         Ok((
             Self {
                 context,
                 address: address.to_owned(),
                 ak,
                 tls,
+                guard,
             },
             keys,
         ))
@@ -136,12 +138,14 @@ impl Device {
         let credential =
             IdObject::try_from(tpm2b_content("credential", credential)?).map_err(argument("credential"))?;
         let secret = EncryptedSecret::try_from(tpm2b_content("secret", secret)?).map_err(argument("secret"))?;
-        let ak = self.ak;
+        let (ak, guard) = (self.ak, self.guard);
         self.run("activate credential", |context| {
             let ek = endorsement::create(context, kind)?;
             let activated = with_endorsement_session(context, kind, |context, session| {
-                context.execute_with_sessions((Some(AuthSession::Password), Some(session), None), |context| {
-                    context.activate_credential(ak, ek, credential, secret)
+                with_key(context, guard, |context, own| {
+                    context.execute_with_sessions((Some(own), Some(session), None), |context| {
+                        context.activate_credential(ak, ek, credential, secret)
+                    })
                 })
             });
             context.flush_context(ek.into())?;
@@ -151,12 +155,15 @@ impl Device {
 
     /// TPM2_Certify over the TLS key by the AK.
     pub(crate) fn certify_tls(&mut self, qualifying: &[u8; 32]) -> Result<Attested, TpmError> {
-        let (ak, tls) = (self.ak, self.tls);
+        let (ak, tls, guard) = (self.ak, self.tls, self.guard);
         self.run("certify", |context| {
             let data = Data::try_from(qualifying.to_vec())?;
-            let sessions = (Some(AuthSession::Password), Some(AuthSession::Password), None);
-            let (attest, signature) = context.execute_with_sessions(sessions, |context| {
-                context.certify(tls.into(), ak, data, SignatureScheme::Null)
+            let (attest, signature) = with_key(context, guard, |context, first| {
+                with_key(context, guard, |context, second| {
+                    context.execute_with_sessions((Some(first), Some(second), None), |context| {
+                        context.certify(tls.into(), ak, data, SignatureScheme::Null)
+                    })
+                })
             })?;
             Attested::new(&attest, &signature)
         })
@@ -165,11 +172,13 @@ impl Device {
     /// TPM2_Quote over the SHA-256 bank by the AK.
     pub(crate) fn quote(&mut self, pcrs: &[u8], qualifying: &[u8; 32]) -> Result<Attested, TpmError> {
         let selection = selection(pcrs)?;
-        let ak = self.ak;
+        let (ak, guard) = (self.ak, self.guard);
         self.run("quote", |context| {
             let data = Data::try_from(qualifying.to_vec())?;
-            let (attest, signature) = context.execute_with_session(Some(AuthSession::Password), |context| {
-                context.quote(ak, data, SignatureScheme::Null, selection)
+            let (attest, signature) = with_key(context, guard, |context, session| {
+                context.execute_with_session(Some(session), |context| {
+                    context.quote(ak, data, SignatureScheme::Null, selection)
+                })
             })?;
             Attested::new(&attest, &signature)
         })
@@ -238,7 +247,7 @@ impl Device {
     /// ECDSA with SHA-256 by the TLS key.
     pub(crate) fn sign_tls(&mut self, message: &[u8]) -> Result<EcdsaNumbers, TpmError> {
         let digest = sha256(message);
-        let tls = self.tls;
+        let (tls, guard) = (self.tls, self.guard);
         let signature = self.run("sign", |context| {
             let ticket = HashcheckTicket::try_from(TPMT_TK_HASHCHECK {
                 tag: TPM2_ST_HASHCHECK,
@@ -246,8 +255,10 @@ impl Device {
                 digest: Default::default(),
             })?;
             let digest = Digest::try_from(digest.as_bytes().to_vec())?;
-            context.execute_with_session(Some(AuthSession::Password), |context| {
-                context.sign(tls, digest, SignatureScheme::Null, ticket)
+            with_key(context, guard, |context, session| {
+                context.execute_with_session(Some(session), |context| {
+                    context.sign(tls, digest, SignatureScheme::Null, ticket)
+                })
             })
         })?;
         match signature {
@@ -298,10 +309,14 @@ fn load_keys(
     let fault = |error| TpmError::from_library("create", address, error);
     let keys = match keys {
         Some(keys) => keys,
-        None => Keys {
-            ak: create(context, storage, attestation_template().map_err(fault)?).map_err(fault)?,
-            tls: create(context, storage, tls_template().map_err(fault)?).map_err(fault)?,
-        },
+        None => {
+            let auth = new_auth(context).map_err(fault)?;
+            Keys {
+                ak: create(context, storage, attestation_template().map_err(fault)?, &auth).map_err(fault)?,
+                tls: create(context, storage, tls_template().map_err(fault)?, &auth).map_err(fault)?,
+                auth: Some(auth),
+            }
+        }
     };
     let mut load = |blob: &KeyBlob| {
         context
@@ -320,12 +335,20 @@ fn load_keys(
     };
     let ak = load(&keys.ak)?;
     let tls = load(&keys.tls)?;
+    if let Some(auth) = &keys.auth {
+        for key in [ak, tls] {
+            auth_of(auth)
+                .and_then(|auth| context.tr_set_auth(key.into(), auth))
+                .map_err(fault)?;
+        }
+    }
     Ok((ak, tls, keys))
 }
 
-fn create(context: &mut Context, storage: KeyHandle, template: Public) -> tss_esapi::Result<KeyBlob> {
-    let made = context.execute_with_session(Some(AuthSession::Password), |context| {
-        context.create(storage, template, None, None, None, None)
+fn create(context: &mut Context, storage: KeyHandle, template: Public, auth: &KeyAuth) -> tss_esapi::Result<KeyBlob> {
+    let auth = auth_of(auth)?;
+    let made = encrypted(context, storage, |context| {
+        context.create(storage, template, Some(auth), None, None, None)
     })?;
     Ok(KeyBlob {
         public: made.out_public.marshall()?,

@@ -12,8 +12,11 @@ use tss_esapi::structures::{
     SymmetricDefinitionObject,
 };
 
-/// First line of the stored form: its name and version.
-const HEADER: &str = "freehold-tpm-keys 1";
+/// First line of the stored form: its name and version. Version 1 has keys without an authorisation value; boxes that were
+/// set up by then keep them.
+const HEADER_1: &str = "freehold-tpm-keys 1";
+/// Version 2 has the authorisation value as a fifth line.
+const HEADER_2: &str = "freehold-tpm-keys 2";
 
 /// A key's public area (TPMT_PUBLIC) and its private half, wrapped by the TPM (content of TPM2B_PRIVATE).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +27,31 @@ pub struct KeyBlob {
     pub private: Vec<u8>,
 }
 
+/// The value that the TPM wants to see before it uses one of the keys. Kept where the keys' wrapped halves are: on the sealed
+/// volume of a box, in the state folder of a process box. It proves itself by HMAC and crosses the TPM's bus only encrypted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyAuth([u8; 32]);
+
+impl KeyAuth {
+    /// A value from 32 random bytes.
+    pub(crate) const fn from_random(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for the TPM's library.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        // A TPM drops trailing zeros of authorisation values.
+        let end = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.0.iter().take(end).copied().collect()
+    }
+}
+
+impl std::fmt::Debug for KeyAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("KeyAuth(not shown)")
+    }
+}
+
 /// The keys of a box as they are stored between starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
@@ -31,6 +59,8 @@ pub struct Keys {
     pub ak: KeyBlob,
     /// The TLS key: ECC P-256, signing.
     pub tls: KeyBlob,
+    /// What the TPM wants to see before it uses them; none for keys that were made before there was one.
+    pub auth: Option<KeyAuth>,
 }
 
 /// Stored keys that cannot be read.
@@ -39,22 +69,28 @@ pub struct Keys {
 pub struct KeyBlobRejected(&'static str);
 
 impl Keys {
-    /// The stored form: a line that names it, then four lines of hex.
+    /// The stored form: a line that names it, then four or five lines of hex. It is a secret.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let lines = [&self.ak.public, &self.ak.private, &self.tls.public, &self.tls.private].map(hex::encode);
-        format!("{HEADER}\n{}\n", lines.join("\n"))
+        let mut lines: Vec<String> = [&self.ak.public, &self.ak.private, &self.tls.public, &self.tls.private]
+            .map(hex::encode)
+            .to_vec();
+        lines.extend(self.auth.as_ref().map(|auth| hex::encode(auth.0)));
+        let header = if self.auth.is_some() { HEADER_2 } else { HEADER_1 };
+        format!("{header}\n{}\n", lines.join("\n"))
     }
 
-    /// Reads what [`Self::to_text`] wrote.
+    /// Reads what [`Self::to_text`] wrote, of this version or the one before.
     ///
     /// # Errors
     /// When it is anything else.
     pub fn from_text(text: &str) -> Result<Self, KeyBlobRejected> {
         let mut lines = text.lines();
-        if lines.next() != Some(HEADER) {
-            return Err(KeyBlobRejected("unknown first line"));
-        }
+        let with_auth = match lines.next() {
+            Some(HEADER_1) => false,
+            Some(HEADER_2) => true,
+            _ => return Err(KeyBlobRejected("unknown first line")),
+        };
         let mut next = || {
             let line = lines.next().ok_or(KeyBlobRejected("too short"))?;
             hex::decode(line).map_err(|_| KeyBlobRejected("not hex"))
@@ -67,6 +103,14 @@ impl Keys {
             tls: KeyBlob {
                 public: next()?,
                 private: next()?,
+            },
+            auth: if with_auth {
+                let bytes = next()?.try_into();
+                Some(KeyAuth(
+                    bytes.map_err(|_| KeyBlobRejected("an authorisation of another length"))?,
+                ))
+            } else {
+                None
             },
         };
         match lines.next() {
@@ -150,20 +194,24 @@ mod tests {
             public: vec![n; 3],
             private: vec![n + 1; 4],
         };
-        let keys = Keys {
-            ak: blob(1),
-            tls: blob(5),
-        };
-        let text = keys.to_text();
-        assert_eq!(Keys::from_text(&text), Ok(keys));
-        for bad in [
-            "",
-            "freehold-tpm-keys 2\n",
-            &text[..text.len() - 12],
-            &format!("{text}00\n"),
-            &text.replace("01", "zz"),
-        ] {
-            assert!(Keys::from_text(bad).is_err(), "{bad}");
+        for auth in [None, Some(KeyAuth::from_random([7; 32]))] {
+            let keys = Keys {
+                ak: blob(1),
+                tls: blob(5),
+                auth,
+            };
+            assert!(!format!("{keys:?}").contains("7, 7"));
+            let text = keys.to_text();
+            assert_eq!(Keys::from_text(&text), Ok(keys));
+            for bad in [
+                "",
+                "freehold-tpm-keys 3\n",
+                &text[..text.len() - 12],
+                &format!("{text}00\n"),
+                &text.replace("01", "zz"),
+            ] {
+                assert!(Keys::from_text(bad).is_err(), "{bad}");
+            }
         }
     }
 }

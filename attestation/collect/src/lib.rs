@@ -5,6 +5,7 @@
 //! an answer: a TPM that is away, slow or talks nonsense is an error with a code, never a hang and never a leaked handle.
 
 mod attest;
+mod authorise;
 mod device;
 mod encode;
 mod endorsement;
@@ -17,6 +18,6 @@ mod worker;
 pub use attest::{Attested, Clock, EcdsaNumbers};
 pub use endorsement::{EkKind, Endorsement};
 pub use error::TpmError;
-pub use keys::{KeyBlob, KeyBlobRejected, Keys};
+pub use keys::{KeyAuth, KeyBlob, KeyBlobRejected, Keys};
 pub use replay::{BootEvent, Replayed};
 pub use tpm::{Limits, Tpm};

@@ -258,3 +258,70 @@ fn j01_hundreds_of_commands_leak_no_handle() {
         "tpm.argument"
     );
 }
+
+#[test]
+fn keys_want_their_authorisation_and_older_ones_still_load() {
+    let mut world = world();
+    let keys = world.tpm.keys().unwrap();
+    assert!(keys.to_text().starts_with("freehold-tpm-keys 2\n"));
+    drop(world.tpm);
+    // The wrapped keys alone are not enough: without the value the TPM does not use them.
+    let mut lines: Vec<String> = keys.to_text().lines().map(str::to_owned).collect();
+    lines[0] = "freehold-tpm-keys 1".to_owned();
+    let without = Keys::from_text(&lines[..5].join("\n")).unwrap();
+    let thief = Tpm::new(&world.swtpm.tcti(), Some(without), QUICK).unwrap();
+    for refused in [
+        thief.quote(&[0], [0; 32]).unwrap_err(),
+        thief.certify_tls([0; 32]).unwrap_err(),
+        thief.sign_tls(b"x").unwrap_err(),
+    ] {
+        assert_eq!(refused.code(), "tpm.command", "{refused}");
+    }
+    drop(thief);
+    lines[0] = "freehold-tpm-keys 2".to_owned();
+    lines[5] = "00".repeat(31) + "01";
+    let guessed = Keys::from_text(&lines.join("\n")).unwrap();
+    let thief = Tpm::new(&world.swtpm.tcti(), Some(guessed), QUICK).unwrap();
+    assert_eq!(thief.sign_tls(b"x").unwrap_err().code(), "tpm.command");
+    drop(thief);
+
+    // A TPM that has an owner by now, as on a box with a sealed volume: the storage key is kept in it.
+    let signing = "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign";
+    let make = |name: &str, attributes: &str| {
+        format!("tpm2_create -C 0x81020001 -G ecc256:ecdsa-sha256:null -a {attributes} -u {name}.pub -r {name}.priv")
+    };
+    for line in [
+        "tpm2_createprimary -C o -g sha256 -G ecc256:aes128cfb -c storage.ctx \
+         -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt",
+        "tpm2_evictcontrol -C o -c storage.ctx 0x81020001",
+        "tpm2_flushcontext -t",
+        &make("ak", &format!("{signing}|restricted")),
+        &make("tls", signing),
+        "tpm2_changeauth -c o somebody",
+    ] {
+        let mut words = line.split_whitespace();
+        let ran = std::process::Command::new(words.next().unwrap())
+            .args(words)
+            .env("TPM2TOOLS_TCTI", world.swtpm.tcti())
+            .current_dir(world._folder.path())
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{line}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+    // Keys of a box that was set up before there were such values.
+    let blob = |name: &str| hex::encode(&std::fs::read(world._folder.path().join(name)).unwrap()[2..]);
+    let blobs = ["ak.pub", "ak.priv", "tls.pub", "tls.priv"].map(blob).join("\n");
+    let older = Keys::from_text(&format!("freehold-tpm-keys 1\n{blobs}\n")).unwrap();
+    let tpm = Tpm::new(&world.swtpm.tcti(), Some(older.clone()), Limits::default()).unwrap();
+    check(&p256_of(&older.tls.public), b"older", &tpm.sign_tls(b"older").unwrap());
+    assert!(tpm.quote(&[0], [0; 32]).is_ok() && tpm.certify_tls([0; 32]).is_ok());
+    drop(tpm);
+    world.swtpm.restart().unwrap();
+    let tpm = Tpm::new(&world.swtpm.tcti(), Some(keys.clone()), Limits::default()).unwrap();
+    check(&p256_of(&keys.tls.public), b"owned", &tpm.sign_tls(b"owned").unwrap());
+    assert!(tpm.quote(&[0], [0; 32]).is_ok() && tpm.certify_tls([0; 32]).is_ok());
+    // And a hundred times: no session is left behind in the TPM's few slots.
+    for _ in 0..100 {
+        tpm.sign_tls(b"again").unwrap();
+    }
+}
