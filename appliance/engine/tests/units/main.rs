@@ -3,7 +3,7 @@
 //! What systemd makes of the properties is shown in the image's tests; here: that each has the right type, that nothing that
 //! bubblewrap is told is missing, and that every way to fail has its code.
 
-mod manager;
+mod stand_in;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use freehold_engine::launch::UserNamespace;
 use freehold_engine::unit::{Root, UnitFault, UnitOptions, probe, properties, sweep, unit_name};
 use freehold_engine::{EngineProcess, Exit, LaunchError, LaunchSpec, MemoryBound, ModelFile, Purpose};
-use manager::{Habit, PrivateBus, serve, turn};
+use stand_in::{Habit, PrivateBus, serve, turn};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
