@@ -44,7 +44,7 @@ impl Console {
     /// The targets of an assignment with lengths, digests and hardware, judged as a box would.
     pub(crate) fn judge_targets(&self, names: &[String]) -> Result<Vec<AssignedTarget>, Refused> {
         if names.is_empty() || names.len() > freehold_fleet::assignment::TARGET_LIMIT {
-            let message = format!("an assignment names {} targets", names.len());
+            let message = format!("an assignment with {} targets", names.len());
             return Err(Refused::new(StatusCode::BAD_REQUEST, "console.bad_targets", message));
         }
         let shelf = self.shelf();

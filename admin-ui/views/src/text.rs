@@ -161,6 +161,12 @@ pub(crate) fn decimal(number: &f64) -> String {
     }
 }
 
+/// A count with its word: `1 box`, `1,204 boxes`.
+#[must_use]
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), plural(count, one, many))
+}
+
 /// The word that goes with a count.
 pub(crate) fn plural<'a>(count: impl fmt::Display, one: &'a str, many: &'a str) -> &'a str {
     if count.to_string() == "1" { one } else { many }

@@ -20,6 +20,7 @@ use freehold_views::one_box::{
     Token, Tpm,
 };
 use freehold_views::shell::{Fault, Fingerprint, Standing};
+use freehold_views::text::counted;
 use freehold_views::{BoxPage, address, one_box};
 use serde_json::Value;
 
@@ -304,7 +305,7 @@ fn shown_claims(member: &Member, claims: &Value) -> Vec<Claim> {
     if let Some(size) = claims.pointer("/checkpoint/size").and_then(Value::as_u64) {
         shown.push(claim(
             "Record",
-            &format!("{size} entries"),
+            &counted(size, "entry", "entries"),
             Holds::NotAsked,
             "checkpoint bound into the quote",
         ));

@@ -12,6 +12,7 @@ use freehold_views::OverviewPage;
 use freehold_views::address;
 use freehold_views::one_box::Tab;
 use freehold_views::overview::{Doing, Figure, Need, Site, Step, VerdictCounts};
+use freehold_views::text::counted;
 
 use super::fragment;
 use crate::console::Console;
@@ -53,7 +54,7 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
         .flat_map(|member| member.report.iter().flat_map(|report| &report.models))
         .filter(|model| model.phase == ModelPhase::Serving)
         .count();
-    let boxes = fleet.boxes().len();
+    let boxes = u64::try_from(fleet.boxes().len()).unwrap_or(u64::MAX);
     OverviewPage {
         needs: needs(console, &fleet, now),
         doing: doing(&fleet),
@@ -68,7 +69,7 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
             name: "models serving".to_owned(),
             value: u64::try_from(serving).unwrap_or(u64::MAX),
             unit: String::new(),
-            source: format!("last reports of {boxes} boxes"),
+            source: format!("last reports of {}", counted(boxes, "box", "boxes")),
         }],
         steps: steps(&fleet, shelf.pinned.is_some(), !shelf.descriptors.is_empty()),
         shell,

@@ -12,6 +12,7 @@ use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_views::one_box::Tab;
 use freehold_views::plan::{Line, PlanState};
 use freehold_views::shell::{Fingerprint, Notice, Outcome};
+use freehold_views::text::counted;
 use freehold_views::{PlanPage, SecretPage, address};
 
 use super::see;
@@ -500,7 +501,10 @@ fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
             )
         }
         Proposal::MakeToken { name, days, .. } => (
-            vec![line("token", "", name), line("counts for", "", &format!("{days} days"))],
+            vec![
+                line("token", "", name),
+                line("counts for", "", &counted(u64::from(*days), "day", "days")),
+            ],
             say(&["Whoever has the token may ask this box's models. It is shown once."]),
             "Withdraw the token.",
             "Make the token",

@@ -127,7 +127,7 @@ async fn keep_on(mut member: SimulatedBox, number: usize, first: Instant, every:
     let mut clock = tokio::time::interval_at(first, every);
     for round in 0_usize.. {
         clock.tick().await;
-        match member.round((round + number) % PROOF_EVERY == 0).await {
+        match member.round((round + number).is_multiple_of(PROOF_EVERY)).await {
             Ok(done) => {
                 tally.rounds.fetch_add(1, Ordering::Relaxed);
                 tally.evidence.fetch_add(u64::from(done.evidence), Ordering::Relaxed);

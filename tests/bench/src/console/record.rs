@@ -36,18 +36,20 @@ impl HashSource for Leaves<'_> {
 }
 
 impl BoxRecord {
-    /// An empty record with a key of its own, and that key.
+    /// A record with a key of its own and a first entry: a box has written some before it enrols.
     pub fn new(box_id: &str) -> anyhow::Result<Self> {
         let origin = freehold_protocol::report::record_origin(box_id);
         let key = SigningKey::generate(KeyKind::Ed25519)?;
-        Ok(Self {
+        let mut record = Self {
             key: key.public().spki_der().to_vec(),
             signer: NoteSigner::new(&origin, key)?,
             origin,
             leaves: Vec::new(),
             frontier: Frontier::new(),
             cosigned: 0,
-        })
+        };
+        record.grow();
+        Ok(record)
     }
 
     /// One more entry.
