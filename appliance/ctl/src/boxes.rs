@@ -233,7 +233,10 @@ fn explain_box(one: &Value) {
 
 /// How far a model's download is, while there is one.
 fn fetched(model: &Value) -> Option<String> {
-    let (done, total) = (model["progress"]["done"].as_u64()?, model["progress"]["total"].as_u64()?);
+    let (done, total) = (
+        model["progress"]["done"].as_u64()?,
+        model["progress"]["total"].as_u64()?,
+    );
     let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100);
     Some(format!("{done} of {total} bytes, {percent} %"))
 }
