@@ -52,7 +52,7 @@ pub fn make_where_missing(tools: &Toolbox) -> Result<bool, KeysError> {
     if made {
         for name in SECURE_BOOT {
             let subject = format!("/CN=Freehold development {name}/");
-            let (key, certificate) = (format!("/work/{name}.key"), format!("/work/{name}.pem"));
+            let (key, certificate) = (format!("/made/{name}.key"), format!("/made/{name}.pem"));
             tools.run(&[
                 "openssl",
                 "req",

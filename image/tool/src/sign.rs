@@ -105,7 +105,7 @@ pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
     let version = read_text(&tools.parts.join("version"))?.trim().to_owned();
 
     // Once without the policy, to learn what it must say; then with it, which changes nothing that is measured.
-    build(&tools, &["--output=/work/measured.efi"])?;
+    build(&tools, &["--output=/made/measured.efi"])?;
     let bytes = read(&work.join("measured.efi"))?;
     let sections = measured_sections(&bytes)?;
     let at_sealing = uki::predict(&sections, &[SEALING_PHASE]);
@@ -120,11 +120,11 @@ pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
     build(
         &tools,
         &[
-            "--section=.pcrsig:@/work/pcrsig.json",
+            "--section=.pcrsig:@/made/pcrsig.json",
             "--signtool=sbsign",
             "--secureboot-private-key=/keys/db.key",
             "--secureboot-certificate=/keys/db.pem",
-            &format!("--output=/work/{kernel_path}"),
+            &format!("--output=/made/{kernel_path}"),
         ],
     )?;
     tools.run(&[
@@ -134,7 +134,7 @@ pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
         "--cert",
         "/keys/db.pem",
         "--output",
-        "/work/esp/EFI/BOOT/BOOTX64.EFI",
+        "/made/esp/EFI/BOOT/BOOTX64.EFI",
         "/parts/loader.efi",
     ])?;
     write(&work.join("esp/loader/loader.conf"), LOADER.as_bytes())?;
@@ -200,8 +200,8 @@ fn agree(tools: &Toolbox, ours: &str) -> Result<(), SignError> {
         "-O",
         "binary",
         "--only-section=.sbat",
-        "/work/measured.efi",
-        "/work/sbat",
+        "/made/measured.efi",
+        "/made/sbat",
     ])?;
     let theirs = tools.run(&[
         "systemd-measure",
@@ -212,7 +212,7 @@ fn agree(tools: &Toolbox, ours: &str) -> Result<(), SignError> {
         "--cmdline=/parts/parts/cmdline",
         "--osrel=/parts/parts/osrel",
         "--uname=/parts/parts/uname.bare",
-        "--sbat=/work/sbat",
+        "--sbat=/made/sbat",
         "--pcrpkey=/keys/pcr.pub",
         "--bank=sha256",
         &format!("--phase={SEALING_PHASE}"),
@@ -245,7 +245,7 @@ fn write_disk(tools: &Toolbox, request: &Request<'_>) -> Result<PathBuf, SignErr
     let from = tools.parts.join("disk");
     for entry in std::fs::read_dir(&from).map_err(failed(&from))? {
         let path = entry.map_err(failed(&from))?.path();
-        let text = read_text(&path)?.replace("CopyFiles=/esp:/", "CopyFiles=/work/esp:/");
+        let text = read_text(&path)?.replace("CopyFiles=/esp:/", "CopyFiles=/made/esp:/");
         write(&definitions.join(path.file_name().unwrap_or_default()), text.as_bytes())?;
     }
     let size = format!("--size={}", request.size);
@@ -258,11 +258,11 @@ fn write_disk(tools: &Toolbox, request: &Request<'_>) -> Result<PathBuf, SignErr
         "--discard=no",
         &size,
         &seed,
-        "--definitions=/work/disk",
-        "/work/freehold.raw",
+        "--definitions=/made/disk",
+        "/made/freehold.raw",
     ])?;
     // A disk is mostly nothing, and need not take room for it.
-    tools.run(&["fallocate", "--dig-holes", "/work/freehold.raw"])?;
+    tools.run(&["fallocate", "--dig-holes", "/made/freehold.raw"])?;
     let disk = request.to.join("freehold.raw");
     std::fs::rename(tools.work.join("freehold.raw"), &disk).map_err(failed(&disk))?;
     Ok(disk)

@@ -23,7 +23,7 @@ pub struct Toolbox {
     pub parts: PathBuf,
     /// Seen as `/keys`, read only.
     pub keys: PathBuf,
-    /// Seen as `/work`.
+    /// Seen as `/made`.
     pub work: PathBuf,
     /// `SOURCE_DATE_EPOCH`, so that what is written has no date of its own.
     pub epoch: String,
@@ -51,9 +51,9 @@ impl Toolbox {
         bind(&mut command, "--ro-bind", Path::new("/nix/store"), "/nix/store");
         bind(&mut command, "--ro-bind", &self.parts, "/parts");
         bind(&mut command, "--ro-bind", &self.keys, "/keys");
-        bind(&mut command, "--bind", &self.work, "/work");
+        bind(&mut command, "--bind", &self.work, "/made");
         command.args([
-            "--tmpfs", "/tmp", "--dir", "/var/tmp", "--proc", "/proc", "--dev", "/dev", "--chdir", "/work",
+            "--tmpfs", "/tmp", "--dir", "/var/tmp", "--proc", "/proc", "--dev", "/dev", "--chdir", "/made",
         ]);
         for (name, value) in [
             ("PATH", "/usr/bin:/usr/sbin:/usr/lib/systemd"),
