@@ -209,6 +209,8 @@ pub struct View {
     pub gateway: Option<GatewayDoor>,
     /// The machine's own network addresses.
     pub addresses: Vec<String>,
+    /// The names of its network interfaces.
+    pub interfaces: Vec<String>,
     /// Room for models.
     pub disk: Option<Room>,
     /// Entries in the record.

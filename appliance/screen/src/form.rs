@@ -1,10 +1,11 @@
-//! The settings that a person types: six fields, each checked by itself and beside the others, then one document.
+//! The settings that a person types: seven fields, each checked by itself and beside the others, then one document.
 //!
 //! Refuses names where an address is needed (a box asks no DNS), and settings of which a part is wrong. Invariant: what
 //! [`check`] answers is the settings document that also comes signed on a stick, with the same names in `values`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddrV4};
 
+use freehold_network::{Addressing, Console, NetworkRejection, NetworkSettings, Subnet};
 use freehold_protocol::fingerprint::{BlocksRejection, read_typed_blocks, typed_blocks, words_of};
 use freehold_trust::Sha256Digest;
 use freehold_verify::document::Settings;
@@ -14,6 +15,9 @@ use serde_json::{Map, Value, json};
 /// Longest text of a field; bounds a stuck key. Sixteen blocks with wide gaps are below it.
 pub const MAX_FIELD: usize = 160;
 
+/// Where the gateway listens, as its unit says.
+pub const GATEWAY_PORT: u16 = 8443;
+
 /// A field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
@@ -21,21 +25,27 @@ pub enum Field {
     Console,
     /// Sixteen blocks.
     Fingerprint,
+    /// A name such as `eno1`; may be left empty where there is only one.
+    Interface,
     /// `dhcp`, or `ADDRESS/PREFIX`.
     Network,
     /// An address, or nothing.
     Gateway,
+    /// Networks, parted by blanks, or nothing.
+    Clients,
     /// A name such as `Europe/Berlin`, or nothing for UTC.
     TimeZone,
 }
 
 impl Field {
     /// In the order in which they are asked.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Console,
         Self::Fingerprint,
+        Self::Interface,
         Self::Network,
         Self::Gateway,
+        Self::Clients,
         Self::TimeZone,
     ];
 
@@ -45,8 +55,10 @@ impl Field {
         match self {
             Self::Console => "Console address",
             Self::Fingerprint => "Console fingerprint",
+            Self::Interface => "Interface",
             Self::Network => "Network",
             Self::Gateway => "Gateway",
+            Self::Clients => "Clients",
             Self::TimeZone => "Time zone",
         }
     }
@@ -57,8 +69,10 @@ impl Field {
         match self {
             Self::Console => "The port for boxes, as the console prints it: https://10.0.0.5:8443",
             Self::Fingerprint => "16 blocks as the console shows them for its fleet CA, with or without check letters",
+            Self::Interface => "The plug that is used, as the kernel names it; empty where there is only one",
             Self::Network => "`dhcp`, or this machine's address and prefix: 10.0.0.17/24",
             Self::Gateway => "Only with an address of your own, and only if the console is in another network",
+            Self::Clients => "Networks whose computers may use the models: 10.1.0.0/16 10.2.0.0/16; empty means none",
             Self::TimeZone => "Only for times on this screen: Europe/Berlin. Empty means UTC",
         }
     }
@@ -88,6 +102,9 @@ pub enum SettingRejection {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What network settings as such must hold.
+    #[error(transparent)]
+    Settings(#[from] NetworkRejection),
     /// No time zone of this machine.
     #[error("there is no time zone `{found}`")]
     TimeZone {
@@ -114,16 +131,26 @@ impl Refusal for SettingRejection {
             Self::Fingerprint(_) => "screen.console_fingerprint",
             Self::Network { .. } => "screen.network",
             Self::Gateway { .. } => "screen.gateway",
+            Self::Settings(rejection) => rejection.code(),
             Self::TimeZone { .. } => "screen.time_zone",
         }
     }
+}
+
+/// What this machine has to choose from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// Names of time zones.
+    pub zones: Vec<String>,
+    /// Names of network interfaces.
+    pub interfaces: Vec<String>,
 }
 
 /// What was typed so far.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Typed {
     /// One text a field, in the order of [`Field::ALL`].
-    pub texts: [String; 5],
+    pub texts: [String; 7],
 }
 
 impl Typed {
@@ -140,36 +167,20 @@ impl Typed {
     }
 }
 
-/// How the machine gets its address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Network {
-    /// From a DHCP server of the site.
-    Dhcp,
-    /// Its own.
-    Static {
-        /// The address.
-        address: Ipv4Addr,
-        /// Bits of the network.
-        prefix: u8,
-        /// The way to other networks.
-        gateway: Option<Ipv4Addr>,
-    },
-}
-
 /// Settings that were checked as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// Where the console's port for boxes listens.
-    pub console: SocketAddr,
+    pub console: SocketAddrV4,
     /// SHA-256 of its fleet CA certificate.
     pub fleet_ca: Sha256Digest,
-    /// The network.
-    pub network: Network,
+    /// The network, as everything else on the box reads it.
+    pub network: NetworkSettings,
     /// A time zone, `UTC` when none was typed.
     pub time_zone: String,
 }
 
-fn console(text: &str) -> Result<SocketAddr, SettingRejection> {
+fn console(text: &str) -> Result<SocketAddrV4, SettingRejection> {
     let wrong = |why| SettingRejection::Console { why };
     let rest = text
         .strip_prefix("https://")
@@ -181,18 +192,16 @@ fn console(text: &str) -> Result<SocketAddr, SettingRejection> {
     let (host, port) = rest
         .rsplit_once(':')
         .ok_or_else(|| wrong("its port is missing, for example :8443"))?;
-    let host: IpAddr = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
+    let host: Ipv4Addr = host
         .parse()
-        .map_err(|_| wrong("a box asks no DNS, so the host is a number such as 10.0.0.5"))?;
+        .map_err(|_| wrong("a box asks no DNS, so the host is four numbers such as 10.0.0.5"))?;
     let port: u16 = (port.parse().ok())
         .filter(|port| *port != 0)
         .ok_or_else(|| wrong("the port is a number from 1 to 65535"))?;
     if host.is_unspecified() || host.is_multicast() {
         return Err(wrong("nobody answers at that address"));
     }
-    Ok(SocketAddr::new(host, port))
+    Ok(SocketAddrV4::new(host, port))
 }
 
 /// An address that a machine can have in a network of `prefix` bits.
@@ -203,52 +212,61 @@ fn usable(address: Ipv4Addr, prefix: u8) -> bool {
     !(ends || address.is_unspecified() || address.is_multicast() || address.is_loopback() || address.is_broadcast())
 }
 
-fn network(text: &str, gateway: &str) -> Result<Network, SettingRejection> {
+fn addressing(text: &str, gateway: &str) -> Result<Addressing, SettingRejection> {
     let wrong = |why| SettingRejection::Network { why };
     if text.eq_ignore_ascii_case("dhcp") {
         return if gateway.is_empty() {
-            Ok(Network::Dhcp)
+            Ok(Addressing::Dhcp)
         } else {
             let why = "with dhcp the gateway comes from the DHCP server; leave it empty";
             Err(SettingRejection::Gateway { why })
         };
     }
-    let (address, prefix) = text
-        .split_once('/')
-        .ok_or_else(|| wrong("type dhcp, or an address with its prefix such as 10.0.0.17/24"))?;
-    let address: Ipv4Addr = address
+    let address: Subnet = text
         .parse()
-        .map_err(|_| wrong("the address is four numbers from 0 to 255"))?;
-    let prefix: u8 = (prefix.parse().ok())
-        .filter(|prefix| (8..=31).contains(prefix))
-        .ok_or_else(|| wrong("the prefix is a number from 8 to 31"))?;
-    if !usable(address, prefix) {
+        .map_err(|_| wrong("type dhcp, or an address with its prefix such as 10.0.0.17/24"))?;
+    if !(8..=31).contains(&address.prefix) {
+        return Err(wrong("the prefix is a number from 8 to 31"));
+    }
+    if !usable(address.address, address.prefix) {
         return Err(wrong("no machine can have this address in a network of this size"));
     }
     let wrong = |why| SettingRejection::Gateway { why };
-    let gateway = match gateway {
+    let router = match gateway {
         "" => None,
         text => {
-            let gateway: Ipv4Addr = text
+            let router: Ipv4Addr = text
                 .parse()
                 .map_err(|_| wrong("it is an address, four numbers from 0 to 255"))?;
-            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix.into())).unwrap_or(0);
-            if gateway.to_bits() & mask != address.to_bits() & mask {
+            if !address.holds(router) {
                 return Err(wrong("it is not in this machine's network"));
             }
-            if gateway == address || !usable(gateway, prefix) {
+            if router == address.address || !usable(router, address.prefix) {
                 return Err(wrong(
                     "it is this machine's own address, or none that a machine can have",
                 ));
             }
-            Some(gateway)
+            Some(router)
         }
     };
-    Ok(Network::Static {
-        address,
-        prefix,
-        gateway,
-    })
+    Ok(Addressing::Static { address, router })
+}
+
+fn interface(text: &str, known: &[String]) -> Result<String, SettingRejection> {
+    let name = match (text, known) {
+        ("", [only]) => only.clone(),
+        (text, _) => text.to_owned(),
+    };
+    // Where the machine's interfaces are known, a name that is none of them is a slip of the finger.
+    if name.is_empty() || !(known.is_empty() || known.contains(&name)) {
+        return Err(NetworkRejection::Interface { found: name }.into());
+    }
+    Ok(name)
+}
+
+fn clients(text: &str) -> Result<Vec<Subnet>, SettingRejection> {
+    let networks = text.split([' ', ',']).filter(|network| !network.is_empty());
+    Ok(networks.map(str::parse).collect::<Result<_, NetworkRejection>>()?)
 }
 
 fn time_zone(text: &str, known: &[String]) -> Result<String, SettingRejection> {
@@ -270,14 +288,27 @@ fn time_zone(text: &str, known: &[String]) -> Result<String, SettingRejection> {
 ///
 /// # Errors
 /// [`SettingRejection`].
-pub fn check_field(typed: &Typed, field: Field, zones: &[String]) -> Result<(), SettingRejection> {
+pub fn check_field(typed: &Typed, field: Field, known: &Known) -> Result<(), SettingRejection> {
     let text = typed.text(field).trim();
     match field {
         Field::Console => console(text).map(|_| ()),
         Field::Fingerprint => Ok(read_typed_blocks(text).map(|_| ())?),
-        Field::Network => network(text, "").map(|_| ()),
-        Field::Gateway => network(typed.text(Field::Network).trim(), text).map(|_| ()),
-        Field::TimeZone => time_zone(text, zones).map(|_| ()),
+        Field::Interface => interface(text, &known.interfaces).map(|_| ()),
+        Field::Network => addressing(text, "").map(|_| ()),
+        Field::Gateway => addressing(typed.text(Field::Network).trim(), text).map(|_| ()),
+        Field::Clients => clients(text).map(|_| ()),
+        Field::TimeZone => time_zone(text, &known.zones).map(|_| ()),
+    }
+}
+
+/// The field at which a fault of the whole is mended.
+const fn place(rejection: &NetworkRejection) -> Field {
+    match rejection {
+        NetworkRejection::Interface { .. } => Field::Interface,
+        NetworkRejection::Router { .. } | NetworkRejection::Unreachable { .. } => Field::Gateway,
+        NetworkRejection::Subnet { .. } | NetworkRejection::TooMany { .. } => Field::Clients,
+        NetworkRejection::Port { .. } => Field::Console,
+        NetworkRejection::Address { .. } => Field::Network,
     }
 }
 
@@ -285,18 +316,32 @@ pub fn check_field(typed: &Typed, field: Field, zones: &[String]) -> Result<(), 
 ///
 /// # Errors
 /// The first field that is wrong, and why.
-pub fn check(typed: &Typed, zones: &[String]) -> Result<Checked, (Field, SettingRejection)> {
+pub fn check(typed: &Typed, known: &Known) -> Result<Checked, (Field, SettingRejection)> {
     for field in Field::ALL {
-        check_field(typed, field, zones).map_err(|rejection| (field, rejection))?;
+        check_field(typed, field, known).map_err(|rejection| (field, rejection))?;
     }
     let at = |field| move |rejection| (field, rejection);
     let text = |field| typed.text(field).trim();
+    let console = console(text(Field::Console)).map_err(at(Field::Console))?;
+    let network = NetworkSettings {
+        interface: interface(text(Field::Interface), &known.interfaces).map_err(at(Field::Interface))?,
+        addressing: addressing(text(Field::Network), text(Field::Gateway)).map_err(at(Field::Gateway))?,
+        console: Some(Console {
+            address: *console.ip(),
+            port: console.port(),
+        }),
+        clients: clients(text(Field::Clients)).map_err(at(Field::Clients))?,
+        gateway_port: GATEWAY_PORT,
+    };
+    network
+        .check()
+        .map_err(|rejection| (place(&rejection), rejection.into()))?;
     Ok(Checked {
-        console: console(text(Field::Console)).map_err(at(Field::Console))?,
+        console,
         fleet_ca: read_typed_blocks(text(Field::Fingerprint))
             .map_err(|rejection| (Field::Fingerprint, rejection.into()))?,
-        network: network(text(Field::Network), text(Field::Gateway)).map_err(at(Field::Gateway))?,
-        time_zone: time_zone(text(Field::TimeZone), zones).map_err(at(Field::TimeZone))?,
+        network,
+        time_zone: time_zone(text(Field::TimeZone), &known.zones).map_err(at(Field::TimeZone))?,
     })
 }
 
@@ -304,26 +349,12 @@ impl Checked {
     /// The settings document. The fleet is not known before the console was reached: it is empty.
     #[must_use]
     pub fn document(&self) -> Settings {
-        let network = match self.network {
-            Network::Dhcp => json!({ "mode": "dhcp" }),
-            Network::Static {
-                address,
-                prefix,
-                gateway,
-            } => {
-                let mut values = json!({ "mode": "static", "address": format!("{address}/{prefix}") });
-                if let (Some(gateway), Some(values)) = (gateway, values.as_object_mut()) {
-                    values.insert("gateway".to_owned(), Value::String(gateway.to_string()));
-                }
-                values
-            }
-        };
         let mut values = Map::new();
         values.insert(
             "console".to_owned(),
             json!({ "address": format!("https://{}", self.console), "fleet_ca": self.fleet_ca.to_hex() }),
         );
-        values.insert("network".to_owned(), network);
+        values.insert("network".to_owned(), json!(self.network));
         values.insert("time_zone".to_owned(), Value::String(self.time_zone.clone()));
         Settings {
             v: 1,
@@ -346,21 +377,25 @@ impl Checked {
             ("", row(0)),
             ("", row(8)),
         ];
-        match self.network {
-            Network::Dhcp => lines.push(("Network", "an address from the site's DHCP server".to_owned())),
-            Network::Static {
-                address,
-                prefix,
-                gateway,
-            } => {
-                lines.push(("Network", format!("{address}/{prefix}")));
-                let gateway = gateway.map_or_else(
+        lines.push(("Interface", self.network.interface.clone()));
+        match &self.network.addressing {
+            Addressing::Dhcp => lines.push(("Network", "an address from the site's DHCP server".to_owned())),
+            Addressing::Static { address, router } => {
+                lines.push(("Network", address.to_string()));
+                let router = router.map_or_else(
                     || "none: only this network is reached".to_owned(),
-                    |gateway| gateway.to_string(),
+                    |router| router.to_string(),
                 );
-                lines.push(("Gateway", gateway));
+                lines.push(("Gateway", router));
             }
         }
+        let clients: Vec<String> = self.network.clients.iter().map(Subnet::to_string).collect();
+        let clients = if clients.is_empty() {
+            "none: no computer may use the models".to_owned()
+        } else {
+            clients.join(" ")
+        };
+        lines.push(("Clients", clients));
         lines.push(("Time zone", self.time_zone.clone()));
         lines
     }
@@ -376,8 +411,10 @@ mod tests {
         let texts = [
             "https://10.0.0.5:8443",
             &blocks,
+            "eno1",
             "10.0.0.17/24",
             "10.0.0.1",
+            "10.1.0.0/16",
             "europe/berlin",
         ];
         Typed {
@@ -385,30 +422,55 @@ mod tests {
         }
     }
 
+    fn known() -> Known {
+        Known {
+            zones: vec!["Europe/Berlin".to_owned()],
+            interfaces: vec!["eno1".to_owned(), "eno2".to_owned()],
+        }
+    }
+
     fn refused(field: Field, text: &str) -> (Field, SettingRejection) {
         let mut typed = good();
         typed.text_mut(field).unwrap().replace_range(.., text);
-        check(&typed, &["Europe/Berlin".to_owned()]).unwrap_err()
+        check(&typed, &known()).unwrap_err()
     }
 
     #[test]
-    fn good_settings_become_the_document() {
-        let checked = check(&good(), &["Europe/Berlin".to_owned()]).unwrap();
+    fn good_settings_become_the_document_that_everything_else_reads() {
+        let checked = check(&good(), &known()).unwrap();
         let document = serde_json::to_value(checked.document()).unwrap();
         assert_eq!(
             document,
             json!({ "v": 1, "fleet": "", "values": {
                 "console": { "address": "https://10.0.0.5:8443", "fleet_ca": sha256(b"a console").to_hex() },
-                "network": { "mode": "static", "address": "10.0.0.17/24", "gateway": "10.0.0.1" },
+                "network": {
+                    "interface": "eno1",
+                    "addressing": { "static": { "address": "10.0.0.17/24", "router": "10.0.0.1" } },
+                    "console": { "address": "10.0.0.5", "port": 8443 },
+                    "clients": ["10.1.0.0/16"],
+                    "gateway_port": 8443,
+                },
                 "time_zone": "Europe/Berlin",
             } })
         );
+        let read: NetworkSettings = serde_json::from_value(document["values"]["network"].clone()).unwrap();
+        assert_eq!(read, checked.network);
         let mut typed = good();
-        typed.texts[2] = "DHCP".to_owned();
-        typed.texts[3].clear();
-        typed.texts[4].clear();
-        let checked = check(&typed, &[]).unwrap();
-        assert_eq!((checked.network, checked.time_zone.as_str()), (Network::Dhcp, "UTC"));
+        for (place, text) in [(2, ""), (3, "DHCP"), (4, ""), (5, ""), (6, "")] {
+            text.clone_into(&mut typed.texts[place]);
+        }
+        let one = Known {
+            interfaces: vec!["eno1".to_owned()],
+            ..Known::default()
+        };
+        let checked = check(&typed, &one).unwrap();
+        assert_eq!(checked.network.addressing, Addressing::Dhcp);
+        assert_eq!(
+            (checked.network.interface.as_str(), checked.time_zone.as_str()),
+            ("eno1", "UTC")
+        );
+        // Of two plugs nobody guesses.
+        assert_eq!(check(&typed, &known()).unwrap_err().1.code(), "settings.interface");
     }
 
     #[test]
@@ -448,8 +510,13 @@ mod tests {
             ),
             (Field::Fingerprint, "3f2a zzzz", "screen.console_fingerprint", "block 2"),
             (Field::Network, "10.0.0.17", "screen.network", "prefix"),
-            (Field::Network, "10.0.0/24", "screen.network", "four numbers"),
-            (Field::Network, "10.0.0.17/33", "screen.network", "8 to 31"),
+            (Field::Network, "10.0.0/24", "screen.network", "10.0.0.17/24"),
+            (Field::Interface, "eno3", "settings.interface", "eno3"),
+            (Field::Interface, "lo; reboot", "settings.interface", "reboot"),
+            (Field::Gateway, "", "settings.unreachable", "10.1.0.0/16"),
+            (Field::Clients, "everybody", "settings.subnet", "everybody"),
+            (Field::Clients, "0.0.0.0/1", "settings.subnet", "0.0.0.0/1"),
+            (Field::Network, "10.0.0.17/32", "screen.network", "8 to 31"),
             (Field::Network, "10.0.0.255/24", "screen.network", "no machine"),
             (Field::Network, "127.0.0.1/24", "screen.network", "no machine"),
             (Field::Network, "dhcp", "screen.gateway", "leave it empty"),

@@ -5,7 +5,7 @@
 
 use freehold_protocol::screen::{Ability, Deed, SettingsLock, Stage, ToScreen, View};
 
-use crate::form::{Checked, Field, MAX_FIELD, SettingRejection, Typed, check, check_field};
+use crate::form::{Checked, Field, Known, MAX_FIELD, SettingRejection, Typed, check, check_field};
 use crate::frame::{Frame, ROWS, Row};
 use crate::keys::Key;
 use crate::page;
@@ -46,7 +46,7 @@ pub struct Screen {
     fault: Option<(Field, SettingRejection)>,
     waiting: Option<u64>,
     last_id: u64,
-    zones: Vec<String>,
+    known: Known,
 }
 
 impl Screen {
@@ -54,7 +54,10 @@ impl Screen {
     #[must_use]
     pub fn new(zones: Vec<String>) -> Self {
         Self {
-            zones,
+            known: Known {
+                zones,
+                interfaces: Vec::new(),
+            },
             ..Self::default()
         }
     }
@@ -88,6 +91,7 @@ impl Screen {
                 if gone {
                     self.page = Page::Overview;
                 }
+                self.known.interfaces.clone_from(&view.interfaces);
                 self.view = Some(*view);
             }
             ToScreen::Done { id, said } if self.waiting == Some(id) => {
@@ -245,7 +249,7 @@ impl Screen {
                 self.page = Page::Settings(before.copied().unwrap_or(field));
             }
             Key::Enter | Key::Down => {
-                self.fault = check_field(&self.typed, field, &self.zones)
+                self.fault = check_field(&self.typed, field, &self.known)
                     .err()
                     .map(|rejection| (field, rejection));
                 if self.fault.is_some() && key == Key::Enter {
@@ -253,7 +257,7 @@ impl Screen {
                 }
                 match Field::ALL.get(place + 1) {
                     Some(next) => self.page = Page::Settings(*next),
-                    None => match check(&self.typed, &self.zones) {
+                    None => match check(&self.typed, &self.known) {
                         Ok(checked) => self.page = Page::Review(Box::new(checked), String::new()),
                         Err((wrong, rejection)) => {
                             self.fault = Some((wrong, rejection));

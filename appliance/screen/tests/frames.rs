@@ -124,14 +124,20 @@ fn settings_are_checked_field_by_field_and_shown_as_a_whole_before_they_are_appl
     blocks[4] = good;
     press(
         &mut screen,
-        &format!("{}\n10.0.0.17/24\n10.0.0.1\neurope/berlin\n", blocks.join(" ")),
+        &format!(
+            "{}\neno1\n10.0.0.17/24\n10.0.0.1\n10.1.0.0/16\neurope/berlin\n",
+            blocks.join(" ")
+        ),
     );
     golden("settings-review", &screen);
     assert_eq!(press(&mut screen, "yes\n"), None, "only the word applies them");
     let Some((1, Deed::Settings { settings })) = press(&mut screen, "apply\n") else {
         panic!("the settings were not sent");
     };
-    assert_eq!(settings.values["network"]["address"], "10.0.0.17/24");
+    assert_eq!(
+        settings.values["network"]["addressing"]["static"]["address"],
+        "10.0.0.17/24"
+    );
     screen.hear(ToScreen::Refused {
         id: 1,
         report: RefusalReport {

@@ -111,6 +111,20 @@ fn supervisor(folder: &Path) -> Option<Program> {
     Some(Program::start("freehold-supervisor", command, &folder.join("supervisor.log")).unwrap())
 }
 
+/// A name that is taken here: one of the machine's plugs, or any where it has none.
+fn interface() -> String {
+    let plugs = fs::read_dir("/sys/class/net")
+        .map(|entries| entries.flatten().collect::<Vec<_>>())
+        .unwrap_or_default();
+    let mut names: Vec<String> = plugs
+        .iter()
+        .filter(|entry| entry.path().join("device").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names.first().cloned().unwrap_or_else(|| "eno1".to_owned())
+}
+
 fn pairing(name: &str) -> Pairing {
     Pairing {
         v: V1,
@@ -178,14 +192,17 @@ fn a_person_pairs_a_box_at_its_own_screen_and_no_key_leads_out_of_it() {
     // The settings, with the console's fingerprint typed in blocks; then they are locked.
     terminal.types("n");
     terminal.shows("Settings of this box.");
-    terminal.types("https://127.0.0.1:1");
+    terminal.types("https://192.0.2.1:8443");
     terminal.key("Enter");
     terminal.types(&typed_blocks(&sha256(b"fleet ca")).join(" "));
     terminal.key("Enter");
+    // Whatever plugs this machine has: none that the supervisor sees may be left to guess.
+    terminal.types(&interface());
+    terminal.key("Enter");
     terminal.types("dhcp");
-    terminal.key("Enter");
-    terminal.key("Enter");
-    terminal.key("Enter");
+    for _ in 0..4 {
+        terminal.key("Enter");
+    }
     terminal.shows("This is what will be applied.");
     terminal.types("apply");
     terminal.key("Enter");
@@ -193,7 +210,7 @@ fn a_person_pairs_a_box_at_its_own_screen_and_no_key_leads_out_of_it() {
     let typed: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.join("state/settings.typed.json")).unwrap()).unwrap();
     assert_eq!(typed["values"]["console"]["fleet_ca"], sha256(b"fleet ca").to_hex());
-    assert_eq!(typed["values"]["network"]["mode"], "dhcp");
+    assert_eq!(typed["values"]["network"]["addressing"], "dhcp");
     terminal.types("n");
     terminal.shows("The settings are locked");
 

@@ -58,6 +58,7 @@ pub fn serving() -> View {
             spki: sha256(b"door").to_hex(),
         }),
         addresses: vec!["10.0.0.17".to_owned()],
+        interfaces: vec!["eno1".to_owned()],
         disk: Some(Room {
             free: 412 << 30,
             total: 931 << 30,
@@ -77,6 +78,7 @@ pub fn unpaired() -> View {
         at: NOW,
         program: "0.1.0".to_owned(),
         box_id: "amber-fox-9d1e".to_owned(),
+        interfaces: vec!["eno1".to_owned(), "eno2".to_owned()],
         can: vec![Ability::Import, Ability::Settings, Ability::ShutDown],
         ..View::default()
     }

@@ -85,12 +85,26 @@ pub(crate) fn view(status: &Status, machine: &Machine<'_>) -> View {
         addresses: std::fs::read_to_string("/proc/net/fib_trie")
             .map(|trie| addresses(&trie))
             .unwrap_or_default(),
+        interfaces: interfaces(Path::new("/sys/class/net")),
         disk: room(machine.models),
         record: status.record,
         refusals: status.refusals.clone(),
         settings: machine.settings,
         can,
     }
+}
+
+/// Interfaces with a device behind them: no loopback, no bridges that something made.
+fn interfaces(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut names: Vec<String> = (entries.take(64).flatten())
+        .filter(|entry| entry.path().join("device").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
 }
 
 fn room(path: &Path) -> Option<Room> {
