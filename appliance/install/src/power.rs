@@ -2,7 +2,12 @@
 //!
 //! Refuses to cut the power by itself: systemd stops what runs first. Invariant: nothing is started to do this.
 
+use std::time::Duration;
+
 use crate::rejection::InstallRejection;
+
+/// A systemd that says nothing for so long does not restart the machine.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// What can restart a machine.
 pub trait Power {
@@ -34,9 +39,10 @@ impl Power for Systemd {
             .enable_all()
             .build()
             .map_err(|error| refused(error.to_string()))?;
-        runtime
-            .block_on(self.call())
-            .map_err(|error| refused(error.to_string()))
+        match runtime.block_on(async { tokio::time::timeout(LIMIT, self.call()).await }) {
+            Ok(called) => called.map_err(|error| refused(error.to_string())),
+            Err(_) => Err(refused(format!("no answer within {} s", LIMIT.as_secs()))),
+        }
     }
 }
 

@@ -33,6 +33,8 @@ const OFFERED: &str = "pairing.offered.json";
 const RECOVERY_KEY: &str = "recovery-key";
 /// How often the screen is painted while a person is waited for.
 const LOOK: Duration = Duration::from_secs(30);
+/// A systemd that says nothing for so long does not shut the machine down.
+const POWER: Duration = Duration::from_secs(10);
 /// Bounds what is read from a stick.
 const MAX_PAIRING: u64 = 16 * 1024;
 /// Bounds typed settings: their values have some 300 bytes.
@@ -348,8 +350,10 @@ async fn shut_down(bus: Option<&str>) -> Result<Granted, ScreenRejection> {
             )
             .await
     };
-    match call.await {
-        Ok(_) => Ok(Granted::Said("The machine shuts down.".to_owned())),
-        Err(error) => Err(ScreenRejection::Power { why: error.to_string() }),
+    let power = |why: String| ScreenRejection::Power { why };
+    match tokio::time::timeout(POWER, call).await {
+        Ok(Ok(_)) => Ok(Granted::Said("The machine shuts down.".to_owned())),
+        Ok(Err(error)) => Err(power(error.to_string())),
+        Err(_) => Err(power(format!("no answer within {} s", POWER.as_secs()))),
     }
 }
