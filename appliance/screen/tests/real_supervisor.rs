@@ -243,6 +243,8 @@ fn a_person_pairs_a_box_at_its_own_screen_and_no_key_leads_out_of_it() {
     terminal.key("Enter");
     terminal.shows("screen.power");
     assert!(record_has(folder, "screen.shut_down"));
+    terminal.key("Escape");
+    terminal.shows("waits for approval");
 
     // A recovery key waits: it is shown until its last block was typed from the paper, then gone.
     let key = folder.join("runtime/recovery-key");
