@@ -33,7 +33,7 @@ fn code(machine: &Machine, choice: &Choice) -> &'static str {
     planned(machine, choice).unwrap_err().code()
 }
 
-// promise S-94
+// promise S-104
 #[test]
 fn only_the_disk_whose_serial_number_was_typed_is_written() {
     let machine = Machine::new();
@@ -205,7 +205,7 @@ fn old_disk() -> Vec<u8> {
     bytes
 }
 
-// promise S-95
+// promise S-105
 #[test]
 fn a_power_cut_leaves_a_disk_that_does_not_boot_or_a_whole_one() {
     let machine = Machine::new();

@@ -41,7 +41,7 @@ fn golden(name: &str, screen: &Screen) {
     insta::assert_snapshot!(name, frame.lines().join("\n"));
 }
 
-// promise S-90
+// promise S-100
 #[test]
 fn the_screen_says_who_the_box_is_how_it_is_and_what_to_do() {
     golden("nothing-heard", &Screen::new(Vec::new()));
@@ -78,7 +78,7 @@ fn a_supervisor_that_is_away_is_said_and_what_is_old_is_called_old() {
     assert!(!screen.frame().lines().join("\n").contains("DOES NOT ANSWER"));
 }
 
-// promise S-91
+// promise S-101
 #[test]
 fn a_console_is_ours_only_after_its_fingerprint_was_compared() {
     let mut screen = showing(views::offered());
@@ -107,7 +107,7 @@ fn a_console_is_ours_only_after_its_fingerprint_was_compared() {
     assert_eq!(*screen.page(), Page::Fingerprints);
 }
 
-// promise S-92
+// promise S-102
 #[test]
 fn settings_are_checked_field_by_field_and_shown_as_a_whole_before_they_are_applied() {
     let mut screen = showing(views::unpaired());

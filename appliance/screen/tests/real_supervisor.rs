@@ -154,7 +154,7 @@ fn record_has(folder: &Path, what: &str) -> bool {
     walk(&folder.join("state/record"), what.as_bytes())
 }
 
-// promise S-93
+// promise S-103
 #[test]
 fn a_person_pairs_a_box_at_its_own_screen_and_no_key_leads_out_of_it() {
     let world = tempfile::tempdir().unwrap();
