@@ -62,11 +62,18 @@ pub fn run(verb: RecoverVerb, setting: &Setting) -> Result<(), Fault> {
 }
 
 fn read(path: &Path) -> Result<Escrow, Fault> {
-    let bytes = read_bounded(path, MAX_ESCROW)
-        .map_err(|error| unknown(&error, "the box keeps it in /run/freehold/escrow.json and in its volume's header"))?;
+    let bytes = read_bounded(path, MAX_ESCROW).map_err(|error| {
+        unknown(
+            &error,
+            "the box keeps it in /run/freehold/escrow.json and in its volume's header",
+        )
+    })?;
     // A token exported from the volume's header holds the escrow as a field.
     let token: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
-    let inner = token.as_ref().and_then(|token| token.get("escrow")).map(ToString::to_string);
+    let inner = token
+        .as_ref()
+        .and_then(|token| token.get("escrow"))
+        .map(ToString::to_string);
     Escrow::parse(inner.as_ref().map_or(&bytes, |inner| inner.as_bytes())).map_err(refused)
 }
 
@@ -75,7 +82,10 @@ fn new_key(out: &Path, setting: &Setting) -> Result<(), Fault> {
     write_new_key(out, &key).map_err(|error| unknown(&error, "a key is never overwritten; choose another name"))?;
     let fingerprint = key.public().fingerprint();
     if setting.json {
-        println!("{}", json!({ "fingerprint": fingerprint, "public": out.with_extension("pub.pem") }));
+        println!(
+            "{}",
+            json!({ "fingerprint": fingerprint, "public": out.with_extension("pub.pem") })
+        );
     } else {
         println!("{fingerprint}  {}", out.with_extension("pub.pem").display());
     }

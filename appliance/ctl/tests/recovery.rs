@@ -21,7 +21,11 @@ fn freehold(folder: &Path, arguments: &[&str], typed: &str) -> (i32, String, Str
     child.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 #[test]
@@ -53,8 +57,16 @@ fn two_persons_recover_a_key_and_mistypings_are_named() {
 
     let (code, said, _) = freehold(folder, &["show", "token.json"], "");
     assert!(code == 0 && said.contains("grace"), "{said}");
-    let (_, ada, _) = freehold(folder, &["share", "escrow.json", "--key", "ada.pem", "--with", "mary"], "");
-    let (_, mary, _) = freehold(folder, &["share", "token.json", "--key", "mary.pem", "--with", "ada"], "");
+    let (_, ada, _) = freehold(
+        folder,
+        &["share", "escrow.json", "--key", "ada.pem", "--with", "mary"],
+        "",
+    );
+    let (_, mary, _) = freehold(
+        folder,
+        &["share", "token.json", "--key", "mary.pem", "--with", "ada"],
+        "",
+    );
     let (code, said, _) = freehold(folder, &["combine", "escrow.json"], &format!("{ada}\n{mary}\n"));
     assert_eq!((code, said), (0, key.text()));
 
@@ -65,5 +77,8 @@ fn two_persons_recover_a_key_and_mistypings_are_named() {
     let swapped = if ada.starts_with('c') { "b" } else { "c" };
     let wrong = format!("{swapped}{}", &ada[1..]);
     let (code, _, said) = freehold(folder, &["combine", "escrow.json"], &format!("{wrong}\n{mary}\n"));
-    assert!(code == 1 && said.contains("block 1") && said.contains("seal.recovery_block"), "{said}");
+    assert!(
+        code == 1 && said.contains("block 1") && said.contains("seal.recovery_block"),
+        "{said}"
+    );
 }

@@ -34,9 +34,7 @@ pub(crate) fn pairing(state: &State, offered: Option<&Path>) -> Result<Pairing, 
             Ok(offered)
         }
         (Some(locked), None) => Ok(locked),
-        (None, Some(offered)) => {
-            lock(state, &offered)
-        }
+        (None, Some(offered)) => lock(state, &offered),
         (None, None) => Err(Fault::of("box.not_paired", "the box knows no console yet")),
     }
 }

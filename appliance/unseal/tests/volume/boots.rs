@@ -65,7 +65,10 @@ fn a_changed_boot_stays_closed_and_says_why() {
         assert_eq!(said.console.contains("Recovery key, eight blocks"), asks, "{code}");
         assert!(!world.at("run/volume.json").exists());
         let closed = world.json("closed.json");
-        assert!(closed.contains(code) || (asks && closed.contains("seal.recovery_missing")), "{closed}");
+        assert!(
+            closed.contains(code) || (asks && closed.contains("seal.recovery_missing")),
+            "{closed}"
+        );
     }
     assert_eq!(world.disk_digest(), before);
     world.plain_boot();
