@@ -63,12 +63,15 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
     let pcrs = PcrValues::of(values.into_iter().collect())
         .ok_or_else(|| Fault::of("console.answer", "the challenge names PCRs that there are not"))?;
     let boot_log = shown.boot.log.clone();
+    // After the quote: what is measured in between stands in the log and is not covered, instead of missing.
+    let runtime_log = shown.boot.read_runtime();
     Ok(Evidence {
         bound,
         attest: quote.attest,
         signature: quote.signature,
         pcrs,
         boot_log,
+        runtime_log,
     }
     .encode())
 }

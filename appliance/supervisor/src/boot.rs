@@ -9,12 +9,16 @@ use freehold_collect::{BootEvent, Replayed, Tpm};
 use freehold_trust::Sha256Digest;
 use freehold_verify::boot::Manifest;
 use freehold_verify::event_log::EventLog;
-use freehold_verify::evidence::codec::MAX_BOOT_LOG;
+use freehold_verify::evidence::codec::{MAX_BOOT_LOG, MAX_RUNTIME_LOG};
 
 use crate::fault::Fault;
 
 /// Where Linux shows the firmware's log.
 const FIRMWARE_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
+/// Where systemd writes what user space measures (systemd-pcrextend(8)).
+const RUNTIME_LOG: &str = "/run/log/systemd/tpm2-measure.log";
+/// Where a system says which image it is (os-release(5)); in the verified root.
+const OS_RELEASE: &str = "/usr/lib/os-release";
 /// Bounds the manifest file.
 const MAX_MANIFEST: u64 = 1 << 20;
 
@@ -56,6 +60,8 @@ impl Boot {
             .map(Path::to_owned)
             .or_else(|| beside.exists().then_some(beside));
         let (release, version) = match manifest {
+            // A machine that measured its boot says which image it is; the verifier compares with that image's manifest.
+            None if word == "measured" => image_of(&std::fs::read_to_string(OS_RELEASE).unwrap_or_default()),
             None => (String::new(), String::new()),
             Some(path) => {
                 let length = std::fs::metadata(&path)
@@ -75,6 +81,23 @@ impl Boot {
             version,
             word,
         })
+    }
+
+    /// What user space has measured so far; empty when nothing did, or when the boot is not this machine's own. A log that cannot be
+    /// read is left out: the verdict then says which PCR it does not lead to.
+    pub(crate) fn read_runtime(&self) -> Vec<u8> {
+        if self.word != "measured" {
+            return Vec::new();
+        }
+        let log = std::fs::read(RUNTIME_LOG).unwrap_or_default();
+        if log.len() > MAX_RUNTIME_LOG {
+            tracing::warn!(
+                length = log.len(),
+                "`{RUNTIME_LOG}` is longer than {MAX_RUNTIME_LOG} bytes and is left out"
+            );
+            return Vec::new();
+        }
+        log
     }
 
     /// Replays the log into the TPM when that is still to be done; answers what was done, or why nothing was.
@@ -98,9 +121,27 @@ impl Boot {
     }
 }
 
+/// `IMAGE_ID` and `IMAGE_VERSION` of an os-release file; empty where it names none.
+fn image_of(os_release: &str) -> (String, String) {
+    let field = |name: &str| {
+        let value = os_release
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
+    };
+    (field("IMAGE_ID"), field("IMAGE_VERSION"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_system_says_which_image_it_is() {
+        let text = "ID=freehold\nIMAGE_ID=freehold\nIMAGE_VERSION=\"1.4.2\"\n";
+        assert_eq!(image_of(text), ("freehold".to_owned(), "1.4.2".to_owned()));
+        assert_eq!(image_of("ID=debian\n"), (String::new(), String::new()));
+    }
     use freehold_verify::boot::{BootDescription, generate};
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Refuses evidence as a whole for faults of form, challenge, binding and signature. What the boot log shows is not a reason
 //! to refuse but a fact with a reason: the policy denies, and a person sees the event. Invariant: every byte of accepted
-//! evidence is covered by the quote's signature, directly or through a digest.
+//! evidence is covered by the quote's signature, directly or through a digest; but for the log of user space, which is read after the
+//! quote and counts only for the PCR values that it leads to.
 
 mod cbor;
 pub mod challenge;

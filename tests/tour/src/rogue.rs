@@ -216,6 +216,7 @@ pub fn evidence(
         signature: quote.signature,
         pcrs,
         boot_log,
+        runtime_log: Vec::new(),
     }
     .encode())
 }

@@ -335,6 +335,7 @@ pub fn evidence(paper: &PaperBox, nonce: [u8; 32]) -> Evidence {
         signature,
         pcrs,
         boot_log: paper.log.clone(),
+        runtime_log: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use freehold_trust::Sha256Digest;
 
 use super::difference::{BootRejection, PcrOutcome};
 use super::manifest::{ExpectedEvent, Manifest, PcrRule};
+use crate::event_log::canonical::CanonicalLog;
 use crate::event_log::{DataCheck, Event, EventLog, SecureBoot};
 use crate::evidence::claims::{PcrClaim, Shown};
 use crate::quote::PcrValues;
@@ -22,10 +23,11 @@ pub struct Appraisal {
     pub secure_boot: Shown,
 }
 
-/// Compares. The log must have a SHA-256 bank; without one, every PCR that was extended is a log mismatch.
+/// Compares. The log must have a SHA-256 bank; without one, every PCR that was extended is a log mismatch. `runtime` is what user
+/// space measured afterwards, as far as the quote covers it.
 #[must_use]
-pub fn appraise(log: &EventLog<'_>, quoted: &PcrValues, manifest: &Manifest) -> Appraisal {
-    let replayed = log.replay_sha256();
+pub fn appraise(log: &EventLog<'_>, runtime: &CanonicalLog, quoted: &PcrValues, manifest: &Manifest) -> Appraisal {
+    let replayed = runtime.replay_covered(log.replay_sha256(), quoted);
     let mut pcrs = Vec::with_capacity(quoted.iter().count());
     let mut reasons = Vec::new();
     for (index, value) in quoted.iter() {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::efi::printable;
 use super::rejection::LogRejection;
 use crate::boot::manifest::extend;
+use crate::quote::PcrValues;
 use crate::tpm::algorithm;
 use crate::tpm::selection::PCRS;
 
@@ -30,6 +31,15 @@ pub struct CanonicalRecord {
     pub kind: String,
     /// Printable content.
     pub description: String,
+}
+
+impl CanonicalRecord {
+    fn extend(&self, pcrs: &mut [Sha256Digest; 24]) {
+        let digest = self.digests.iter().find(|(hash, _)| *hash == HashAlgorithm::Sha256);
+        if let (Some(value), Some((_, digest))) = (pcrs.get_mut(usize::from(self.pcr)), digest) {
+            *value = extend(value, digest);
+        }
+    }
 }
 
 /// A canonical log.
@@ -80,11 +90,53 @@ impl CanonicalLog {
     /// Extends the SHA-256 values `pcrs` by every record that has such a digest.
     pub fn replay_sha256(&self, pcrs: &mut [Sha256Digest; 24]) {
         for record in &self.records {
-            let digest = record.digests.iter().find(|(hash, _)| *hash == HashAlgorithm::Sha256);
-            if let (Some(value), Some((_, digest))) = (pcrs.get_mut(usize::from(record.pcr)), digest) {
-                *value = extend(value, digest);
+            record.extend(pcrs);
+        }
+    }
+
+    /// How many records a quote covers when the PCRs stood at `from` before the first: the longest beginning of the log that
+    /// leads to every quoted value. `None`: no beginning does.
+    ///
+    /// The quote is taken first and the log read afterwards, so that records may have been added in between.
+    #[must_use]
+    pub fn covered(&self, from: &[Sha256Digest; 24], quoted: &PcrValues) -> Option<usize> {
+        let mut pcrs = *from;
+        let agrees = |pcrs: &[Sha256Digest; 24]| {
+            quoted
+                .iter()
+                .all(|(pcr, value)| pcrs.get(usize::from(pcr)) == Some(&value))
+        };
+        let mut covered = agrees(&pcrs).then_some(0);
+        for (before, record) in self.records.iter().enumerate() {
+            record.extend(&mut pcrs);
+            if agrees(&pcrs) {
+                covered = Some(before.saturating_add(1));
             }
         }
+        covered
+    }
+
+    /// `pcrs` after the records that the quote covers; after all of them when no beginning leads to the quote, so that the PCR that
+    /// differs can be named.
+    #[must_use]
+    pub fn replay_covered(&self, mut pcrs: [Sha256Digest; 24], quoted: &PcrValues) -> [Sha256Digest; 24] {
+        let covered = self.covered(&pcrs, quoted).unwrap_or(self.records.len());
+        for record in self.records.iter().take(covered) {
+            record.extend(&mut pcrs);
+        }
+        pcrs
+    }
+
+    /// What stands in the log and is not covered by the quote: records after the covered beginning, and those of PCRs that were not
+    /// quoted. One line each.
+    #[must_use]
+    pub fn not_covered(&self, from: &[Sha256Digest; 24], quoted: &PcrValues) -> Vec<String> {
+        let covered = self.covered(from, quoted).unwrap_or(0);
+        let records = self.records.iter().enumerate();
+        records
+            .filter(|(place, record)| *place >= covered || quoted.get(record.pcr).is_none())
+            .map(|(_, record)| format!("PCR {}: {} {}", record.pcr, record.kind, record.description))
+            .collect()
     }
 }
 

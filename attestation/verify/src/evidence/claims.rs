@@ -88,4 +88,7 @@ pub struct Claims {
     pub step: ClockStep,
     /// The TPM's firmware is another than in the last quote.
     pub firmware_changed: bool,
+    /// What user space says it measured and the quote does not cover: nobody's word, for people to see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_covered: Vec<String>,
 }

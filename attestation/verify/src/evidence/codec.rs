@@ -4,7 +4,8 @@
 //! compute the quote's qualifyingData with the one function [`qualifying_data`].
 //!
 //! ```text
-//! evidence = { 0: 1, 1: bound, 2: bytes (TPMS_ATTEST), 3: bytes (TPMT_SIGNATURE), 4: { * pcr => bytes .size 32 }, 5: bytes (boot log) }
+//! evidence = { 0: 1, 1: bound, 2: bytes (TPMS_ATTEST), 3: bytes (TPMT_SIGNATURE), 4: { * pcr => bytes .size 32 }, 5: bytes (boot log),
+//!              ? 6: bytes (log of user space, CEL-JSON) }
 //! bound    = { 0: 1, 1: nonce, 2: box, 3: tls, 4: checkpoint / null, 5: [* model], 6: supervisor, 7: boot }
 //! checkpoint = { 0: origin, 1: size, 2: root }    boot = { 0: release, 1: version, 2: SHA-256 of the boot log }
 //! ```
@@ -16,8 +17,10 @@ use super::cbor::{CborFault, Reader, Writer};
 use super::rejection::EvidenceRejection;
 use crate::quote::PcrValues;
 
-/// Longest evidence: a boot log and 8 KiB for the rest; bounds the memory that one message can take.
-pub const MAX_EVIDENCE: usize = MAX_BOOT_LOG + 8 * 1024;
+/// Longest evidence: both logs and 8 KiB for the rest; bounds the memory that one message can take.
+pub const MAX_EVIDENCE: usize = MAX_BOOT_LOG + MAX_RUNTIME_LOG + 8 * 1024;
+/// Longest log of user space: systemd writes some ten records of 300 bytes; bounds replay time.
+pub const MAX_RUNTIME_LOG: usize = 256 * 1024;
 /// Longest boot log: real ones have 15 to 70 KiB, padded ones 256 KiB; bounds replay time.
 pub const MAX_BOOT_LOG: usize = 512 * 1024;
 /// Most running models that evidence names.
@@ -84,6 +87,9 @@ pub struct Evidence {
     pub pcrs: PcrValues,
     /// The boot log (TCG PC Client, crypto-agile).
     pub boot_log: Vec<u8>,
+    /// What user space measured after it (CEL-JSON, as systemd-pcrextend writes it); empty when nothing did. It is read after the
+    /// quote and bound to it by nothing but its replay: what the quote does not cover is said to be so.
+    pub runtime_log: Vec<u8>,
 }
 
 /// The 32 bytes that the quote must carry as qualifyingData.
@@ -117,7 +123,7 @@ impl Evidence {
     pub fn encode(&self) -> Vec<u8> {
         let mut w = Writer::default();
         w.0.reserve(self.boot_log.len().saturating_add(4096));
-        w.map(6);
+        w.map(if self.runtime_log.is_empty() { 6 } else { 7 });
         w.uint(0);
         w.uint(1);
         w.uint(1);
@@ -134,6 +140,10 @@ impl Evidence {
         }
         w.uint(5);
         w.bytes(&self.boot_log);
+        if !self.runtime_log.is_empty() {
+            w.uint(6);
+            w.bytes(&self.runtime_log);
+        }
         w.0
     }
 
@@ -149,6 +159,7 @@ impl Evidence {
             signature: rest.signature.to_vec(),
             pcrs: rest.pcrs,
             boot_log: rest.boot_log.to_vec(),
+            runtime_log: rest.runtime_log.to_vec(),
         })
     }
 }
@@ -160,6 +171,7 @@ pub(super) struct Parts<'a> {
     pub(super) signature: &'a [u8],
     pub(super) pcrs: PcrValues,
     pub(super) boot_log: &'a [u8],
+    pub(super) runtime_log: &'a [u8],
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejection> {
@@ -170,7 +182,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejecti
         });
     }
     let mut r = Reader::new(bytes);
-    if r.map(6, "evidence")? != 6 {
+    let fields = r.map(7, "evidence")?;
+    if fields < 6 {
         return Err(CborFault::Malformed("evidence").into());
     }
     r.key(0, "v")?;
@@ -197,6 +210,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejecti
     let pcrs = PcrValues::of(pcrs).ok_or(CborFault::NotCanonical("pcrs"))?;
     r.key(5, "boot_log")?;
     let boot_log = r.bytes(MAX_BOOT_LOG, "boot_log")?;
+    let runtime_log = if fields == 7 {
+        r.key(6, "runtime_log")?;
+        r.bytes(MAX_RUNTIME_LOG, "runtime_log")?
+    } else {
+        &[]
+    };
+    // One form for each message: a log that is not there is left out.
+    if fields == 7 && runtime_log.is_empty() {
+        return Err(CborFault::NotCanonical("runtime_log").into());
+    }
     r.end("evidence")?;
     let qualifying_data = over_bound(encoded);
     Ok((
@@ -207,6 +230,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<(Bound, Parts<'_>), EvidenceRejecti
             signature,
             pcrs,
             boot_log,
+            runtime_log,
         },
     ))
 }

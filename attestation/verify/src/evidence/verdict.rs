@@ -12,6 +12,7 @@ use super::codec::{Bound, decode};
 use super::rejection::EvidenceRejection;
 use crate::boot::{self, Appraisal, BootRejection, Manifest, PcrOutcome};
 use crate::event_log::EventLog;
+use crate::event_log::canonical::CanonicalLog;
 use crate::identity::{AttestationKey, TpmKind};
 use crate::quote::{Quote, QuoteExpectation, verify_quote};
 use crate::rejection::Refusal as _;
@@ -77,10 +78,12 @@ pub fn verify_evidence(
             found: log_digest,
         });
     }
-    Ok(Verified::seal(claims(bound, &quote, parts.boot_log, expectation)))
+    let logs = (parts.boot_log, parts.runtime_log);
+    Ok(Verified::seal(claims(bound, &quote, logs, expectation)))
 }
 
-fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectation<'_>) -> Claims {
+fn claims(bound: Bound, quote: &Quote, logs: (&[u8], &[u8]), expectation: &Expectation<'_>) -> Claims {
+    let (boot_log, runtime_log) = logs;
     let mut claims = Claims {
         v: 1,
         box_id: bound.box_id,
@@ -99,6 +102,7 @@ fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectatio
         clock: quote.clock,
         step: quote.step,
         firmware_changed: quote.firmware_changed,
+        not_covered: Vec::new(),
     };
     let uncovered = || {
         let claim = |(index, value)| PcrClaim {
@@ -110,6 +114,14 @@ fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectatio
     };
     let log = match EventLog::parse(boot_log) {
         Ok(log) => log,
+        Err(rejection) => {
+            claims.pcrs = uncovered();
+            claims.reasons.push(rejection.report());
+            return claims;
+        }
+    };
+    let runtime = match CanonicalLog::parse(runtime_log) {
+        Ok(runtime) => runtime,
         Err(rejection) => {
             claims.pcrs = uncovered();
             claims.reasons.push(rejection.report());
@@ -130,7 +142,8 @@ fn claims(bound: Bound, quote: &Quote, boot_log: &[u8], expectation: &Expectatio
         pcrs,
         reasons,
         secure_boot,
-    } = boot::appraise(&log, &quote.pcrs, manifest);
+    } = boot::appraise(&log, &runtime, &quote.pcrs, manifest);
+    claims.not_covered = runtime.not_covered(&log.replay_sha256(), &quote.pcrs);
     claims.pcrs = pcrs;
     claims.secure_boot = secure_boot;
     if reasons.is_empty() {

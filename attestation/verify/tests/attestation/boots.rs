@@ -2,14 +2,15 @@
 
 use crate::made_log::{Made, codes, demonstration, efi_name, events, place, verdict, write};
 
-use crate::paper_tpm::REQUIRED;
+use crate::paper_tpm::{NOW, PaperBox, REQUIRED};
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::Refusal as _;
 use freehold_verify::boot::manifest::extend;
 use freehold_verify::boot::uki::{PHASES, SECTIONS, Section, predict};
 use freehold_verify::boot::{BootDescription, Manifest, PcrOutcome, PcrRule, PhaseValue, appraise, generate};
+use freehold_verify::event_log::canonical::CanonicalLog;
 use freehold_verify::event_log::{EventKind, EventLog, SecureBoot};
-use freehold_verify::evidence::{BootShown, Shown};
+use freehold_verify::evidence::{BootShown, Evidence, Shown, verify_evidence};
 use freehold_verify::quote::PcrValues;
 
 #[test]
@@ -135,7 +136,7 @@ fn c02_relabelled_events_are_refused() {
     manifest.pcrs.remove(&7);
     let log = EventLog::parse(&parsed).unwrap();
     let quoted = PcrValues::of(vec![(7, log.replay_sha256()[7])]).unwrap();
-    let appraisal = appraise(&log, &quoted, &manifest);
+    let appraisal = appraise(&log, &CanonicalLog::default(), &quoted, &manifest);
     assert_ne!(appraisal.secure_boot, Shown::Yes);
     assert!(appraisal.reasons.iter().any(|r| r.code() == "boot.secure_boot"));
 }
@@ -161,7 +162,10 @@ fn c03_relabelled_boot_loader_is_refused() {
     let parsed = write(&list);
     let log = EventLog::parse(&parsed).unwrap();
     let quoted = PcrValues::of(vec![(4, log.replay_sha256()[4])]).unwrap();
-    assert_eq!(appraise(&log, &quoted, &manifest).pcrs[0].outcome, PcrOutcome::Matches);
+    assert_eq!(
+        appraise(&log, &CanonicalLog::default(), &quoted, &manifest).pcrs[0].outcome,
+        PcrOutcome::Matches
+    );
 }
 
 #[test]
@@ -237,10 +241,9 @@ fn c21_command_lines_and_extensions_beside_the_image_are_refused() {
     assert_eq!(codes(&verdict(write(&list), None)), ["boot.event_extra"]);
 }
 
-#[test]
-fn a19_an_early_phase_is_not_the_required_one() {
+/// The demonstration, with PCR 11 by its phases, as a real release's manifest has it.
+fn by_phases() -> (Vec<u8>, Manifest) {
     let (log, mut manifest) = demonstration();
-    let parsed = EventLog::parse(&log).unwrap();
     let sections: Vec<Section> = BootDescription::demonstration("freehold", "1.0.0")
         .sections
         .iter()
@@ -251,9 +254,16 @@ fn a19_an_early_phase_is_not_the_required_one() {
         value: predict(&sections, &PHASES[..n]),
     });
     manifest.pcrs.insert(11, PcrRule::Phases(values.collect()));
+    (log, manifest)
+}
+
+#[test]
+fn a19_an_early_phase_is_not_the_required_one() {
+    let (log, manifest) = by_phases();
+    let parsed = EventLog::parse(&log).unwrap();
     let ready = PcrValues::of(vec![(11, parsed.replay_sha256()[11])]).unwrap();
     assert_eq!(
-        appraise(&parsed, &ready, &manifest).pcrs[0].outcome,
+        appraise(&parsed, &CanonicalLog::default(), &ready, &manifest).pcrs[0].outcome,
         PcrOutcome::Matches
     );
     let mut early = events(&log);
@@ -261,7 +271,7 @@ fn a19_an_early_phase_is_not_the_required_one() {
     let early = write(&early);
     let early = EventLog::parse(&early).unwrap();
     let quoted = PcrValues::of(vec![(11, early.replay_sha256()[11])]).unwrap();
-    let appraisal = appraise(&early, &quoted, &manifest);
+    let appraisal = appraise(&early, &CanonicalLog::default(), &quoted, &manifest);
     let phase = appraisal.reasons.iter().find(|r| r.code() == "boot.phase").unwrap();
     assert_eq!(
         (phase.expected().as_deref(), phase.found().as_deref()),
@@ -269,11 +279,87 @@ fn a19_an_early_phase_is_not_the_required_one() {
     );
     let other = PcrValues::of(vec![(11, sha256(b"other"))]).unwrap();
     assert!(
-        appraise(&early, &other, &manifest)
+        appraise(&early, &CanonicalLog::default(), &other, &manifest)
             .reasons
             .iter()
             .any(|r| r.code() == "boot.log_mismatch")
     );
     // Everything that the manifest has a rule for must be quoted.
     assert!(appraisal.reasons.iter().any(|r| r.code() == "boot.not_quoted"));
+}
+
+/// A record as systemd-pcrextend writes it.
+fn record(pcr: u8, word: &str) -> String {
+    let digest = sha256(word.as_bytes());
+    format!(
+        "\u{1e}{{\"pcr\":{pcr},\"digests\":[{{\"hashAlg\":\"sha256\",\"digest\":\"{digest}\"}}],\
+         \"content_type\":\"systemd\",\"content\":{{\"string\":\"{word}\",\"eventType\":\"phase\"}}}}\n"
+    )
+}
+
+// promise S-87
+#[test]
+fn what_user_space_measures_counts_as_far_as_the_quote_covers_it() {
+    let (log, manifest) = by_phases();
+    let whole = EventLog::parse(&log).unwrap().replay_sha256();
+    let quoted = PcrValues::of(REQUIRED.map(|pcr| (pcr, whole[usize::from(pcr)])).to_vec()).unwrap();
+    // The firmware's log ends in the initrd; the phases after it are systemd's to measure.
+    let mut firmware = events(&log);
+    firmware.truncate(firmware.len() - 3);
+    let firmware = write(&firmware);
+    let firmware = EventLog::parse(&firmware).unwrap();
+    let read = |records: &[String]| CanonicalLog::parse(records.concat().as_bytes()).unwrap();
+    let phases: Vec<String> = PHASES[1..].iter().map(|word| record(11, word)).collect();
+
+    let runtime = read(&phases);
+    assert_eq!(appraise(&firmware, &runtime, &quoted, &manifest).reasons, []);
+    assert_eq!(
+        runtime.not_covered(&firmware.replay_sha256(), &quoted),
+        Vec::<String>::new()
+    );
+
+    // Measured between the quote and the reading of the log: not covered, and no reason against the box.
+    let later = read(&[phases.clone(), vec![record(11, "shutdown"), record(15, "a model")]].concat());
+    assert_eq!(appraise(&firmware, &later, &quoted, &manifest).reasons, []);
+    assert_eq!(
+        later.not_covered(&firmware.replay_sha256(), &quoted),
+        ["PCR 11: phase shutdown", "PCR 15: phase a model"]
+    );
+
+    // Left out, exchanged or invented: the log does not lead to the quote.
+    let mut swapped = phases.clone();
+    swapped.swap(0, 1);
+    let invented = [vec![record(11, "invented")], phases.clone()].concat();
+    for wrong in [&phases[1..], &swapped, &invented, &[]] {
+        let appraisal = appraise(&firmware, &read(wrong), &quoted, &manifest);
+        let codes: Vec<_> = appraisal.reasons.iter().map(|reason| reason.code()).collect();
+        assert_eq!(codes, ["boot.log_mismatch"], "{wrong:?}");
+    }
+}
+
+#[test]
+fn the_log_of_user_space_travels_with_the_evidence() {
+    let (log, _) = by_phases();
+    let claims = |runtime: &[u8]| {
+        let mut firmware = events(&log);
+        firmware.truncate(firmware.len() - 3);
+        let paper = PaperBox {
+            log: write(&firmware),
+            manifests: vec![by_phases().1],
+            ..PaperBox::new("amber-fox-9d1e")
+        };
+        let whole = EventLog::parse(&log).unwrap().replay_sha256();
+        let pcrs = PcrValues::of(REQUIRED.map(|pcr| (pcr, whole[usize::from(pcr)])).to_vec()).unwrap();
+        let mut evidence = paper.evidence_with(paper.bound(), pcrs, |_| ());
+        evidence.runtime_log = runtime.to_vec();
+        let bytes = evidence.encode();
+        assert_eq!(Evidence::decode(&bytes).unwrap(), evidence);
+        verify_evidence(&bytes, &paper.expectation(), NOW).unwrap().into_inner()
+    };
+    let phases: String = PHASES[1..].iter().map(|word| record(11, word)).collect();
+    assert_eq!(claims(phases.as_bytes()).boot, BootShown::Simulated);
+    assert_eq!(claims(b"").boot, BootShown::NotShown);
+    assert_eq!(codes(&claims(b"")), ["boot.log_mismatch"]);
+    // Nonsense in it leaves the boot not shown; the quote itself stands.
+    assert_eq!(claims(b"{").boot, BootShown::NotShown);
 }

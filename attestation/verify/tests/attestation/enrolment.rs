@@ -128,6 +128,7 @@ pub(crate) fn attests(tpm: &RealTpm, ak: &AttestationKey, session: &PublicKey) {
             signature,
             pcrs: PcrValues::of(values.collect()).unwrap(),
             boot_log: log.clone(),
+            runtime_log: Vec::new(),
         };
         let expectation = Expectation {
             box_id: "real",

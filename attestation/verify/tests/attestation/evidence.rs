@@ -262,7 +262,12 @@ fn evidence_has_one_form_and_limits() {
     let refused = |bytes: &[u8]| Evidence::decode(bytes).unwrap_err().code();
     assert_eq!(refused(&[]), "evidence.malformed");
     assert_eq!(refused(&[bytes.as_slice(), &[0]].concat()), "evidence.malformed");
-    assert_eq!(refused(&vec![0; 600_000]), "evidence.too_large");
+    assert_eq!(refused(&vec![0; 800_000]), "evidence.too_large");
+    // A log of user space that is not there is left out.
+    assert_eq!(
+        refused(&[&[0xa7], &bytes[1..], &[0x06, 0x40]].concat()),
+        "evidence.not_canonical"
+    );
     // The version as two bytes; a map of unknown length; keys out of order; another version.
     assert_eq!(
         refused(&[&[0xa6, 0x00, 0x18, 0x01], &bytes[3..]].concat()),

@@ -209,6 +209,7 @@ impl PaperBox {
             signature,
             pcrs,
             boot_log: self.log.clone(),
+            runtime_log: Vec::new(),
         }
     }
 

@@ -160,6 +160,7 @@ impl SimulatedBox {
             attest,
             pcrs,
             boot_log: self.places.log.clone(),
+            runtime_log: Vec::new(),
         };
         let kind = "application/vnd.freehold.evidence+cbor";
         let answer: VerdictAnswer = self.send(routes::EVIDENCE, kind, evidence.encode()).await?;
