@@ -54,6 +54,7 @@ pub struct Wave {
 
 /// What a box must show to count as healthy. Its own health check is always one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Gates {
     /// Whether a verdict of the box after the change is needed.
     pub verdict: bool,
@@ -81,6 +82,7 @@ impl Default for Gates {
 
 /// How many boxes may be out of service at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// In all.
     pub unavailable: u32,

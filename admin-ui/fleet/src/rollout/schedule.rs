@@ -27,18 +27,48 @@ pub enum WaveSize {
     Percent(u8),
 }
 
-/// One wave as a person asks for it.
+/// One wave as a person asks for it. An unknown field is refused: a mistyped time would else be no time at all.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenWave")]
 pub struct WaveSpec {
     /// How far it reaches.
     #[serde(flatten)]
     pub size: WaveSize,
     /// Seconds after the start before which it does not begin.
-    #[serde(default)]
     pub start_after: i64,
     /// Whether a person has to let it begin.
-    #[serde(default)]
     pub person: bool,
+}
+
+/// A wave as a file has it; a flattened size and refused unknown fields do not go together.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenWave {
+    canaries: Option<Vec<String>>,
+    count: Option<u32>,
+    percent: Option<u8>,
+    #[serde(default)]
+    start_after: i64,
+    #[serde(default)]
+    person: bool,
+}
+
+impl TryFrom<WrittenWave> for WaveSpec {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenWave) -> Result<Self, Self::Error> {
+        let size = match (written.canaries, written.count, written.percent) {
+            (Some(names), None, None) => WaveSize::Canaries(names),
+            (None, Some(count), None) => WaveSize::Count(count),
+            (None, None, Some(percent)) => WaveSize::Percent(percent),
+            _ => return Err("a wave has one of `canaries`, `count` and `percent`"),
+        };
+        Ok(Self {
+            size,
+            start_after: written.start_after,
+            person: written.person,
+        })
+    }
 }
 
 /// What a plan is made from.

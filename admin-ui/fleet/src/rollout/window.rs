@@ -18,6 +18,7 @@ const DAY: u16 = 24 * 60;
 
 /// A window that opens on some weekdays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Window {
     /// The site's time zone, by its name in the IANA database, for example `Europe/Berlin`.
     pub zone: String,

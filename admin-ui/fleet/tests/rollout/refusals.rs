@@ -1,6 +1,6 @@
 //! Plans that cannot be and commands that may not be, each by its code; and commands that may be repeated.
 
-use freehold_fleet::rollout::{Command, Phase, Rollout, RolloutRejection, Stage, WaitingOn, WaveSize, Window};
+use freehold_fleet::rollout::{Command, Phase, Rollout, Stage, WaitingOn, WaveSize, Window};
 use freehold_verify::Refusal as _;
 
 use crate::fixture::{HOUR, NOW, bad, draft, good, hear, planned, started, tick, wave};
@@ -198,11 +198,4 @@ fn a_box_says_what_it_waits_for() {
         rollout.waiting_on(9, NOW + HOUR),
         Some(WaitingOn::Limit { of_site: false })
     );
-}
-
-#[test]
-fn every_code_of_a_rollout_is_named_here() {
-    // The law asks for each code in a test; what cannot be reached through a plan is a defect of the list.
-    let codes = RolloutRejection::CODES;
-    assert_eq!(codes.len(), 13);
 }

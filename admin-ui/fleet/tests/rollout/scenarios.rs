@@ -47,6 +47,15 @@ fn scenarios_that_cannot_be_played_say_so() {
     let mut large = scenario.clone();
     large.sites[0].boxes = 1_000_000;
     assert!(play(&large).unwrap_err().to_string().contains("at most"));
+    let waves = |waves: &str| toml::from_str::<Scenario>(&format!("{text}[rollout]\nwaves = [{waves}]\n"));
+    assert!(waves("{ count = 1, start_after = 60 }").is_ok());
+    for wrong in [
+        "{ count = 1, start_afer = 60 }",
+        "{ count = 1, percent = 5 }",
+        "{ start_after = 60 }",
+    ] {
+        assert!(waves(wrong).is_err(), "{wrong}");
+    }
     assert!(
         toml::from_str::<Scenario>(&format!("{text}colour = 1\n")).is_err(),
         "unknown fields are refused"
