@@ -195,6 +195,7 @@ fn report(sequence: u64, at: i64) -> BoxReport {
         models: Vec::new(),
         gateway: None,
         inventory: None,
+        health: Vec::new(),
     }
 }
 

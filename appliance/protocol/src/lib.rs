@@ -6,6 +6,7 @@
 pub mod binary;
 pub mod enrol;
 pub mod fingerprint;
+pub mod health;
 pub mod local;
 pub mod report;
 pub mod routes;

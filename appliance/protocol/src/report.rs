@@ -7,6 +7,7 @@ use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
 use crate::binary::Base64;
+use crate::health::ReleaseHealth;
 use crate::status::{ModelState, VerdictWord};
 use crate::version::V1;
 
@@ -78,6 +79,10 @@ pub struct BoxReport {
     pub gateway: Option<GatewayDoor>,
     /// The inventory as JSON (`freehold-inventory`'s document), sent when it changed.
     pub inventory: Option<serde_json::Value>,
+    /// How the box is with each release that it has or tried lately, at most [`crate::health::HEALTH_LIMIT`]; a box of the
+    /// version before says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<ReleaseHealth>,
 }
 
 /// Where applications reach a box.

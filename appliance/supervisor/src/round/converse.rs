@@ -210,6 +210,7 @@ impl Supervisor {
             models: self.status.models.clone(),
             gateway: self.gateway(),
             inventory: self.inventory().await,
+            health: Vec::new(),
         };
         let answer = self.console()?.report(&report).await?;
         self.inventory_told = true;

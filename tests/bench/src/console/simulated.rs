@@ -246,6 +246,7 @@ impl SimulatedBox {
             }),
             // Told once after each start, as a box does.
             inventory: (self.sequence == 1).then(|| self.places.inventory.clone()),
+            health: Vec::new(),
         }
     }
 
