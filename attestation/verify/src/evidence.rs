@@ -5,7 +5,6 @@
 //! evidence is covered by the quote's signature, directly or through a digest; but for the log of user space, which is read after the
 //! quote and counts only for the PCR values that it leads to.
 
-mod cbor;
 pub mod challenge;
 pub mod claims;
 pub mod codec;

@@ -5,6 +5,8 @@
 
 pub mod bom;
 pub mod boot;
+mod cbor;
+pub mod container;
 pub mod document;
 pub mod event_log;
 pub mod evidence;

@@ -7,7 +7,7 @@
 mod bundle;
 mod check;
 mod keyless;
-mod name;
+pub(crate) mod name;
 mod rejection;
 mod signer;
 mod statement;

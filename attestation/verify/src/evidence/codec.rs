@@ -13,8 +13,8 @@
 use freehold_trust::digest::{Sha256Digest, Sha256Hasher, sha256};
 use serde::{Deserialize, Serialize};
 
-use super::cbor::{CborFault, Reader, Writer};
 use super::rejection::EvidenceRejection;
+use crate::cbor::{CborFault, Reader, Writer};
 use crate::quote::PcrValues;
 
 /// Longest evidence: both logs and 8 KiB for the rest; bounds the memory that one message can take.

@@ -5,7 +5,7 @@
 use freehold_trust::Sha256Digest;
 use thiserror::Error;
 
-use super::cbor::CborFault;
+use crate::cbor::CborFault;
 use crate::quote::QuoteRejection;
 use crate::rejection::Refusal;
 

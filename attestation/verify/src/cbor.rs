@@ -1,11 +1,11 @@
-//! Deterministic CBOR (RFC 8949, 4.2.1): the few kinds of items that evidence is made of.
+//! Deterministic CBOR (RFC 8949, 4.2.1): the few kinds of items that evidence and containers are made of.
 //!
 //! Refuses every encoding but the one: longer integers than needed, indefinite lengths, tags, floats. Invariant: what this
-//! reader takes is what this writer writes, byte for byte, so that decoded evidence has exactly one form.
+//! reader takes is what this writer writes, byte for byte, so that what was decoded has exactly one form.
 
 /// The bytes are not the item that was asked for, or not in its one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CborFault {
+pub(crate) enum CborFault {
     /// The bytes end too early, are another kind of item, or are left over.
     Malformed(&'static str),
     /// Another encoding of the same thing would be shorter, or keys are not in order.
@@ -21,7 +21,7 @@ const NULL: u8 = 0xf6;
 
 /// The writer.
 #[derive(Debug, Default)]
-pub(super) struct Writer(pub(super) Vec<u8>);
+pub(crate) struct Writer(pub(crate) Vec<u8>);
 
 impl Writer {
     fn head(&mut self, major: u8, number: u64) {
@@ -41,45 +41,45 @@ impl Writer {
         self.0.extend(wide.iter().skip(from));
     }
 
-    pub(super) fn uint(&mut self, number: u64) {
+    pub(crate) fn uint(&mut self, number: u64) {
         self.head(UINT, number);
     }
 
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
         self.head(BYTES, bytes.len() as u64);
         self.0.extend_from_slice(bytes);
     }
 
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.head(TEXT, text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn array(&mut self, count: usize) {
+    pub(crate) fn array(&mut self, count: usize) {
         self.head(ARRAY, count as u64);
     }
 
-    pub(super) fn map(&mut self, count: usize) {
+    pub(crate) fn map(&mut self, count: usize) {
         self.head(MAP, count as u64);
     }
 
-    pub(super) fn null(&mut self) {
+    pub(crate) fn null(&mut self) {
         self.0.push(NULL);
     }
 }
 
 /// The reader.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) const fn rest(&self) -> &'a [u8] {
+    pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn uint(&mut self, what: &'static str) -> Result<u64, CborFault> {
+    pub(crate) fn uint(&mut self, what: &'static str) -> Result<u64, CborFault> {
         self.head(UINT, what)
     }
 
@@ -126,30 +126,30 @@ impl<'a> Reader<'a> {
             .ok_or(CborFault::Malformed(what))
     }
 
-    pub(super) fn bytes(&mut self, limit: usize, what: &'static str) -> Result<&'a [u8], CborFault> {
+    pub(crate) fn bytes(&mut self, limit: usize, what: &'static str) -> Result<&'a [u8], CborFault> {
         let length = self.length(BYTES, limit, what)?;
         self.take(length, what)
     }
 
-    pub(super) fn array32(&mut self, what: &'static str) -> Result<[u8; 32], CborFault> {
+    pub(crate) fn array32(&mut self, what: &'static str) -> Result<[u8; 32], CborFault> {
         self.bytes(32, what)?.try_into().map_err(|_| CborFault::Malformed(what))
     }
 
-    pub(super) fn text(&mut self, limit: usize, what: &'static str) -> Result<&'a str, CborFault> {
+    pub(crate) fn text(&mut self, limit: usize, what: &'static str) -> Result<&'a str, CborFault> {
         let length = self.length(TEXT, limit, what)?;
         std::str::from_utf8(self.take(length, what)?).map_err(|_| CborFault::Malformed(what))
     }
 
-    pub(super) fn array(&mut self, limit: usize, what: &'static str) -> Result<usize, CborFault> {
+    pub(crate) fn array(&mut self, limit: usize, what: &'static str) -> Result<usize, CborFault> {
         self.length(ARRAY, limit, what)
     }
 
-    pub(super) fn map(&mut self, limit: usize, what: &'static str) -> Result<usize, CborFault> {
+    pub(crate) fn map(&mut self, limit: usize, what: &'static str) -> Result<usize, CborFault> {
         self.length(MAP, limit, what)
     }
 
     /// The next key of a map, which must be `key`.
-    pub(super) fn key(&mut self, key: u64, what: &'static str) -> Result<(), CborFault> {
+    pub(crate) fn key(&mut self, key: u64, what: &'static str) -> Result<(), CborFault> {
         if self.uint(what)? == key {
             Ok(())
         } else {
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Consumes a null when one is next.
-    pub(super) fn null(&mut self) -> bool {
+    pub(crate) fn null(&mut self) -> bool {
         match self.rest.split_first() {
             Some((&NULL, rest)) => {
                 self.rest = rest;
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn end(self, what: &'static str) -> Result<(), CborFault> {
+    pub(crate) fn end(self, what: &'static str) -> Result<(), CborFault> {
         if self.rest.is_empty() {
             Ok(())
         } else {
