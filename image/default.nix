@@ -15,7 +15,10 @@ let
   sbom = build.run {
     name = "sbom";
     script = ./nix/sbom.sh;
+    program = ./nix/sbom.py;
     lock = ./inputs.lock;
+    debs = inputs.packages-of "os" ++ inputs.packages-of "engine-llama-cpu" ++ inputs.packages-of "engine-llama-vulkan";
+    inherit (parts) os;
     inherit version;
     cargo_lock = source + "/Cargo.lock";
   };

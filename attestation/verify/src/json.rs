@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 /// Why bytes are not acceptable JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum JsonFault {
+pub enum JsonFault {
     /// Longer than the caller's limit, which bounds memory against endless input.
     #[error("longer than {limit} bytes")]
     TooLong {
@@ -82,7 +82,7 @@ impl<'de> Visitor<'de> for Strict {
 }
 
 /// Parses `bytes` (at most `limit` of them) as one JSON value without duplicate keys. Nesting is bounded by the parser (128).
-pub(crate) fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonFault> {
+pub fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonFault> {
     if bytes.len() > limit {
         return Err(JsonFault::TooLong { limit });
     }
@@ -95,7 +95,7 @@ pub(crate) fn parse(bytes: &[u8], limit: usize) -> Result<Value, JsonFault> {
 }
 
 /// Parses strictly, then reads the value as `T`.
-pub(crate) fn typed<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, JsonFault> {
+pub fn typed<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, JsonFault> {
     serde_json::from_value(parse(bytes, limit)?).map_err(|error| JsonFault::Form(error.to_string()))
 }
 

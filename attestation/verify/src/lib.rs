@@ -13,7 +13,7 @@ pub mod evidence;
 pub mod format;
 pub mod fs_verity;
 pub mod identity;
-mod json;
+pub mod json;
 pub mod milestone;
 pub mod model;
 pub mod quote;

@@ -11,6 +11,7 @@ const PURE: &[&str] = &[
     "freehold-trust",
     "freehold-verify",
     "freehold-record",
+    "freehold-supply",
     "freehold-explain",
     "freehold-decide",
     "freehold-network",
