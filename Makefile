@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build engine demo test bench docs clean image image-tool vm image-check relock
+.PHONY: help setup build engine demo test bench docs clean image image-tool vm test-image image-check relock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -20,8 +20,8 @@ engine: build ## fetch, check and unpack the inference engine
 demo: engine ## a console and three boxes on this machine: prove, ask, attack, check (ONCE=1: leave after the acts)
 	@TSS2_LOG=all+NONE tests/as-root.sh target/debug/freehold-tour $(if $(ONCE),--once)
 
-test: ## everything: format, lints, docs, laws, tests, tour, browser, licences
-	@tests/test.sh
+test: ## everything: format, lints, docs, laws, tests, tour, browser, licences (IMAGE=1: and the image with its quick cases)
+	@tests/test.sh $(if $(IMAGE),image)
 
 bench: engine ## the figures of docs/benchmarks.md, each beside its peer
 	@tests/bench/run.sh
@@ -29,13 +29,17 @@ bench: engine ## the figures of docs/benchmarks.md, each beside its peer
 image-tool: setup
 	@tests/step.sh "Building the image tool" cargo build --locked -p freehold-image
 
-image: image-tool ## the operating system: a signed, measured disk image (development keys on the first build)
+image: image-tool ## the operating system: a signed, measured disk image (development keys on the first build; DEV=1: quick, with this machine's programs)
 	@image/inputs.sh
-	@image/build.sh
+	@DEV=$(DEV) image/build.sh
 
-vm: ## boot the image in QEMU: firmware with Secure Boot, a software TPM; close with Ctrl-C
+vm: build ## boot the image in QEMU: firmware with Secure Boot, a software TPM; close with Ctrl-C (FRESH=1: forget its disk and TPM)
 	@[ -e target/image/freehold.raw ] || $(MAKE) --no-print-directory image
-	@tests/image/vm.sh
+	@target/debug/freehold-machine vm $(if $(FRESH),--fresh)
+
+test-image: build image ## the image in virtual machines (QUICK=1: the cases that every change is tried with; CASE=name: one; JOBS=n machines at a time)
+	@DEV=$(DEV) image/build.sh $$(target/debug/freehold-machine variants $(if $(QUICK),--quick) $(CASE))
+	@tests/as-root.sh target/debug/freehold-machine test $(if $(QUICK),--quick) $(if $(JOBS),--jobs $(JOBS)) $(CASE)
 
 image-check: image ## build every part of the image again and compare bit for bit
 	@image/check.sh

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Everything that proves the product, in the order in which it is cheapest to fail. Prints a table of steps with their times,
 # then `N passed, N failed, N skipped` alone on a line. Fails by itself above 80 minutes.
+# With `image` after it builds the operating system, too, and runs the quick cases in virtual machines: `make test test-image QUICK=1`
+# in one table. Without it no image is needed.
 set -u
 cd "$(dirname "$0")/.."
 began=$(date +%s)
@@ -38,6 +40,15 @@ count() { # adds a nextest or cargo-test summary of a log
   grep -E '^ *skipped: ' "$log" | sort | uniq -c | sed 's/^/   /'
 }
 
+count_cases() { # adds the closing line of freehold-machine
+  local log="$out/$1.log" line
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
+  [ -n "$line" ] || return 0
+  grep -E '^  [✓✗–] ' "$log" | sed 's/^/ /'
+  read -r p _ f _ s _ <<<"${line//,/}"
+  passed=$((passed + p)); failed=$((failed + f)); skipped=$((skipped + s))
+}
+
 step "setup" tests/setup.sh || exit 1
 step "tools" tests/tools.sh || exit 1
 step "judges" tests/judges.sh
@@ -52,6 +63,13 @@ step "tour" env TSS2_LOG=all+NONE target/debug/freehold-tour --once && passed=$(
 step "clippy" env RUSTFLAGS="" cargo clippy --locked --workspace --all-targets -- -D warnings
 step "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 step "licences and bans" cargo deny --offline check bans licenses sources
+if [ "${1:-}" = image ]; then
+  # A case counts as a test, an image that cannot be built as a failed step.
+  if step "image inputs" image/inputs.sh && step "image" image/build.sh $(target/debug/freehold-machine variants --quick); then
+    step "image cases" tests/as-root.sh target/debug/freehold-machine test --quick
+    count_cases image-cases
+  fi
+fi
 
 total=$(( $(date +%s) - began ))
 echo; echo "step                             time  result"

@@ -11,5 +11,7 @@ for file in "$disk"/*.conf; do
   sed "s/@version@/$version/g; s/@root-uuid@/$(uuid "$hash")/; s/@verity-uuid@/$(uuid "${hash:32}")/" "$file" > "$out/disk/$(basename "$file")"
 done
 printf '%s\n' "$version" > "$out/version"
+# Where our programs come from: `locked`, or `outside` for a developer's.
+printf '%s\n' "$programs" > "$out/programs"
 # What rebuilds must agree on.
 ( cd "$out"; sha256sum root.erofs root.verity unsigned.efi loader.efi parts/* ) > "$out/digests"

@@ -71,5 +71,16 @@ done
 # What wants a unit that is left out wants nothing.
 find $units -xtype l -delete
 find $root -type d -empty -path '*.wants' -delete
+# For tests of updates: a version that is whole and signed, and does not work.
+case "$spoil" in
+  "") ;;
+  # The first process of the root ends at once, and the kernel panics.
+  panic) cp $root/usr/bin/kmod $root/usr/lib/systemd/systemd ;;
+  # A supervisor that ends as soon as it starts: another program under its name, which does not know its words.
+  supervisor) cp $root/usr/bin/freehold-screen $root/usr/bin/freehold-supervisor ;;
+  # An engine whose blocks do not fit their hashes.
+  engine) dd if=/dev/zero of=$root/usr/lib/freehold/engines/llama-cpu.verity bs=4096 seek=1 count=8 conv=notrunc status=none ;;
+  *) echo "there is no way to spoil called $spoil" >&2; exit 1 ;;
+esac
 mkdir -p $out
 cp -dR --preserve=mode $root/. $out/

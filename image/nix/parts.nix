@@ -1,5 +1,5 @@
 # From packages to what a disk holds: the system's tree, the verified root, the initial RAM disk, the kernel image, unsigned.
-{ build, source, version, packages-os, toolbox, freehold, engine }:
+{ build, source, version, packages-os, toolbox, freehold, engine, programs, spoil ? "" }:
 let
   # Units and settings that the appliance brings itself; where a folder is not there yet, nothing is taken from it.
   folder = path: if builtins.pathExists (source + path) then builtins.path { name = builtins.baseNameOf path; path = source + path; } else "";
@@ -8,7 +8,7 @@ in rec {
   os = build.run (common // {
     name = "os";
     script = ./os.sh;
-    inherit engine;
+    inherit engine spoil;
     keep_list = ../os/keep.txt;
     overlay = builtins.path { name = "os-overlay"; path = ../os/root; };
     appliance = folder "/appliance/systemd";
@@ -33,6 +33,6 @@ in rec {
     name = "image-${version}";
     script = ./image.sh;
     disk = builtins.path { name = "disk"; path = ../disk; };
-    inherit root uki os toolbox version;
+    inherit root uki os toolbox version programs;
   };
 }

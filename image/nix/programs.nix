@@ -23,10 +23,8 @@ let
   common = {
     inherit (inputs) crates;
     inherit version;
-    # What runs on a box. The console's and the publisher's programs are not part of an image.
-    wanted = builtins.filter
-      (name: builtins.pathExists (source + "/appliance/${name}/Cargo.toml"))
-      [ "supervisor" "gateway" "unseal" "screen" ];
+    # What runs on a box, one a line. The console's and the publisher's programs are not part of an image.
+    wanted = builtins.filter (line: builtins.isString line && line != "") (builtins.split "\n" (builtins.readFile ../programs.txt));
     prepare = ./prepare-crates.sh;
   };
 in rec {

@@ -1,7 +1,8 @@
 //! Signs an image outside of Nix, and writes the disk: kernel image with PCR policy, boot loader, manifest, GPT.
 //!
-//! Refuses to sign a kernel image whose prediction of PCR 11 differs from the toolbox's `systemd-measure`. Invariant: keys
-//! never enter the Nix store; the same unsigned image, keys and version give the same bytes.
+//! Refuses to sign a kernel image whose prediction of PCR 11 differs from the toolbox's `systemd-measure`, and a developer's
+//! image, whose programs Nix did not build, with other keys than a development set. Invariant: keys never enter the Nix
+//! store; the same unsigned image, keys and version give the same bytes.
 
 use crate::expect::{self, Signed};
 use crate::keys::{self, KeysError};
@@ -73,6 +74,9 @@ pub enum SignError {
     /// A level beyond what the floor can hold.
     #[error("level {0} is not between 0 and 63")]
     Level(u8),
+    /// Programs that Nix did not build, and keys that are not for development.
+    #[error("the programs of this image were built outside of nix, and these keys are no development set")]
+    Outside,
     /// A certificate that is no PEM.
     #[error("`{0}` holds no certificate")]
     Certificate(PathBuf),
@@ -103,6 +107,10 @@ pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
     };
     let made_keys = keys::make_where_missing(&tools)?;
     let version = read_text(&tools.parts.join("version"))?.trim().to_owned();
+    may_sign(
+        &read_text(&tools.parts.join("programs"))?,
+        keys::development(&tools.keys),
+    )?;
 
     // Once without the policy, to learn what it must say; then with it, which changes nothing that is measured.
     build(&tools, &["--output=/made/measured.efi"])?;
@@ -163,6 +171,15 @@ pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
         made_keys,
         kernel_image: kernel_image.len(),
     })
+}
+
+/// A developer's image is signed with a development set or not at all.
+fn may_sign(programs: &str, development: bool) -> Result<(), SignError> {
+    match programs.trim() {
+        "locked" => Ok(()),
+        _ if development => Ok(()),
+        _ => Err(SignError::Outside),
+    }
 }
 
 fn build(tools: &Toolbox, more: &[&str]) -> Result<(), SignError> {
@@ -298,4 +315,18 @@ fn read_text(path: &Path) -> Result<String, SignError> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), SignError> {
     std::fs::write(path, bytes).map_err(failed(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_developers_image_is_signed_with_development_keys_only() {
+        assert!(may_sign("locked\n", false).is_ok());
+        assert!(may_sign("outside\n", true).is_ok());
+        assert!(matches!(may_sign("outside\n", false), Err(SignError::Outside)));
+        // What is unknown is not locked.
+        assert!(matches!(may_sign("", false), Err(SignError::Outside)));
+    }
 }

@@ -99,6 +99,32 @@ impl TpmAuthority {
     }
 }
 
+/// Makes a TPM in the folder `state`, with an EK certificate of `authority`; it is off.
+///
+/// # Errors
+/// When swtpm's set-up tool is missing or fails; what it said is in `log`.
+pub fn manufacture(state: &Path, authority: &TpmAuthority, log: &Path) -> Result<()> {
+    let text = |path: &Path| path.display().to_string();
+    let (state, config, log) = (text(state), text(&authority.folder.join("setup.conf")), text(log));
+    output_of(
+        "swtpm_setup",
+        &[
+            "--tpm2",
+            "--tpmstate",
+            &state,
+            "--config",
+            &config,
+            "--create-ek-cert",
+            "--lock-nvram",
+            "--overwrite",
+            "--logfile",
+            &log,
+        ],
+    )
+    .with_context(|| format!("making a TPM, see `{log}`"))?;
+    Ok(())
+}
+
 /// A running software TPM.
 #[derive(Debug)]
 pub struct Swtpm {
@@ -146,7 +172,7 @@ impl Swtpm {
             program: None,
         };
         if !tpm.state().join("tpm2-00.permall").exists() {
-            tpm.manufacture()?;
+            manufacture(&tpm.state(), &tpm.authority, &tpm.folder.join("swtpm-setup.log"))?;
         }
         tpm.power_on()?;
         Ok(tpm)
@@ -154,29 +180,6 @@ impl Swtpm {
 
     fn state(&self) -> PathBuf {
         self.folder.join("tpm")
-    }
-
-    fn manufacture(&self) -> Result<()> {
-        let state = self.state().display().to_string();
-        let config = self.authority.folder.join("setup.conf").display().to_string();
-        let log = self.folder.join("swtpm-setup.log").display().to_string();
-        output_of(
-            "swtpm_setup",
-            &[
-                "--tpm2",
-                "--tpmstate",
-                &state,
-                "--config",
-                &config,
-                "--create-ek-cert",
-                "--lock-nvram",
-                "--overwrite",
-                "--logfile",
-                &log,
-            ],
-        )
-        .with_context(|| format!("making a TPM, see `{log}`"))?;
-        Ok(())
     }
 
     /// Starts the process again with the same state and port, as after a power cut.
