@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build engine demo test bench docs clean image image-tool vm test-image image-check relock
+.PHONY: help setup build engine demo test bench docs clean image image-tool vm test-image image-check relock cases mutants fuzz
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -22,6 +22,15 @@ demo: engine ## a console and three boxes on this machine: prove, ask, attack, c
 
 test: ## everything: format, lints, docs, laws, tests, tour, browser, licences (IMAGE=1: and the image with its quick cases)
 	@tests/test.sh $(if $(IMAGE),image)
+
+cases: ## the table of trust cases against the tests that show them
+	@cargo run --quiet --locked -p freehold-laws --bin cases
+
+mutants: ## take each check away and see its test fail (CODE=quote.nonce: one; CHANGED=base: what a change touches)
+	@cargo run --quiet --locked -p freehold-laws --bin mutants
+
+fuzz: ## mutated bytes into every parser of outside bytes (SECONDS_EACH=60, TARGET=name)
+	@tests/fuzz/run.sh
 
 bench: engine ## the figures of docs/benchmarks.md, each beside its peer
 	@tests/bench/run.sh

@@ -14,3 +14,4 @@ target/release/freehold-bench evidence --scratch "$scratch"
 target/release/freehold-bench hash --scratch "$scratch" --programs target/release --python "$python"
 target/release/freehold-bench chat --scratch "$scratch" --programs target/release --model target/bench/random.gguf
 target/release/freehold-bench console --scratch "$scratch" --programs target/release
+target/release/freehold-bench supply

@@ -12,3 +12,4 @@ pub mod openapi;
 pub mod record;
 pub mod releases;
 pub mod summary;
+pub mod supply;

@@ -56,6 +56,8 @@ pub struct Parts {
     pub plans: Plans,
     /// The failures to sign in as loaded.
     pub throttle: Throttle,
+    /// Findings that somebody accepted.
+    pub accepted: Vec<freehold_supply::Acceptance>,
 }
 
 pub(crate) struct Inner {
@@ -68,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) live: Live,
     pub(crate) throttle: Throttle,
     pub(crate) plans: Plans,
+    pub(crate) accepted: RwLock<Vec<freehold_supply::Acceptance>>,
     pub(crate) addresses: OnceLock<Addresses>,
     /// Bounds the memory of Argon2: each verification takes 19 MiB.
     pub(crate) hashing: tokio::sync::Semaphore,
@@ -120,6 +123,7 @@ impl Console {
             live: Live::default(),
             throttle: parts.throttle,
             plans: parts.plans,
+            accepted: RwLock::new(parts.accepted),
             addresses: OnceLock::new(),
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),

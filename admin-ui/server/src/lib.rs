@@ -25,5 +25,6 @@ pub mod refused;
 pub mod repository;
 pub mod run;
 pub mod state;
+pub mod supply;
 
 pub use console::Console;

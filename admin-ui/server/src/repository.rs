@@ -24,6 +24,7 @@ use freehold_verify::release::{
 use freehold_verify::{Refusal, RefusalReport, Verified};
 
 use crate::state::{StateDir, StateFault};
+use crate::supply::Supply;
 
 /// File of the pinned root, in the state folder.
 pub const PINNED_ROOT: &str = "tuf-root.json";
@@ -31,6 +32,8 @@ pub const PINNED_ROOT: &str = "tuf-root.json";
 const ACCEPTED: &str = "tuf-state.json";
 /// Largest metadata file that is read (the verifier has tighter bounds per role).
 const MAX_METADATA: u64 = 24 * 1024 * 1024;
+/// Largest set of advisories that is read into memory.
+const MAX_ADVISORIES: u64 = 512 * 1024 * 1024;
 /// Largest descriptor, manifest or list that is read into memory.
 const MAX_DOCUMENT: u64 = 16 * 1024 * 1024;
 
@@ -136,6 +139,8 @@ pub struct Shelf {
     pub policy_fault: Option<PolicyFault>,
     /// When the releases were read by this console, Unix seconds.
     pub read_at: i64,
+    /// Bills, advisories and statements on exploitability.
+    pub supply: Arc<Supply>,
     /// The timestamp as boxes fetch it each round.
     pub timestamp: Bytes,
     /// The publisher's policies, when there is a usable release of them.
@@ -243,6 +248,11 @@ impl Shelf {
         }
         shelf.read_at = time::OffsetDateTime::now_utc().unix_timestamp();
         shelf.cards = cards(&shelf, &document);
+        shelf.supply = Arc::new(Supply::read(&shelf, &|name| {
+            let bytes = read(&files.join(targets.file_name(name).ok()?), MAX_ADVISORIES).ok()?;
+            targets.check(name, &bytes).ok()?;
+            Some(bytes)
+        }));
         shelf.roles = roles(&trusted.state().root);
         shelf.targets = Some(targets);
         Ok(shelf)

@@ -76,6 +76,7 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     store.load(&mut fleet).await?;
     let plans = Plans::of(store.plans().await?);
     let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
+    let accepted = crate::supply::acceptances(store.acceptances().await?);
     let console = Console::new(Parts {
         dir,
         file,
@@ -86,6 +87,7 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         fleet,
         plans,
         throttle,
+        accepted,
     });
     console
         .record(

@@ -17,4 +17,4 @@ pub use change::Change;
 pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;
 pub use open::Store;
-pub use pending::{FailureRow, PendingChange, PlanRow};
+pub use pending::{AcceptanceRow, FailureRow, PendingChange, PlanRow};

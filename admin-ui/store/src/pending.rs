@@ -10,6 +10,8 @@ use crate::open::Store;
 
 /// Plans kept; the oldest are forgotten. Bounds what somebody with an account can grow.
 pub const PLANS_KEPT: i64 = 500;
+/// Acceptances kept; those that ended longest ago are forgotten. Every one stands in the record for ever.
+pub const ACCEPTANCES_KEPT: i64 = 10_000;
 /// Failures kept; those of longest ago are forgotten. Bounds what made-up names can grow.
 pub const FAILURES_KEPT: i64 = 20_000;
 
@@ -35,11 +37,26 @@ pub struct FailureRow {
     pub last: i64,
 }
 
+/// An acceptance of a finding as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct AcceptanceRow {
+    /// Its random name.
+    pub id: String,
+    /// When, Unix seconds.
+    pub at: i64,
+    /// Until when, Unix seconds.
+    pub until: i64,
+    /// All of it, as JSON.
+    pub document: String,
+}
+
 /// A change of what waits.
 #[derive(Debug, Clone)]
 pub enum PendingChange {
     /// A plan is new, or stands elsewhere.
     Plan(PlanRow),
+    /// Somebody accepts a finding.
+    Accepted(AcceptanceRow),
     /// Somebody failed.
     Failed(FailureRow),
     /// Somebody succeeded: their failures are forgotten.
@@ -68,6 +85,24 @@ impl PendingChange {
                     tx,
                     "DELETE FROM plans WHERE id IN (SELECT id FROM plans ORDER BY at DESC, rowid DESC LIMIT -1 OFFSET ?)",
                     PLANS_KEPT,
+                )
+                .await
+            }
+            Self::Accepted(row) => {
+                sqlx::query("INSERT INTO acceptances (site, id, at, until, document) VALUES (?, ?, ?, ?, ?)")
+                    .bind(site)
+                    .bind(&row.id)
+                    .bind(row.at)
+                    .bind(row.until)
+                    .bind(&row.document)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(fault)?;
+                prune(
+                    tx,
+                    "DELETE FROM acceptances WHERE id IN
+                     (SELECT id FROM acceptances ORDER BY until DESC, rowid DESC LIMIT -1 OFFSET ?)",
+                    ACCEPTANCES_KEPT,
                 )
                 .await
             }
@@ -121,6 +156,17 @@ impl Store {
             .fetch_all(&self.readers)
             .await
             .map_err(query("plans"))
+    }
+
+    /// Every acceptance, oldest first; those that ended, too: they say why something is open again.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn acceptances(&self) -> Result<Vec<AcceptanceRow>, StoreFault> {
+        sqlx::query_as("SELECT id, at, until, document FROM acceptances ORDER BY at, rowid")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(query("acceptances"))
     }
 
     /// Failures since `since`, Unix seconds.

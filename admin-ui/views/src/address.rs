@@ -19,6 +19,8 @@ pub const APPROVALS: &str = "/approvals";
 pub const MODELS: &str = "/models";
 /// `GET`: [`crate::ReleasesPage`].
 pub const RELEASES: &str = "/releases";
+/// `GET`: [`crate::AdvisoriesPage`]; query: `package`. `POST` fields: `advisory`, `package`, `reason`, `days`: accepts a finding.
+pub const ADVISORIES: &str = "/releases/advisories";
 /// `GET`: [`crate::RecordPage`]; query: `q`, `kind`, `before` (entry index; entries below it are shown).
 pub const RECORD: &str = "/record";
 /// `GET`: the last checkpoint as the signed note, `text/plain`.

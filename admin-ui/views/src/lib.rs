@@ -24,6 +24,7 @@
 //! `render_fragment(id)`. Send at most one event of a name per second.
 
 pub mod address;
+pub mod advisories;
 pub mod approvals;
 pub mod assets;
 pub mod boxes;
@@ -41,6 +42,7 @@ pub mod shell;
 pub mod sign_in;
 pub mod text;
 
+pub use advisories::AdvisoriesPage;
 pub use approvals::ApprovalsPage;
 pub use boxes::BoxesPage;
 pub use failure::FailurePage;

@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{ask, boxes, console, demo, fleet, model, policy, recover, release};
+use crate::{advisories, ask, boxes, console, demo, fleet, model, policy, recover, release, supply};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -47,6 +47,12 @@ enum Verb {
     /// Publish, revoke and export releases (the publisher's side, offline).
     #[command(subcommand)]
     Release(release::ReleaseVerb),
+    /// Write bills of materials and provenance in other forms, sign and check them (offline).
+    #[command(subcommand)]
+    Sbom(supply::SbomVerb),
+    /// What is known to be wrong with what runs: findings, which boxes have a package, accepting.
+    #[command(subcommand)]
+    Advisories(advisories::AdvisoriesVerb),
     /// Open the escrow of a box's recovery key, two persons together (offline).
     #[command(subcommand)]
     Recover(recover::RecoverVerb),
@@ -91,6 +97,8 @@ impl Arguments {
             Verb::Model(verb) => model::run(verb, &setting),
             Verb::Policy(verb) => policy::run(verb, &setting),
             Verb::Release(verb) => release::run(verb, &setting),
+            Verb::Sbom(verb) => supply::run(&verb, &setting),
+            Verb::Advisories(verb) => advisories::run(verb, &setting),
             Verb::Recover(verb) => recover::run(verb, &setting),
             Verb::Fleet(verb) => fleet::run(&verb, &setting),
             Verb::Explain { code } => explain(&code, setting.json),
@@ -107,7 +115,8 @@ impl Arguments {
     }
 }
 
-fn in_runtime(work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+/// Runs what has to wait for a console.
+pub fn in_runtime(work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

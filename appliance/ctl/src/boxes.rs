@@ -64,6 +64,17 @@ pub enum BoxVerb {
         #[arg(long, short)]
         out: PathBuf,
     },
+    /// What a box runs now, as one bill of materials (CycloneDX 1.6, or SPDX 2.3).
+    Sbom {
+        /// Identifier or label.
+        r#box: String,
+        /// Where to write it.
+        #[arg(long, short)]
+        out: PathBuf,
+        /// SPDX 2.3 instead of CycloneDX 1.6.
+        #[arg(long)]
+        spdx: bool,
+    },
     /// Make an API token for an application of this box; it is shown once.
     Token {
         /// Identifier or label.
@@ -144,6 +155,16 @@ pub async fn run(verb: BoxVerb, setting: &Setting) -> Result<(), Fault> {
         BoxVerb::Evidence { r#box, out } => {
             let one = find(&console, &r#box).await?;
             let answer = console.raw(Method::GET, &path(&one, "/evidence"), None).await?;
+            std::fs::write(&out, &answer.body)?;
+            show(setting, &json!({"file": out, "bytes": answer.body.len()}), |said| {
+                println!("{} bytes in {}", said["bytes"], out.display());
+            });
+            Ok(())
+        }
+        BoxVerb::Sbom { r#box, out, spdx } => {
+            let one = find(&console, &r#box).await?;
+            let form = if spdx { "/sbom?form=spdx" } else { "/sbom" };
+            let answer = console.raw(Method::GET, &path(&one, form), None).await?;
             std::fs::write(&out, &answer.body)?;
             show(setting, &json!({"file": out, "bytes": answer.body.len()}), |said| {
                 println!("{} bytes in {}", said["bytes"], out.display());

@@ -2,6 +2,7 @@
 //!
 //! Parse → run → exit code: 0 yes, 1 no, 2 could not tell.
 
+mod advisories;
 mod answer;
 mod arguments;
 mod ask;
@@ -14,6 +15,7 @@ mod policy;
 mod profile;
 mod recover;
 mod release;
+mod supply;
 mod table;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use freehold_decide::{Bundle, BundleData, PolicySet};
+use freehold_decide::{Bundle, BundleData, Level, PolicySet};
 use freehold_sign::files::{read_bounded, read_public_key, write_atomic};
 use serde_json::json;
 
@@ -47,9 +47,28 @@ pub struct MakeBundle {
     /// A licence that models may have; may be given more than once.
     #[arg(long, default_values_t = ["Apache-2.0".to_owned(), "MIT".to_owned(), "BSD-3-Clause".to_owned()])]
     licence: Vec<String>,
+    /// A base model that nothing may be made from, as bills of materials name it; may be given more than once.
+    #[arg(long, value_name = "NAME")]
+    forbid_base: Vec<String>,
+    /// The worst open advisory that an engine may have: none, low, medium, high or critical. Without it nothing is demanded.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    accept_engine: Option<Level>,
+    /// What is open against an engine, as `freehold advisories match` said of its bill; may be given more than once.
+    #[arg(long, value_name = "ENGINE=LEVEL", value_parser = engine)]
+    engine: Vec<(String, Level)>,
     /// A folder of `.cedar` files instead of the shipped rules.
     #[arg(long, value_name = "FOLDER")]
     rules: Option<PathBuf>,
+}
+
+fn level(word: &str) -> Result<Level, String> {
+    let found = Level::ALL.into_iter().find(|level| level.word() == word);
+    found.ok_or_else(|| "none, low, medium, high or critical".to_owned())
+}
+
+fn engine(text: &str) -> Result<(String, Level), String> {
+    let (name, word) = text.split_once('=').ok_or_else(|| "ENGINE=LEVEL".to_owned())?;
+    Ok((name.to_owned(), level(word)?))
 }
 
 /// Longest file of rules; the whole bundle has a bound of its own.
@@ -71,6 +90,9 @@ impl MakeBundle {
     fn run(self, setting: &Setting) -> Result<(), Fault> {
         let mut data = BundleData {
             licences: self.licence.into_iter().collect(),
+            base_models_forbidden: self.forbid_base.into_iter().collect(),
+            engine_advisories_accepted: self.accept_engine,
+            engine_advisories: self.engine.into_iter().collect(),
             ..BundleData::default()
         };
         data.model_signers.extend(self.identity);

@@ -112,3 +112,42 @@ fn an_empty_folder_is_a_machine_of_which_nothing_is_known() {
     assert!(found.accelerators.is_empty() && found.disks.is_empty());
     assert!(matches!(found.memory.total_bytes, Reading::Missing { missing } if missing == "/proc/meminfo: not there"));
 }
+
+#[test]
+fn j05_an_accelerator_that_lies_or_vanishes_is_reported_as_it_is_found() {
+    let work = tempfile::tempdir().expect("a folder");
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(tree("constructed/nvidia-h100"))
+        .arg(work.path().join("tree"))
+        .status()
+        .expect("cp runs");
+    assert!(copied.success());
+    let root = work.path().join("tree");
+    let before = collect(&root);
+    let count = before.accelerators.len();
+    assert!(count > 0);
+    let devices = root.join("sys/bus/pci/devices");
+    let device = std::fs::read_dir(&devices)
+        .expect("devices")
+        .flatten()
+        .find(|entry| {
+            std::fs::read_to_string(entry.path().join("vendor")).is_ok_and(|vendor| vendor.trim() == "0x10de")
+        })
+        .expect("the card")
+        .path();
+    // Somebody writes another maker's numbers: they are read, and the driver's own facts no longer fit them.
+    std::fs::write(device.join("device"), "0xffff\n").expect("written");
+    let lying = collect(&root);
+    assert_eq!(lying.accelerators.len(), count);
+    assert_ne!(
+        serde_json::to_value(&lying.accelerators).expect("data"),
+        serde_json::to_value(&before.accelerators).expect("data"),
+        "the change shows"
+    );
+    // The memory of a card is said by its driver's library or not at all: nothing in the tree can claim it.
+    assert!(lying.accelerators.iter().all(|one| one.memory_bytes.value().is_none()));
+    // Pulled out while it ran.
+    std::fs::rename(&device, work.path().join("gone")).expect("moved");
+    assert_eq!(collect(&root).accelerators.len(), count - 1);
+}

@@ -512,3 +512,19 @@ fn a_download_under_way_is_waited_for_and_ends_when_nobody_wants_it() {
     world.failed.insert(new.release, refusal("release.hash"));
     assert_eq!(cancelled(&wanted, &world).as_deref(), Some("release.hash"));
 }
+
+#[test]
+fn j05_a_model_whose_accelerator_vanished_is_refused_until_it_is_back() {
+    let mut wanted = model("guide", 1, 1, false);
+    wanted.hardware = vec![vec!["gpu-80g".to_owned()]];
+    let with = |hardware: &[&str]| {
+        let mut world = Observed::empty(u64::MAX);
+        world.hardware = hardware.iter().map(|word| (*word).to_owned()).collect();
+        plan(&desired(vec![wanted.clone()]), &world)
+    };
+    let refused = |made: &freehold_plan::Plan| matches!(&made.steps[..], [Step::RefuseTarget { refusal, .. }] if refusal.code == "plan.hardware");
+    assert!(!refused(&with(&["cpu", "gpu-80g"])));
+    // Gone, or another card in its place.
+    assert!(refused(&with(&["cpu"])) && refused(&with(&["cpu", "gpu-8g"])));
+    assert!(!refused(&with(&["gpu-80g"])));
+}

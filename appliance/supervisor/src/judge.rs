@@ -23,6 +23,7 @@ pub(crate) struct Court<'a> {
     pub(crate) revocations: Option<&'a Verified<Revocations>>,
     pub(crate) policy: Option<&'a Policy>,
     pub(crate) hardware: &'a [String],
+    pub(crate) engine: &'a str,
     pub(crate) now: i64,
     pub(crate) seen: BTreeMap<Sha256Digest, Seen>,
 }
@@ -80,7 +81,7 @@ impl Judge for Court<'_> {
         let policy = self
             .policy
             .ok_or_else(|| StepFailed::away("policy.unusable", "the box has no policy yet, so it admits no model"))?;
-        let facts = facts(signed, signer.clone(), &seen.bom.licences, self.hardware);
+        let facts = facts(signed, signer.clone(), &seen.bom, self.hardware, self.engine);
         let because = policy.admit(&facts).map_err(StepFailed::Refused)?;
         Ok(Admitted {
             v: 1,

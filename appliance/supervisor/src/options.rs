@@ -106,6 +106,18 @@ pub struct Settings {
     pub hardware: Vec<String>,
 }
 
+impl Settings {
+    /// The engine's name, as a policy names it: its root without an ending. Empty when there is no engine.
+    #[must_use]
+    pub fn engine_name(&self) -> &str {
+        self.engine_root
+            .as_deref()
+            .and_then(std::path::Path::file_stem)
+            .and_then(std::ffi::OsStr::to_str)
+            .unwrap_or_default()
+    }
+}
+
 fn user_and_group(text: &str) -> Result<(String, String), String> {
     let (user, group) = text.split_once(':').ok_or("not of the form `user:group`")?;
     if user.is_empty() || group.is_empty() {

@@ -13,6 +13,7 @@ use freehold_decide::{
 };
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
+use freehold_verify::bom::ModelBom;
 use freehold_verify::model::SignerTrust;
 use freehold_verify::release::{InstalledReleases, MAX_DESCRIPTOR, Release, ReleaseKind, Revocations, select_release};
 use freehold_verify::{RefusalReport, Verified};
@@ -113,12 +114,13 @@ impl Policy {
 }
 
 /// The facts about a model that passed every check of the verifier.
-pub(crate) fn facts(release: &Release, signer: String, licences: &[String], hardware: &[String]) -> ModelFacts {
-    let licence = release
-        .descriptor
-        .licence
-        .clone()
-        .unwrap_or_else(|| licences.join(" AND "));
+pub(crate) fn facts(
+    release: &Release,
+    signer: String,
+    bom: &ModelBom,
+    hardware: &[String],
+    engine: &str,
+) -> ModelFacts {
     ModelFacts {
         assignment: AssignmentStanding::Assigned,
         release: ReleaseStanding::Signed,
@@ -129,7 +131,10 @@ pub(crate) fn facts(release: &Release, signer: String, licences: &[String], hard
         files: FilesStanding::Match,
         format: FormatStanding::Known,
         bom: BomStanding::Matches,
-        licence,
+        // The bill's own words, all of them: a second licence must not hide behind the one that the release repeats.
+        licence: bom.licences.join(" AND "),
+        base_models: bom.base_models.iter().cloned().collect(),
+        engine: engine.to_owned(),
         hardware_needed: release.descriptor.hardware.iter().cloned().collect(),
         hardware_present: hardware.iter().cloned().collect(),
     }

@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod efi;
 pub mod event;
 pub mod kind;
+pub mod notes;
 pub mod parse;
 pub mod rejection;
 pub mod replay;
@@ -17,6 +18,7 @@ pub mod secure_boot;
 
 pub use event::{DataCheck, Event};
 pub use kind::EventKind;
+pub use notes::FirmwareNote;
 pub use parse::{Bank, EventLog};
 pub use rejection::LogRejection;
 pub use report::{EventReport, LogReport};

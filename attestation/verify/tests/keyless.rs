@@ -142,3 +142,97 @@ fn a_trusted_root_that_is_none_is_refused() {
         assert_eq!(KeylessTrust::new(bytes, vec![]).unwrap_err().code(), "model.keyless");
     }
 }
+
+#[test]
+fn e02_a_log_entry_of_another_artefact_is_refused() {
+    let Some(bundle) = vector("valid/sigstore") else { return };
+    let good: Value = serde_json::from_slice(&bundle).unwrap();
+    let trust = trust(IDENTITY, ISSUER);
+    let judged = |value: &Value| code(verify_bundle(&serde_json::to_vec(value).unwrap(), &trust, NOW));
+    assert_eq!(judged(&good), "accepted");
+    // Another artefact's signature beside this entry: the entry is real, and speaks of something else.
+    let payload = r#"{"_type":"https://in-toto.io/Statement/v1"}"#;
+    let encode = |bytes: &[u8]| base64(bytes);
+    let mut other = good.clone();
+    other["dsseEnvelope"]["payload"] = encode(payload.as_bytes()).into();
+    assert_ne!(judged(&other), "accepted");
+    // This artefact beside an entry whose body names another payload.
+    let body = &good["verificationMaterial"]["tlogEntries"][0]["canonicalizedBody"];
+    let text = String::from_utf8(unbase64(body.as_str().unwrap())).unwrap();
+    let at = text.find("payloadHash").expect("the entry names its payload");
+    let digits = text[at..].find(|c: char| c.is_ascii_digit()).unwrap() + at;
+    let value = text[at..].find("value\":\"").map_or(digits, |found| at + found + 8);
+    let mut bytes = text.clone().into_bytes();
+    bytes[value] = if bytes[value] == b'0' { b'1' } else { b'0' };
+    assert_ne!(bytes, text.as_bytes());
+    let mut renamed = good.clone();
+    renamed["verificationMaterial"]["tlogEntries"][0]["canonicalizedBody"] = encode(&bytes).into();
+    assert_ne!(judged(&renamed), "accepted");
+    // No entry at all, and one without its proofs.
+    let mut none = good.clone();
+    none["verificationMaterial"]["tlogEntries"] = Value::Array(Vec::new());
+    assert_ne!(judged(&none), "accepted");
+    let mut bare = good.clone();
+    let entry = bare["verificationMaterial"]["tlogEntries"][0].as_object_mut().unwrap();
+    entry.remove("inclusionPromise");
+    entry.remove("inclusionProof");
+    assert_ne!(judged(&bare), "accepted");
+}
+
+/// Sets the end (or, with `start`, the beginning) of every window of log keys or authorities in the trusted root.
+fn windows(what: &str, edge: &str, at: &str) -> Option<KeylessTrust> {
+    let mut root: Value = serde_json::from_slice(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes()).unwrap();
+    for one in root[what].as_array_mut().unwrap() {
+        let holder = if what == "tlogs" { &mut one["publicKey"] } else { one };
+        holder["validFor"][edge] = at.into();
+    }
+    let signer = KeylessIdentity {
+        identity: IDENTITY.to_owned(),
+        issuer: ISSUER.to_owned(),
+    };
+    KeylessTrust::new(&serde_json::to_vec(&root).unwrap(), vec![signer]).ok()
+}
+
+#[test]
+fn e05_keys_count_in_their_window_and_not_outside() {
+    let Some(bundle) = vector("valid/sigstore") else { return };
+    let good: Value = serde_json::from_slice(&bundle).unwrap();
+    let logged = &good["verificationMaterial"]["tlogEntries"][0]["integratedTime"];
+    let logged: i64 = logged.as_str().unwrap().parse().unwrap();
+    let moment = |seconds: i64| {
+        let time = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        time.format(&time::format_description::well_known::Rfc3339).unwrap()
+    };
+    let judged = |what: &str, edge: &str, at: i64| {
+        let trust = SignerTrust {
+            keyless: windows(what, edge, &moment(at)),
+            tolerated_ignores: vec!["ignore-me".to_owned()],
+            ..SignerTrust::default()
+        };
+        code(verify_bundle(&bundle, &trust, NOW))
+    };
+    for what in ["tlogs", "certificateAuthorities"] {
+        assert_eq!(
+            judged(what, "end", logged),
+            "accepted",
+            "{what}: the last moment counts"
+        );
+        assert_eq!(judged(what, "end", logged + 3600), "accepted", "{what}");
+        assert_ne!(judged(what, "end", logged - 3600), "accepted", "{what}: it had ended");
+        assert_ne!(
+            judged(what, "start", logged + 3600),
+            "accepted",
+            "{what}: it had not begun"
+        );
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn unbase64(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}

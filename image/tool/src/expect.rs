@@ -66,6 +66,7 @@ pub fn manifest(signed: &Signed<'_>) -> Manifest {
         secure_boot: true,
         phase: PHASES.last().copied().unwrap_or_default().to_owned(),
         pcrs,
+        forbidden: Vec::new(),
     }
 }
 

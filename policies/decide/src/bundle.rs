@@ -30,6 +30,48 @@ pub struct BundleData {
     /// Licences of models, SPDX expressions, compared as text.
     #[serde(default)]
     pub licences: BTreeSet<String>,
+    /// Base models that nothing may be made from, by the names that bills of materials give.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub base_models_forbidden: BTreeSet<String>,
+    /// The worst open advisory that an engine may have; `None` demands nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_advisories_accepted: Option<Level>,
+    /// What is open against each engine, by name, as the publisher matched its bill of materials.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engine_advisories: BTreeMap<String, Level>,
+}
+
+/// How bad an advisory is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Nothing is open.
+    None,
+    /// A low one.
+    Low,
+    /// A medium one.
+    Medium,
+    /// A high one.
+    High,
+    /// A critical one.
+    Critical,
+}
+
+impl Level {
+    /// Every level, mildest first.
+    pub const ALL: [Self; 5] = [Self::None, Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// The word of policies.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// A policy bundle.
@@ -102,6 +144,8 @@ impl Bundle {
         )?;
         within("signers", bundle.data.model_signers.len(), DATA_LIMIT)?;
         within("licences", bundle.data.licences.len(), DATA_LIMIT)?;
+        within("base models", bundle.data.base_models_forbidden.len(), DATA_LIMIT)?;
+        within("engines", bundle.data.engine_advisories.len(), DATA_LIMIT)?;
         let expected = sha256(SCHEMA.as_bytes()).to_hex();
         if bundle.schema != expected {
             let found = bundle.schema.chars().take(64).flat_map(char::escape_debug).collect();

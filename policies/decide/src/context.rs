@@ -8,7 +8,7 @@ use cedar_policy::RestrictedExpression as Cedar;
 use freehold_verify::evidence::{BootShown, Shown};
 use freehold_verify::identity::TpmKind;
 
-use crate::bundle::BundleData;
+use crate::bundle::{BundleData, Level};
 use crate::console_facts::ConsoleFacts;
 use crate::evidence_facts::{EvidenceFacts, OsStanding, QuoteStanding, RecordStanding};
 use crate::gateway_facts::GatewayFacts;
@@ -109,6 +109,17 @@ impl Facts for EvidenceFacts {
             ("secure_boot", text(shown(self.claims.secure_boot))?),
             ("development_keys", text(shown(self.claims.development_keys))?),
             ("firmware_changed", Cedar::new_bool(self.claims.firmware_changed)),
+            (
+                "firmware_notes",
+                list(
+                    &self
+                        .claims
+                        .firmware_notes
+                        .iter()
+                        .map(|note| note.word().to_owned())
+                        .collect(),
+                )?,
+            ),
             ("record", text(record)?),
             ("os_release", text(os_release)?),
             ("age_seconds", Cedar::new_long(self.age_seconds)),
@@ -135,10 +146,32 @@ impl Facts for ModelFacts {
             ("bom", text(self.bom.word())?),
             ("licence", text(&self.licence)?),
             ("licences_allowed", list(&data.licences)?),
+            ("base_models", list(&self.base_models)?),
+            ("base_models_forbidden", list(&data.base_models_forbidden)?),
+            ("engine", text(&self.engine)?),
+            ("engine_advisories", text(engine_advisories(&self.engine, data))?),
+            ("engine_advisories_accepted", list(&engine_advisories_accepted(data))?),
             ("hardware_needed", list(&self.hardware_needed)?),
             ("hardware_present", list(&self.hardware_present)?),
         ]))
     }
+}
+
+/// What is open against an engine; `not_known` when nobody matched its bill of materials, which no level accepts.
+fn engine_advisories(engine: &str, data: &BundleData) -> &'static str {
+    data.engine_advisories
+        .get(engine)
+        .map_or("not_known", |level| level.word())
+}
+
+/// The words that are accepted. A fleet that demands nothing accepts all, `not_known` among them.
+fn engine_advisories_accepted(data: &BundleData) -> BTreeSet<String> {
+    let Some(worst) = data.engine_advisories_accepted else {
+        let all = Level::ALL.iter().map(|level| level.word());
+        return all.chain(["not_known"]).map(str::to_owned).collect();
+    };
+    let fitting = Level::ALL.into_iter().filter(|level| *level <= worst);
+    fitting.map(|level| level.word().to_owned()).collect()
 }
 
 impl Facts for GatewayFacts {

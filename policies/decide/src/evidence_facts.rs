@@ -3,6 +3,9 @@
 //! Refuses optimism: the default of each fact is the one that speaks against the box (G05). Invariant: made from verified
 //! claims, or says that there are none.
 
+use std::collections::BTreeSet;
+
+use freehold_verify::event_log::FirmwareNote;
 use freehold_verify::evidence::{BootShown, Claims, Shown};
 use freehold_verify::identity::TpmKind;
 use serde::{Deserialize, Serialize};
@@ -65,6 +68,9 @@ pub struct SeenClaims {
     pub development_keys: Shown,
     /// The TPM's firmware changed since the last quote.
     pub firmware_changed: bool,
+    /// What firmware says about itself that a person should know.
+    #[serde(default)]
+    pub firmware_notes: BTreeSet<FirmwareNote>,
 }
 
 /// The facts about one box's evidence.
@@ -94,6 +100,7 @@ impl From<&Claims> for SeenClaims {
             secure_boot: claims.secure_boot,
             development_keys: claims.development_keys,
             firmware_changed: claims.firmware_changed,
+            firmware_notes: claims.firmware_notes.clone(),
         }
     }
 }

@@ -16,7 +16,7 @@ mod policy_set;
 mod rejection;
 mod shipped;
 
-pub use bundle::{Bundle, BundleData};
+pub use bundle::{Bundle, BundleData, Level};
 pub use console_facts::{Account, ConsoleFacts, Proposer, Session};
 pub use decision::{Decision, EvidenceDecision, Permission, Reason, Verdict};
 pub use evidence_facts::{EvidenceFacts, OsStanding, QuoteStanding, RecordStanding, SeenClaims};

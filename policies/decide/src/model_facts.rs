@@ -149,6 +149,12 @@ pub struct ModelFacts {
     pub bom: BomStanding,
     /// The licence, an SPDX expression; empty when there is none.
     pub licence: String,
+    /// Models that it was made from, as its bill of materials names them.
+    #[serde(default)]
+    pub base_models: BTreeSet<String>,
+    /// The engine that will run it, by name; empty when the box does not say.
+    #[serde(default)]
+    pub engine: String,
     /// What the release was made for, for example `cpu`, `avx2`, `vulkan`.
     pub hardware_needed: BTreeSet<String>,
     /// What the box has.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use freehold_decide::{
-    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, ModelFacts, Permission, PolicySet, Verdict,
+    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, Level, ModelFacts, Permission, PolicySet, Verdict,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -23,7 +23,14 @@ fn facts<F: DeserializeOwned>(table: &str, base: &Value, row: &str, text: &str) 
 
 fn put(value: &mut Value, name: &str, set: &str) {
     let map = value.as_object_mut().unwrap();
-    let claims = ["tpm", "boot", "secure_boot", "development_keys", "firmware_changed"];
+    let claims = [
+        "tpm",
+        "boot",
+        "secure_boot",
+        "development_keys",
+        "firmware_changed",
+        "firmware_notes",
+    ];
     let map = if claims.contains(&name) && map.contains_key("claims") {
         map["claims"].as_object_mut().unwrap()
     } else {
@@ -83,6 +90,11 @@ fn data() -> BundleData {
     BundleData {
         model_signers: ["publisher".to_owned()].into(),
         licences: ["Apache-2.0".to_owned(), "MIT".to_owned()].into(),
+        base_models_forbidden: ["leaked-base".to_owned()].into(),
+        engine_advisories_accepted: Some(Level::Medium),
+        engine_advisories: [("patched", Level::Low), ("neglected", Level::Critical)]
+            .map(|(name, level)| (name.to_owned(), level))
+            .into(),
     }
 }
 

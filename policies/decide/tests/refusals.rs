@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use freehold_decide::{
-    Bundle, BundleData, ConsoleFacts, EvidenceFacts, GatewayFacts, ModelFacts, OsStanding, Permission, PolicySet,
-    QuoteStanding, RecordStanding, SeenClaims, Verdict,
+    AssignmentStanding, BomStanding, Bundle, BundleData, ConsoleFacts, EvidenceFacts, FilesStanding, FormatStanding,
+    GatewayFacts, ModelFacts, OrderStanding, OsStanding, Permission, PolicySet, QuoteStanding, RecordStanding,
+    ReleaseStanding, RevocationStanding, SeenClaims, SignatureStanding, Verdict,
 };
 use freehold_verify::Refusal as _;
 use freehold_verify::evidence::{BootShown, Shown};
@@ -35,6 +36,7 @@ fn good_evidence() -> EvidenceFacts {
             secure_boot: Shown::Yes,
             development_keys: Shown::No,
             firmware_changed: false,
+            ..SeenClaims::default()
         },
         simulated_allowed: false,
         record: RecordStanding::Extends,
@@ -438,4 +440,45 @@ fn measured_time_of_a_decision() {
         assert_eq!(set.accept_evidence(&facts).answer, Verdict::Trusted);
     }
     println!("{:?} per decision about evidence", begin.elapsed() / 2000);
+}
+
+#[test]
+fn f12_what_a_stolen_publisher_signs_runs_nowhere_without_an_assignment() {
+    // Everything is signed and in order, and no assignment of the console names it; and the other way round.
+    let set = PolicySet::shipped(BundleData {
+        model_signers: ["publisher".to_owned()].into(),
+        licences: ["Apache-2.0".to_owned()].into(),
+        ..BundleData::default()
+    })
+    .unwrap();
+    let whole = ModelFacts {
+        assignment: AssignmentStanding::Assigned,
+        release: ReleaseStanding::Signed,
+        order: OrderStanding::NotOlder,
+        revocation: RevocationStanding::Clear,
+        signature: SignatureStanding::Verified,
+        signer: "publisher".to_owned(),
+        files: FilesStanding::Match,
+        format: FormatStanding::Known,
+        bom: BomStanding::Matches,
+        licence: "Apache-2.0".to_owned(),
+        ..ModelFacts::default()
+    };
+    assert!(set.admit_model(&whole).is_allowed());
+    let unassigned = ModelFacts {
+        assignment: AssignmentStanding::None,
+        ..whole.clone()
+    };
+    assert_eq!(
+        set.admit_model(&unassigned).code.as_deref(),
+        Some("policy.not_assigned")
+    );
+    let unreleased = ModelFacts {
+        release: ReleaseStanding::Unsigned,
+        ..whole
+    };
+    assert_eq!(
+        set.admit_model(&unreleased).code.as_deref(),
+        Some("release.unknown_target")
+    );
 }

@@ -9,6 +9,7 @@ mod hash;
 #[path = "../../../attestation/verify/tests/support/paper_tpm.rs"]
 mod paper_tpm;
 mod row;
+mod supply;
 mod timing;
 
 use std::path::PathBuf;
@@ -58,6 +59,18 @@ enum What {
         #[arg(long)]
         model: PathBuf,
     },
+    /// Match a fleet's bills of materials against advisories, and again after a small change.
+    Supply {
+        /// Number of boxes.
+        #[arg(long, default_value_t = 10_000)]
+        boxes: usize,
+        /// Components of each.
+        #[arg(long, default_value_t = 400)]
+        components: usize,
+        /// Number of advisories.
+        #[arg(long, default_value_t = 200_000)]
+        advisories: usize,
+    },
     /// The console with many simulated boxes that check in, while a person loads the fleet page.
     Console {
         /// A folder for the console's state.
@@ -84,6 +97,15 @@ enum What {
 fn main() -> ExitCode {
     let result = match Arguments::parse().what {
         What::Evidence { scratch } => evidence::measure(&scratch),
+        What::Supply {
+            boxes,
+            components,
+            advisories,
+        } => supply::measure(supply::Size {
+            boxes,
+            components,
+            advisories,
+        }),
         What::Chat {
             scratch,
             programs,

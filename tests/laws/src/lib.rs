@@ -2,6 +2,9 @@
 //!
 //! Refuses to keep lists by hand where they can be derived from cargo, git or the sources themselves.
 
+pub mod cases;
+pub mod mutants;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

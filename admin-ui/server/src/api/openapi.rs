@@ -30,7 +30,8 @@ use crate::people::session::Door;
         super::account::NewRole,
         super::change::Approval,
         super::change::Wish,
-        super::change::NewToken
+        super::change::NewToken,
+        super::supply::NewAcceptance
     ))
 )]
 pub struct Description;
@@ -50,6 +51,7 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/boxes/{id}/approve") => Some("Approval"),
         ("POST", "/api/v1/boxes/{id}/assign") => Some("Wish"),
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
+        ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),
         _ => None,
     }
 }

@@ -13,7 +13,7 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, record, releases};
+use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, supply};
 use crate::console::Console;
 use crate::{outer, pages};
 
@@ -86,6 +86,11 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/boxes/{id}/assign" May(A::Assign), "Assign releases." => change::assign;
         "POST" "/api/v1/boxes/{id}/tokens" May(A::ManageTokens), "Make a token for an application." => change::make_token;
         "DELETE" "/api/v1/boxes/{id}/tokens/{token}" May(A::ManageTokens), "Withdraw a token." => change::withdraw_token;
+        "GET" "/api/v1/boxes/{id}/sbom" May(A::Look), "What it runs now, as a bill of materials." => supply::sbom;
+        "GET" "/api/v1/boxes/{id}/findings" May(A::Look), "What is known to be wrong with it." => supply::findings;
+        "GET" "/api/v1/advisories" May(A::Look), "The findings of the fleet." => supply::fleet;
+        "GET" "/api/v1/components" May(A::Look), "Which boxes have a package." => supply::components;
+        "POST" "/api/v1/acceptances" May(A::AcceptFindings), "Accept a finding for a while." => supply::accept;
         "GET" "/api/v1/models" May(A::Look), "The models." => releases::models;
         "GET" "/api/v1/releases" May(A::Look), "The releases." => releases::releases;
         "POST" "/api/v1/repository" May(A::ImportReleases), "Take in what the publisher exported." => releases::upload;
@@ -128,6 +133,8 @@ fn shown() -> Vec<Route> {
         "GET" address::MODELS, May(A::Look), "The models." => pages::models::list;
         "GET" "/models/{name}/{version}", May(A::Look), "One model." => pages::models::one;
         "GET" address::RELEASES, May(A::Look), "The releases." => pages::releases::show;
+        "GET" address::ADVISORIES, May(A::Look), "The findings of the fleet." => pages::advisories::show;
+        "POST" address::ADVISORIES, May(A::AcceptFindings), "Accept a finding for a while." => pages::advisories::accept;
         "GET" address::RECORD, May(A::ReadRecord), "The record." => pages::record::show;
         "GET" address::RECORD_CHECKPOINT, May(A::ReadRecord), "The record's signed head." => record::checkpoint;
         "GET" address::SETTINGS, May(A::ReadSettings), "The settings." => pages::settings::show;

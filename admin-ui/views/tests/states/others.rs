@@ -588,3 +588,63 @@ pub fn failure() -> FailurePage {
         next: "Ask an operator or an administrator of this site.".into(),
     }
 }
+
+/// Findings: open, open again, accepted, not affected.
+pub fn advisories() -> AdvisoriesPage {
+    use freehold_views::advisories::{FindingRow, PlaceRow};
+    let row = |advisory: &str, severity: &str, package: &str, state: &str| FindingRow {
+        advisory: advisory.into(),
+        aliases: vec!["CVE-2026-31337".into()],
+        summary: "a certificate that is made for it makes the parser read past its end".into(),
+        severity: severity.into(),
+        package: package.into(),
+        version: "3.5.4-1~deb13u1".into(),
+        fixed: vec!["3.5.4-1~deb13u2".into()],
+        boxes: 212,
+        state: state.into(),
+        open: state.starts_with("open"),
+    };
+    AdvisoriesPage {
+        shell: shell("/releases/advisories?package=openssl"),
+        faults: vec![],
+        known: 51_204,
+        modified: Some(NOW - 86_400),
+        stale: String::new(),
+        without_bill: vec!["engines/llama/1.0.0/release.json".into()],
+        rows: vec![
+            row("DSA-6012-1", "critical", "pkg:deb/debian/libssl3t64", "open"),
+            row("DSA-6009-1", "high", "pkg:deb/debian/libzstd1", "open again: expired"),
+            row(
+                "RUSTSEC-2026-0107",
+                "medium",
+                "pkg:cargo/rustls",
+                "accepted by mira.okafor: no box is a server to strangers",
+            ),
+            row(
+                "CVE-2026-20001",
+                "low",
+                "pkg:deb/debian/systemd",
+                "not affected: vulnerable_code_not_present",
+            ),
+        ],
+        total: 4,
+        package: "openssl".into(),
+        places: vec![PlaceRow {
+            box_id: "amber-fox-9d1e".into(),
+            part: "systems/freehold/1.0.0/release.json".into(),
+            component: "pkg:deb/debian/libssl3t64@3.5.4-1~deb13u1?arch=amd64&distro=trixie".into(),
+        }],
+        may_accept: true,
+        publish_command: "freehold release publish".into(),
+    }
+}
+
+/// No advisories have come yet.
+pub fn advisories_empty() -> AdvisoriesPage {
+    AdvisoriesPage {
+        shell: shell("/releases/advisories"),
+        stale: "no advisories have been imported: nothing is known, which is not that nothing is wrong".into(),
+        publish_command: "freehold release publish publisher --kind advisories --file osv.jsonl".into(),
+        ..Default::default()
+    }
+}

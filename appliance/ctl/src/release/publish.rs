@@ -25,6 +25,8 @@ enum Kind {
     Policy,
     /// An operating system image.
     Os,
+    /// Advisories (OSV, one record a line) and statements on exploitability.
+    Advisories,
 }
 
 /// Publish a release.
@@ -144,10 +146,11 @@ impl Publish {
             Some(Kind::Engine) => ReleaseKind::Engine,
             Some(Kind::Policy) => ReleaseKind::Policy,
             Some(Kind::Os) => ReleaseKind::Os,
+            Some(Kind::Advisories) => ReleaseKind::Advisories,
             None => {
                 return Err(Fault::could_not_tell(
                     "no kind was given",
-                    "say it with --kind engine, policy or os",
+                    "say it with --kind engine, policy, os or advisories",
                 ));
             }
         };
@@ -155,6 +158,7 @@ impl Publish {
         for path in &self.file {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.ok_or_else(|| Fault::could_not_tell(format!("`{}` has no name", path.display()), ""))?;
+            crate::supply::check_file(kind, name, path)?;
             files.push((name.to_owned(), path.clone()));
         }
         let publication = OtherPublication {

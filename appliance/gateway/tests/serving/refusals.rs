@@ -272,3 +272,33 @@ async fn a_tokens_quota_holds_and_other_tokens_are_served() {
     };
     tokio::time::timeout(crate::world::LIMIT, served_again).await.unwrap();
 }
+
+#[tokio::test]
+async fn g06_tokens_that_speak_for_themselves_are_refused() {
+    let Some(world) = World::start(false).await else { return };
+    // {"alg":"none"}, and an HMAC by the key that a box's public key would be: nothing in a token is read here, so nothing in it
+    // can be believed. A token is known by its digest, at this box, in its time.
+    let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsImV4cCI6OTk5OTk5OTk5OX0.";
+    let swapped = "eyJhbGciOiJIUzI1NiIsImtpZCI6Ii4uLy4uL2Rldi9udWxsIn0.eyJhdWQiOiJhbm90aGVyIGJveCJ9.AAAA";
+    let longer = format!("{TOKEN}x");
+    for (token, wanted) in [
+        (none, "gateway.token"),
+        (swapped, "gateway.token"),
+        (&TOKEN[..TOKEN.len() - 1], "gateway.token"),
+        (&longer, "gateway.token"),
+        (&TOKEN.to_uppercase(), "gateway.token"),
+        (EXPIRED, "gateway.token_expired"),
+    ] {
+        let (status, refused) = world
+            .gateway
+            .json(Method::POST, "/v1/chat/completions", Some(token), ASK)
+            .await;
+        assert_eq!((status, code(&refused)), (401, wanted), "{token}");
+    }
+    // Another audience: a token of another box, real there, is nobody's here.
+    let (status, refused) = world
+        .gateway
+        .json(Method::GET, "/v1/models", Some("a-token-of-box2"), "")
+        .await;
+    assert_eq!((status, code(&refused)), (401, "gateway.token"));
+}

@@ -261,6 +261,7 @@ impl Supervisor {
                 revocations: revocations.as_ref(),
                 policy: self.policy.as_ref(),
                 hardware: &self.settings.hardware,
+                engine: self.settings.engine_name(),
                 now: self.clock.now(),
                 seen,
             };

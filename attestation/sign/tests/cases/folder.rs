@@ -1,4 +1,4 @@
-//! D03–D06, D20: a folder on disk against its signature.
+//! D03–D06, D19, D20: a folder on disk against its signature.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -275,4 +275,32 @@ fn d21_hashing_tells_its_progress_and_stops_when_asked() {
         hash_folder(folder.path(), &[], watch),
         Err(FilesError::Cancelled)
     ));
+}
+
+#[test]
+fn d19_adapters_templates_and_tokenizers_that_nobody_signed_are_refused_beside_a_signed_base() {
+    for name in [
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "lora.gguf",
+        "tokenizer.json",
+        "chat_template.jinja",
+        "Modelfile",
+        "sub/generation_config.json",
+    ] {
+        assert_eq!(
+            after(|folder| std::fs::write(folder.join(name), "{}").unwrap()),
+            "model.file_unlisted",
+            "{name}"
+        );
+        // Renamed to a name that was signed, it is not what was signed.
+        assert_eq!(
+            after(|folder| {
+                std::fs::write(folder.join(name), "an adapter").unwrap();
+                std::fs::rename(folder.join(name), folder.join("config.json")).unwrap();
+            }),
+            "model.file_digest",
+            "{name}"
+        );
+    }
 }

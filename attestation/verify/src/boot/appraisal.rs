@@ -66,6 +66,7 @@ pub fn appraise(log: &EventLog<'_>, runtime: &CanonicalLog, quoted: &PcrValues, 
     let missing = manifest.pcrs.keys().filter(|index| quoted.get(**index).is_none());
     reasons.extend(missing.map(|index| BootRejection::NotQuoted { pcr: *index }));
     reasons.extend(false_data(log));
+    reasons.extend(forbidden(log, manifest));
     let secure_boot = secure_boot(log, &pcrs, manifest, &mut reasons);
     Appraisal {
         pcrs,
@@ -163,6 +164,39 @@ fn false_data<'a>(log: &'a EventLog<'_>) -> impl Iterator<Item = BootRejection> 
             kind: e.kind.to_string(),
             description: e.describe(),
         })
+}
+
+/// Programs that were started though the machine's own list forbids them, whatever type their events have; and a list that lacks
+/// what the release demands.
+fn forbidden(log: &EventLog<'_>, manifest: &Manifest) -> Vec<BootRejection> {
+    let listed = log.forbidden();
+    let mut reasons = Vec::new();
+    for event in log.events().iter().filter(|e| matches!(e.pcr, 2 | 4) && e.extends()) {
+        let Some(found) = event.sha256().map(|digest| Sha256Digest::from_bytes(*digest)) else {
+            continue;
+        };
+        if listed.contains(&found) {
+            reasons.push(BootRejection::Forbidden {
+                pcr: event.pcr,
+                event: event.index,
+                kind: event.kind.to_string(),
+                description: event.describe(),
+                found,
+            });
+        }
+    }
+    let missing: Vec<&Sha256Digest> = manifest
+        .forbidden
+        .iter()
+        .filter(|hash| !listed.contains(hash))
+        .collect();
+    if let Some(first) = missing.first() {
+        reasons.push(BootRejection::ForbiddenList {
+            missing: missing.len(),
+            expected: **first,
+        });
+    }
+    reasons
 }
 
 fn secure_boot(log: &EventLog<'_>, pcrs: &[PcrClaim], manifest: &Manifest, reasons: &mut Vec<BootRejection>) -> Shown {

@@ -147,6 +147,28 @@ pub enum BootRejection {
         /// What it says it is.
         description: String,
     },
+    /// Something was started whose hash the machine's own list forbids.
+    #[error("event {event} in PCR {pcr}, `{description}`, is on the machine's list of forbidden programs")]
+    Forbidden {
+        /// The PCR.
+        pcr: u8,
+        /// Index in the log.
+        event: usize,
+        /// Event type by name.
+        kind: String,
+        /// What it says it is.
+        description: String,
+        /// Its digest.
+        found: Sha256Digest,
+    },
+    /// The machine's list of forbidden programs lacks one that the release demands.
+    #[error("the machine's list of forbidden programs lacks {missing} of those that the release demands")]
+    ForbiddenList {
+        /// How many are missing.
+        missing: usize,
+        /// The first that is.
+        expected: Sha256Digest,
+    },
     /// Secure Boot is required and not shown to be on.
     #[error("secure boot is not shown to be on: {why}")]
     SecureBoot {
@@ -169,6 +191,8 @@ impl BootRejection {
         "boot.not_quoted",
         "boot.event_data",
         "boot.secure_boot",
+        "boot.forbidden",
+        "boot.forbidden_list",
     ];
 
     /// The same as what stands beside the PCR.
@@ -192,6 +216,12 @@ impl BootRejection {
                 kind,
                 description,
                 ..
+            }
+            | Self::Forbidden {
+                event,
+                kind,
+                description,
+                ..
             } => (Some(*event), Some(kind), Some(description)),
             Self::EventMissing { kind, description, .. } => (None, Some(kind), Some(description)),
             _ => (None, None, None),
@@ -202,7 +232,8 @@ impl BootRejection {
             | Self::Value { expected, found, .. }
             | Self::Phase { expected, found, .. } => (Some(*expected), Some(*found)),
             Self::EventMissing { expected, .. } => (Some(*expected), None),
-            Self::EventExtra { found, .. } => (None, Some(*found)),
+            Self::EventExtra { found, .. } | Self::Forbidden { found, .. } => (None, Some(*found)),
+            Self::ForbiddenList { expected, .. } => (Some(*expected), None),
             _ => (None, None),
         };
         Difference {
@@ -230,6 +261,8 @@ impl Refusal for BootRejection {
             Self::NotQuoted { .. } => "boot.not_quoted",
             Self::EventData { .. } => "boot.event_data",
             Self::SecureBoot { .. } => "boot.secure_boot",
+            Self::Forbidden { .. } => "boot.forbidden",
+            Self::ForbiddenList { .. } => "boot.forbidden_list",
         }
     }
 

@@ -314,6 +314,7 @@ pub fn generate(boot: &BootDescription) -> (Vec<u8>, Manifest) {
         secure_boot: boot.secure_boot,
         phase: boot.phases.last().cloned().unwrap_or_default(),
         pcrs,
+        forbidden: Vec::new(),
     };
     (b.bytes, manifest)
 }

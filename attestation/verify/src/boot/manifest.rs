@@ -36,6 +36,9 @@ pub struct Manifest {
     pub phase: String,
     /// What must be seen, by PCR.
     pub pcrs: BTreeMap<u8, PcrRule>,
+    /// Hashes of programs that the machine's own list of forbidden programs must name: the least that a fleet demands of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forbidden: Vec<Sha256Digest>,
 }
 
 /// What must be seen in one PCR.

@@ -3,11 +3,14 @@
 //! Refuses to assume: each claim starts as "not shown" and changes only where evidence shows it. Invariant: `boot` is
 //! simulated or measured only when every PCR that the manifest covers matches and the log replays to the quote.
 
+use std::collections::BTreeSet;
+
 use freehold_trust::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
 use super::codec::Checkpoint;
 use crate::boot::PcrOutcome;
+use crate::event_log::FirmwareNote;
 use crate::identity::TpmKind;
 use crate::quote::ClockStep;
 use crate::rejection::RefusalReport;
@@ -88,6 +91,9 @@ pub struct Claims {
     pub step: ClockStep,
     /// The TPM's firmware is another than in the last quote.
     pub firmware_changed: bool,
+    /// What firmware says about itself that a person should know.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub firmware_notes: BTreeSet<FirmwareNote>,
     /// What user space says it measured and the quote does not cover: nobody's word, for people to see.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_covered: Vec<String>,

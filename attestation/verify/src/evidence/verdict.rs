@@ -3,6 +3,8 @@
 //! Refuses to read a clock or to remember: time, challenge and last clock are arguments. Invariant: a
 //! `Verified<Claims>` is about the box, the challenge and the TLS session that the caller named.
 
+use std::collections::BTreeSet;
+
 use freehold_trust::Sha256Digest;
 use freehold_trust::digest::sha256;
 
@@ -102,6 +104,7 @@ fn claims(bound: Bound, quote: &Quote, logs: (&[u8], &[u8]), expectation: &Expec
         clock: quote.clock,
         step: quote.step,
         firmware_changed: quote.firmware_changed,
+        firmware_notes: BTreeSet::new(),
         not_covered: Vec::new(),
     };
     let uncovered = || {
@@ -128,6 +131,7 @@ fn claims(bound: Bound, quote: &Quote, logs: (&[u8], &[u8]), expectation: &Expec
             return claims;
         }
     };
+    claims.firmware_notes = log.firmware_notes();
     let named = |m: &&Manifest| m.release == bound.boot.release && m.version == bound.boot.version;
     let Some(manifest) = expectation.manifests.iter().find(named) else {
         let unknown = BootRejection::UnknownRelease {

@@ -38,11 +38,13 @@ pub enum ReleaseKind {
     Policy,
     /// An operating system image.
     Os,
+    /// Advisories and statements on exploitability: nothing that runs.
+    Advisories,
 }
 
 impl ReleaseKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Model, Self::Engine, Self::Policy, Self::Os];
+    pub const ALL: [Self; 5] = [Self::Model, Self::Engine, Self::Policy, Self::Os, Self::Advisories];
 
     /// The first part of the kind's target names.
     #[must_use]
@@ -52,6 +54,7 @@ impl ReleaseKind {
             Self::Engine => "engines",
             Self::Policy => "policies",
             Self::Os => "systems",
+            Self::Advisories => "advisories",
         }
     }
 
@@ -63,6 +66,7 @@ impl ReleaseKind {
             Self::Engine => "engine",
             Self::Policy => "policy",
             Self::Os => "os",
+            Self::Advisories => "advisories",
         }
     }
 }

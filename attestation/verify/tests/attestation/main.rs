@@ -8,6 +8,7 @@ mod certified;
 mod endorsement;
 mod enrolment;
 mod evidence;
+mod firmware;
 mod keys;
 mod logs;
 mod made_log;
