@@ -11,5 +11,6 @@ pub mod fleet;
 pub mod openapi;
 pub mod record;
 pub mod releases;
+pub mod reports;
 pub mod summary;
 pub mod supply;

@@ -175,6 +175,9 @@ impl Console {
             previous: question.previous,
             at: now,
             verdict: serde_json::to_value(&verdict).unwrap_or_default(),
+            models: Vec::new(),
+            assignment: None,
+            inclusion: None,
         };
         let package = serde_json::to_vec(&package).unwrap_or_default();
         (verdict, package)

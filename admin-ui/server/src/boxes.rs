@@ -11,5 +11,6 @@ pub mod evidence;
 pub mod files;
 pub mod report;
 pub mod routes;
+pub mod witness;
 
 pub use routes::router;

@@ -77,6 +77,7 @@ pub(crate) struct Inner {
     /// Bounds verification to the processors there are.
     pub(crate) verifying: tokio::sync::Semaphore,
     pub(crate) authority: Authority,
+    pub(crate) desk: crate::witness::Desk,
     roots: Vec<Certificate>,
     software_roots: BTreeSet<Sha256Digest>,
     enrolling: Mutex<HashMap<String, Arc<Enrolling>>>,
@@ -128,6 +129,7 @@ impl Console {
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),
             authority: Authority::default(),
+            desk: crate::witness::Desk::default(),
             roots,
             software_roots,
             enrolling: Mutex::new(HashMap::new()),

@@ -22,9 +22,11 @@ pub mod people;
 pub mod plan;
 pub mod random;
 pub mod refused;
+pub mod report;
 pub mod repository;
 pub mod run;
 pub mod state;
 pub mod supply;
+pub mod witness;
 
 pub use console::Console;

@@ -12,6 +12,7 @@ pub mod overview;
 pub mod plans;
 pub mod record;
 pub mod releases;
+pub mod reports;
 pub mod search;
 pub mod settings;
 pub mod shell;

@@ -25,6 +25,10 @@ pub const ADVISORIES: &str = "/releases/advisories";
 pub const RECORD: &str = "/record";
 /// `GET`: the last checkpoint as the signed note, `text/plain`.
 pub const RECORD_CHECKPOINT: &str = "/record/checkpoint";
+/// `GET`: [`crate::ReportsPage`].
+pub const REPORTS: &str = "/reports";
+/// `POST` fields: `days`, `box`, `model` (empty for all). Answers with the file.
+pub const REPORTS_MAKE: &str = "/reports/make";
 /// `GET`: [`crate::SettingsPage`].
 pub const SETTINGS: &str = "/settings";
 /// `POST` field: `session` (its id). Ends that session.

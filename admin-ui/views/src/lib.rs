@@ -9,7 +9,7 @@
 //!
 //! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`OverviewPage`],
 //!   [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
-//!   [`ReleasesPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
+//!   [`ReleasesPage`], [`RecordPage`], [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
 //!   handler writes `OverviewPage { shell, needs, ..Default::default() }`.
 //! * Every page of a signed-in person holds a [`Shell`]: navigation counts, who is signed in, the CSRF token, the time.
 //! * Times are unix seconds (`i64`); templates show them absolute and relative together. Digests are lower-case hex.
@@ -35,6 +35,7 @@ pub mod overview;
 pub mod plan;
 pub mod record;
 pub mod releases;
+pub mod reports;
 pub mod search;
 pub mod secret;
 pub mod settings;
@@ -52,6 +53,7 @@ pub use overview::OverviewPage;
 pub use plan::PlanPage;
 pub use record::RecordPage;
 pub use releases::ReleasesPage;
+pub use reports::ReportsPage;
 pub use search::SearchPage;
 pub use secret::SecretPage;
 pub use settings::SettingsPage;

@@ -190,7 +190,7 @@ impl Shell {
             ("Models", crate::address::MODELS, w.models, true),
             ("Rollouts", "/rollouts", w.rollouts, self.parts.rollouts),
             ("Approvals", crate::address::APPROVALS, w.approvals, true),
-            ("Reports", "/reports", 0, self.parts.reports),
+            ("Reports", crate::address::REPORTS, 0, self.parts.reports),
             ("Record", crate::address::RECORD, w.record, true),
             ("Settings", crate::address::SETTINGS, w.settings, true),
         ];

@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{advisories, ask, boxes, console, demo, fleet, model, policy, recover, release, supply};
+use crate::{advisories, ask, boxes, console, demo, fleet, model, policy, record, recover, release, report, supply};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -56,6 +56,12 @@ enum Verb {
     /// Open the escrow of a box's recovery key, two persons together (offline).
     #[command(subcommand)]
     Recover(recover::RecoverVerb),
+    /// Show, prove, verify and export the record of a console or a box.
+    #[command(subcommand)]
+    Record(record::RecordVerb),
+    /// Make the auditor's report.
+    #[command(subcommand)]
+    Report(report::ReportVerb),
     /// Look at a fleet as a whole.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
@@ -100,6 +106,8 @@ impl Arguments {
             Verb::Sbom(verb) => supply::run(&verb, &setting),
             Verb::Advisories(verb) => advisories::run(verb, &setting),
             Verb::Recover(verb) => recover::run(verb, &setting),
+            Verb::Record(verb) => in_runtime(record::run(verb, &setting)),
+            Verb::Report(verb) => in_runtime(report::run(verb, &setting)),
             Verb::Fleet(verb) => fleet::run(&verb, &setting),
             Verb::Explain { code } => explain(&code, setting.json),
             Verb::Demo(verb) => demo::run(verb, setting.json),

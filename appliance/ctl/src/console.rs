@@ -24,6 +24,9 @@ mod upload;
 /// Longest answer that is read into memory; bounds a console that was replaced by something hostile.
 const ANSWER_LIMIT: usize = 64 << 20;
 
+/// Longest report: sixty kilobytes of evidence for each of ten thousand boxes, and room.
+const REPORT_LIMIT: usize = 2 << 30;
+
 /// Verbs about the console.
 #[derive(Debug, Subcommand)]
 pub enum ConsoleVerb {
@@ -117,6 +120,15 @@ impl Console {
 
     /// Asks and hands the body on as it is.
     pub async fn raw(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Fault> {
+        self.ask(method, path, body, ANSWER_LIMIT).await
+    }
+
+    /// As [`Console::raw`], for an answer that may be as large as a report over ten thousand boxes.
+    pub async fn large(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Fault> {
+        self.ask(method, path, body, REPORT_LIMIT).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>, limit: usize) -> Result<Answer, Fault> {
         let authorization = format!("Bearer {}", self.session);
         let mut headers = vec![
             ("authorization", authorization.as_str()),
@@ -129,7 +141,7 @@ impl Console {
             }
             None => Bytes::new(),
         };
-        success(self.dialer.ask(method, path, &headers, body, ANSWER_LIMIT).await?)
+        success(self.dialer.ask(method, path, &headers, body, limit).await?)
     }
 }
 

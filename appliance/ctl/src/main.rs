@@ -13,9 +13,11 @@ mod fleet;
 mod model;
 mod policy;
 mod profile;
+mod record;
 mod recover;
 mod release;
 mod supply;
+mod report;
 mod table;
 
 use std::process::ExitCode;

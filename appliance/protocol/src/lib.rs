@@ -13,6 +13,7 @@ pub mod routes;
 pub mod screen;
 pub mod status;
 pub mod version;
+pub mod witness;
 
 pub use binary::Base64;
 pub use version::{V1, VersionRejection};

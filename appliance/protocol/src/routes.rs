@@ -34,6 +34,9 @@ pub const REPORT: &str = "/box/v1/report";
 /// `POST`: [`crate::report::RecordCheckpoint`] → [`crate::report::RecordCosignature`].
 pub const RECORD: &str = "/box/v1/record";
 
+/// `POST`: [`crate::witness::WitnessAsk`] → [`crate::witness::WitnessOffers`].
+pub const WITNESS: &str = "/box/v1/witness";
+
 /// Every route of the boxes' port with its caller; a prefix ends in `/`.
 pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
     ("POST", ENROL_BEGIN, Caller::Anyone),
@@ -46,4 +49,5 @@ pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
     ("GET", REPOSITORY_TARGETS, Caller::CurrentCertificate),
     ("POST", REPORT, Caller::CurrentCertificate),
     ("POST", RECORD, Caller::CurrentCertificate),
+    ("POST", WITNESS, Caller::CurrentCertificate),
 ];

@@ -12,6 +12,7 @@ use freehold_protocol::report::{
     BoxReport, Challenge, ChallengeRequest, RecordCheckpoint, RecordCosignature, ReportAnswer, VerdictAnswer,
 };
 use freehold_protocol::routes;
+use freehold_protocol::witness::{WitnessAsk, WitnessOffers};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -188,6 +189,10 @@ impl Console {
 
     pub(crate) async fn report(&self, report: &BoxReport) -> Result<ReportAnswer, Fault> {
         self.post(routes::REPORT, report).await
+    }
+
+    pub(crate) async fn witness(&self, ask: &WitnessAsk) -> Result<WitnessOffers, Fault> {
+        self.post(routes::WITNESS, ask).await
     }
 
     pub(crate) async fn record(&self, checkpoint: &RecordCheckpoint) -> Result<RecordCosignature, Fault> {

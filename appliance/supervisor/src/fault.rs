@@ -52,6 +52,8 @@ impl Fault {
         "console.away",
         "console.answer",
         "store.changed",
+        "record.rolled_back",
+        "record.counter_lost",
     ];
 
     /// A fault with a code of our own.

@@ -29,6 +29,12 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(settings) => runtime.block_on(freehold_supervisor::run(*settings)),
         Command::Once(settings) => runtime.block_on(freehold_supervisor::once(*settings)),
+        Command::Forget { state, request } => {
+            freehold_supervisor::forget(&state, &request).map_err(|error| freehold_supervisor::Fault::State {
+                path: state,
+                detail: error.to_string(),
+            })
+        }
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

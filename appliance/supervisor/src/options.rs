@@ -21,6 +21,14 @@ pub struct Arguments {
 pub enum Command {
     /// Keep the box as its assignment says, until told to stop.
     Run(Box<Settings>),
+    /// Forget the salt of a request, so that nobody can show any more what was said: 0 when there was one, 1 when not.
+    Forget {
+        /// The state folder.
+        #[arg(long)]
+        state: PathBuf,
+        /// The request's id, as the client got it.
+        request: String,
+    },
     /// One round, then exit: 0 when there is nothing left to do, 1 when something is.
     Once(Box<Settings>),
 }
@@ -49,6 +57,9 @@ pub struct Settings {
     /// The TPM: `device:/dev/tpmrm0`, or `swtpm:host=127.0.0.1,port=N` for a process box.
     #[arg(long, default_value = "device:/dev/tpmrm0")]
     pub tcti: String,
+    /// A file with the TPM owner's authorisation value, hex; without it the TPM is one that nobody owns.
+    #[arg(long)]
+    pub tpm_owner: Option<PathBuf>,
     /// Certificates (PEM) between the EK's certificate and its root, when the TPM does not hold them.
     #[arg(long)]
     pub ek_chain: Option<PathBuf>,

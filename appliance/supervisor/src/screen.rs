@@ -309,6 +309,7 @@ mod tests {
         let arguments = Arguments::parse_from(words.iter().copied().chain(["--bus", &bus]));
         match arguments.command {
             Command::Run(settings) | Command::Once(settings) => *settings,
+            Command::Forget { .. } => panic!("`run` was parsed"),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::boot::Boot;
 use crate::chronicle::Chronicle;
 use crate::clock::BoxClock;
 use crate::console::Console;
+use crate::counting::Counting;
 use crate::desired::Aim;
 use crate::download::Downloads;
 use crate::engines::Engines;
@@ -33,9 +34,11 @@ use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
 use crate::policy::Policy;
 use crate::repository::Repository;
+use crate::salts::Salts;
 use crate::screen::attended;
 use crate::state::State;
 use crate::status::{Board, Status};
+use crate::witness::Witness;
 
 /// Seconds between two looks while nothing says otherwise.
 const DEFAULT_INTERVAL: f64 = 10.0;
@@ -90,6 +93,8 @@ pub(crate) struct Supervisor {
     pub(crate) attested_at: Option<std::time::Instant>,
     pub(crate) attested_models: Vec<Sha256Digest>,
     pub(crate) boot_said: Option<String>,
+    pub(crate) counting: Counting,
+    pub(crate) witness: Witness,
     pub(crate) sequence: u64,
     pub(crate) inventory_told: bool,
     pub(crate) wished: Option<u32>,
@@ -129,7 +134,12 @@ impl Supervisor {
             tokens: tokens.clone(),
         };
         let socket = settings.runtime.join("supervisor.sock");
-        let door = Door::open(&socket, chronicle.recorder().clone(), config)?;
+        let door = Door::open(
+            &socket,
+            chronicle.recorder().clone(),
+            Salts::below(state.folder()),
+            config,
+        )?;
         let fleet = Fleet::stored(&state, &pairing)?;
         let repository = fleet
             .as_ref()
@@ -185,6 +195,8 @@ impl Supervisor {
             attested_at: None,
             attested_models: Vec::new(),
             boot_said: None,
+            counting: Counting::default(),
+            witness: Witness::default(),
             sequence: 0,
             inventory_told: false,
             wished: None,

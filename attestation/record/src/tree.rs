@@ -75,6 +75,19 @@ impl Frontier {
         Ok(Self { size, roots })
     }
 
+    /// The frontier of `size` leaves by its roots, largest first; `None` when there is not one for each bit of the size.
+    #[must_use]
+    pub fn of(size: u64, roots: Vec<Sha256Digest>) -> Option<Self> {
+        let wanted = usize::try_from(size.count_ones()).ok()?;
+        (roots.len() == wanted).then_some(Self { size, roots })
+    }
+
+    /// The roots of the maximal complete subtrees, largest first.
+    #[must_use]
+    pub fn roots(&self) -> &[Sha256Digest] {
+        &self.roots
+    }
+
     /// Adds a leaf by its hash.
     pub fn push(&mut self, leaf: Sha256Digest) {
         let mut hash = leaf;

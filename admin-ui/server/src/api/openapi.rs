@@ -31,7 +31,8 @@ use crate::people::session::Door;
         super::change::Approval,
         super::change::Wish,
         super::change::NewToken,
-        super::supply::NewAcceptance
+        super::supply::NewAcceptance,
+        super::reports::NewReport
     ))
 )]
 pub struct Description;
@@ -52,6 +53,7 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/boxes/{id}/assign") => Some("Wish"),
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
         ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),
+        ("POST", "/api/v1/reports") => Some("NewReport"),
         _ => None,
     }
 }

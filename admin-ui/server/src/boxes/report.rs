@@ -105,13 +105,15 @@ pub async fn checkpoint(
         }
         Err(refused) => return Err(refused),
     };
+    let size = head.size;
     let event = Event::CheckpointShown {
-        box_id,
+        box_id: box_id.clone(),
         head: CosignedHead {
             at: console.now(),
             ..head
         },
     };
     console.happen(event).await?;
+    console.keep_step(&box_id, &message, size);
     Ok(Json(RecordCosignature { v: V1, cosignature }))
 }

@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use freehold_protocol::routes::{self as paths, BOX_ROUTES, Caller};
 
-use super::{assignment, caller, challenge, enrol, evidence, files, report};
+use super::{assignment, caller, challenge, enrol, evidence, files, report, witness};
 use crate::console::Console;
 use crate::outer;
 
@@ -56,6 +56,7 @@ pub fn table() -> Vec<BoxRoute> {
         route("GET", paths::REPOSITORY_TARGETS, files::target),
         route("POST", paths::REPORT, report::take),
         route("POST", paths::RECORD, report::checkpoint),
+        route("POST", paths::WITNESS, witness::take),
     ]
 }
 

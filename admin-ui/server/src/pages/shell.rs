@@ -8,9 +8,10 @@ use freehold_protocol::status::VerdictWord;
 use freehold_trust::digest::Sha256Digest;
 use freehold_verify::RefusalReport;
 use freehold_views::Shell;
-use freehold_views::shell::{Fault, Fingerprint, Person, Waiting};
+use freehold_views::shell::{Fault, Fingerprint, Parts, Person, Waiting};
 
 use crate::console::Console;
+use crate::people::action::Action;
 use crate::people::session::Visitor;
 use crate::repository::Shelf;
 
@@ -37,6 +38,10 @@ impl Console {
                 self.waiting(&fleet, now)
             } else {
                 Waiting::default()
+            },
+            parts: Parts {
+                reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
+                ..Parts::default()
             },
             development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
             simulated: visitor.is_some()

@@ -11,6 +11,8 @@ pub enum Action {
     ReadEvidence,
     /// Read the record.
     ReadRecord,
+    /// Take the record away: proofs, exports, reports.
+    ExportRecord,
     /// See settings, accounts and sessions.
     ReadSettings,
     /// Approve or refuse an enrolment.
@@ -37,6 +39,7 @@ impl Action {
         Self::Look,
         Self::ReadEvidence,
         Self::ReadRecord,
+        Self::ExportRecord,
         Self::ReadSettings,
         Self::DecideEnrolment,
         Self::RemoveBox,
@@ -55,6 +58,7 @@ impl Action {
             Self::Look => "look",
             Self::ReadEvidence => "read_evidence",
             Self::ReadRecord => "read_record",
+            Self::ExportRecord => "export_record",
             Self::ReadSettings => "read_settings",
             Self::DecideEnrolment => "decide_enrolment",
             Self::RemoveBox => "remove_box",

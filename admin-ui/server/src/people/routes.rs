@@ -13,7 +13,7 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, supply};
+use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, reports, supply};
 use crate::console::Console;
 use crate::{outer, pages};
 
@@ -96,7 +96,9 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/repository" May(A::ImportReleases), "Take in what the publisher exported." => releases::upload;
         "GET" "/api/v1/record/checkpoint" May(A::ReadRecord), "The record's signed head." => record::checkpoint;
         "GET" "/api/v1/record/entries" May(A::ReadRecord), "Entries of the record." => record::entries;
+        "GET" "/api/v1/record/proof/{index}" May(A::ReadRecord), "An entry and the proof that it is there." => record::proof;
         "GET" "/api/v1/record/tile/{*path}" May(A::ReadRecord), "A tile of the record." => record::tile;
+        "POST" "/api/v1/reports" May(A::ExportRecord), "Make an auditor's report." => reports::make;
         "GET" "/api/v1/accounts" May(A::ReadSettings), "The accounts." => account::list;
         "POST" "/api/v1/accounts" May(A::ManageAccounts), "Make an account." => account::make;
         "POST" "/api/v1/accounts/{name}/role" May(A::ManageAccounts), "Change an account's role." => account::role;
@@ -137,6 +139,8 @@ fn shown() -> Vec<Route> {
         "POST" address::ADVISORIES, May(A::AcceptFindings), "Accept a finding for a while." => pages::advisories::accept;
         "GET" address::RECORD, May(A::ReadRecord), "The record." => pages::record::show;
         "GET" address::RECORD_CHECKPOINT, May(A::ReadRecord), "The record's signed head." => record::checkpoint;
+        "GET" address::REPORTS, May(A::ExportRecord), "The reports." => pages::reports::show;
+        "POST" address::REPORTS_MAKE, May(A::ExportRecord), "Make an auditor's report." => pages::reports::make;
         "GET" address::SETTINGS, May(A::ReadSettings), "The settings." => pages::settings::show;
         "POST" address::SESSION_END, SignedIn, "End a session." => pages::settings::end_session;
         "GET" address::PAIRING, May(A::Look), "The pairing document." => fleet::pairing;

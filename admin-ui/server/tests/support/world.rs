@@ -147,7 +147,7 @@ impl World {
             address: "127.0.0.1".to_owned(),
         };
         let changes = vec![AccountChange::Made(account), AccountChange::SignedIn(session.clone())];
-        let entry = self.console().entry("account.made", "test");
+        let entry = self.console().entry("account.made", "test").fact("role", role);
         self.console().people_change(changes, entry).await.unwrap();
         (token, session)
     }

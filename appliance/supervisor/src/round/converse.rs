@@ -33,6 +33,7 @@ impl Supervisor {
     /// Everything that is said to the console in a round.
     pub(super) async fn converse(&mut self) -> Result<(), Fault> {
         self.know_ourselves().await?;
+        self.keep_count().await?;
         self.enrol().await?;
         if self.enrolment != EnrolState::Approved {
             return Ok(());
@@ -57,10 +58,11 @@ impl Supervisor {
         };
         self.fetch_assignment(waits).await?;
         self.update_repository().await?;
-        self.show_record().await
+        self.show_record().await?;
+        self.witness().await
     }
 
-    pub(super) fn console(&mut self) -> Result<&Console, Fault> {
+    pub(crate) fn console(&mut self) -> Result<&Console, Fault> {
         if self.console.is_none() {
             let identity = self
                 .identity
@@ -275,6 +277,7 @@ impl Supervisor {
                 self.state.put_json("pursuit.json", &self.pursuit)?;
                 self.assignment = Some(assignment);
                 self.aim.desired.assignment = None;
+                self.count_change().await?;
             }
             Err(rejection) => {
                 let report = Fault::refusal(&rejection).report();

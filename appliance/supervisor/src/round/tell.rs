@@ -15,6 +15,7 @@ use freehold_trust::Sha256Digest;
 
 use crate::download::HowFar;
 use crate::fault::Fault;
+use crate::gateway::Standing;
 use crate::supervisor::Supervisor;
 
 /// Seconds after which a client may ask again for a model whose engine is not there.
@@ -176,10 +177,15 @@ impl Supervisor {
                 embeddings: admitted.embeddings.then(|| door(admitted, Purpose::Embeddings)),
             })
             .collect();
-        let serving = match self.chronicle.trouble() {
+        let older = self.counting.trouble.as_ref().map(|report| report.code.clone());
+        let serving = match self.chronicle.trouble().or(older) {
             Some(code) => Serving::Closed { code },
             None => Serving::Open,
         };
+        self.door.stands(Standing {
+            verdict: self.verdict.word().to_owned(),
+            policy: self.policy.as_ref().map(|policy| policy.target().to_owned()),
+        });
         self.door.serve(Config {
             v: VERSION,
             generation: 0,
