@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 
 use freehold_decide::EvidenceFacts;
 use freehold_fleet::member::CosignedHead;
-use freehold_fleet::{Challenge, Keys, Member, TpmKind, Verdict};
+use freehold_fleet::{Challenge, Keys, Member, Membership, TpmKind, Verdict};
 use freehold_protocol::status::VerdictWord;
 use freehold_trust::Sha256Digest;
 use freehold_trust::digest::sha256;
@@ -34,6 +34,7 @@ pub struct Question {
     keys: Keys,
     tpm: TpmKind,
     previous: Option<ClockInfo>,
+    volume: Option<Sha256Digest>,
     challenge: evidence::Challenge,
     tls: Sha256Digest,
     cosigned: Option<CosignedHead>,
@@ -50,7 +51,16 @@ impl Question {
             .as_ref()
             .and_then(clock)
             .or_else(|| member.last_good.as_ref().and_then(clock));
+        // The volume of the last verdict that allowed a change, since a person approved these keys: refused evidence changes nothing
+        // about it, and a box with another volume has to be approved anew.
+        let since = match member.membership {
+            Membership::Approved { at, .. } => at,
+            Membership::Waiting | Membership::Refused { .. } => i64::MAX,
+        };
+        let good = member.last_good.as_ref().filter(|good| good.at >= since);
+        let volume = good.and_then(|good| serde_json::from_value(good.claims.get("volume")?.clone()).ok());
         Some(Self {
+            volume,
             box_id: member.box_id.clone(),
             keys,
             tpm: member.ek_trust.kind(),
@@ -148,6 +158,7 @@ impl Console {
                     selection: PcrSet::of(&QUOTED_PCRS),
                     manifests,
                     previous: question.previous,
+                    volume: question.volume,
                 };
                 match verify_evidence(bytes, &expectation, now) {
                     Err(rejection) => self.decide_refused(bytes, &rejection, now),
@@ -173,6 +184,7 @@ impl Console {
             pcrs: QUOTED_PCRS.to_vec(),
             manifests: manifests.iter().filter(|manifest| fits(manifest)).cloned().collect(),
             previous: question.previous,
+            volume: question.volume,
             at: now,
             verdict: serde_json::to_value(&verdict).unwrap_or_default(),
             models: Vec::new(),

@@ -148,6 +148,7 @@ fn world() -> World {
             path: path.clone(),
             length: bytes.len() as u64,
             sha256: sha256(bytes),
+            fs_verity: None,
         })
         .collect();
     let admitted = Admitted {

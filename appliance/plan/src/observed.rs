@@ -62,8 +62,10 @@ pub struct StoredFile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineState {
-    /// It runs or starts.
+    /// It answers.
     Running,
+    /// It was started and does not answer yet.
+    Starting,
     /// It ended and is being given a pause before the next try.
     Resting,
 }

@@ -147,8 +147,10 @@ pub enum WaitingOn {
     },
     /// An engine's pause before the next try.
     EngineRest,
-    /// A download that is under way.
+    /// A download that is under way, or its examination.
     Download,
+    /// An engine that loads its model.
+    EngineStart,
 }
 
 /// Something that is wanted and cannot be done now.

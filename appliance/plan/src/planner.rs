@@ -260,7 +260,7 @@ impl<'a> Planner<'a> {
         let name = self.observed.stored.get(release).map(|stored| &stored.name);
         let superseded = wanted
             .iter()
-            .any(|model| Some(&model.name) == name && self.will_be_there(model));
+            .any(|model| Some(&model.name) == name && self.will_be_there(model) && !self.is_loading(model));
         let named = self.desired.models.contains_key(release);
         let waiting = wanted.iter().any(|model| Some(&model.name) == name);
         (superseded || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
@@ -273,6 +273,12 @@ impl<'a> Planner<'a> {
                 .steps
                 .iter()
                 .any(|step| matches!(step, Step::StoreModel { release, .. } if *release == model.release))
+    }
+
+    /// Whether a wanted model's engine does not answer yet: what it replaces goes on until it does.
+    fn is_loading(&self, model: &WantedModel) -> bool {
+        self.engine(model.root, Purpose::Chat)
+            .is_some_and(|engine| engine.state == EngineState::Starting)
     }
 
     /// Why no engine may run this content for this purpose; `None` when a release that stays asks for it.
@@ -340,6 +346,15 @@ impl<'a> Planner<'a> {
                         self.waiting.push(Waiting {
                             what: stored.name.clone(),
                             until: WaitingOn::EngineRest,
+                        });
+                    }
+                    Some(RunningEngine {
+                        state: EngineState::Starting,
+                        ..
+                    }) => {
+                        self.waiting.push(Waiting {
+                            what: stored.name.clone(),
+                            until: WaitingOn::EngineStart,
                         });
                     }
                     Some(_) => {}

@@ -101,6 +101,7 @@ impl fmt::Display for WaitingOn {
             }
             Self::EngineRest => f.write_str("the engine's pause before the next try"),
             Self::Download => f.write_str("its download"),
+            Self::EngineStart => f.write_str("its engine to load it"),
         }
     }
 }

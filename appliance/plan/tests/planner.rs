@@ -364,6 +364,34 @@ fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
     assert!(plan(&Desired::default(), &world).is_empty());
 }
 
+// promise S-146
+#[test]
+fn what_a_newer_version_replaces_serves_until_the_newer_one_answers() {
+    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
+    let mut world = Observed::empty(u64::MAX);
+    for one in [&old, &new] {
+        world.stored.insert(one.release, kept(one));
+    }
+    let engine = |model: &WantedModel, state| RunningEngine {
+        root: model.root,
+        purpose: Purpose::Chat,
+        state,
+    };
+    world.engines = vec![engine(&old, EngineState::Running), engine(&new, EngineState::Starting)];
+    let wanted = desired(vec![new.clone()]);
+    let made = plan(&wanted, &world);
+    assert!(made.is_empty(), "{made}");
+    assert_eq!(made.waiting.len(), 1, "{made}");
+    assert_eq!(made.waiting[0].until, WaitingOn::EngineStart);
+    world.engines[1].state = EngineState::Running;
+    let made = plan(&wanted, &world);
+    assert!(
+        matches!(&made.steps[..], [Step::StopEngine { root, .. }, Step::RemoveModel { release, .. }]
+            if *root == old.root && *release == old.release),
+        "{made}"
+    );
+}
+
 /// A release of `like`'s content under another descriptor.
 fn sibling(like: &WantedModel, version: &str) -> WantedModel {
     WantedModel {

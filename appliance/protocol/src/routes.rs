@@ -13,6 +13,8 @@ pub enum Caller {
     CurrentCertificate,
 }
 
+/// `GET`: → [`crate::enrol::Pairing`]: for a box whose console was typed by address and fingerprint; a person compares the rest.
+pub const PAIRING: &str = "/box/v1/pairing";
 /// `POST`: [`crate::enrol::EnrolBegin`] → [`crate::enrol::EnrolChallenge`].
 pub const ENROL_BEGIN: &str = "/box/v1/enrol/begin";
 /// `POST`: [`crate::enrol::EnrolActivate`] → [`crate::enrol::EnrolStatus`].
@@ -39,6 +41,7 @@ pub const WITNESS: &str = "/box/v1/witness";
 
 /// Every route of the boxes' port with its caller; a prefix ends in `/`.
 pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
+    ("GET", PAIRING, Caller::Anyone),
     ("POST", ENROL_BEGIN, Caller::Anyone),
     ("POST", ENROL_ACTIVATE, Caller::Anyone),
     ("GET", ENROL_STATUS, Caller::Anyone),

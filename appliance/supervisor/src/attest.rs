@@ -3,6 +3,8 @@
 //! Refuses a challenge of another form. Invariant: what the evidence says about the record and the models is what they are
 //! when the quote is made.
 
+use std::path::Path;
+
 use freehold_collect::Tpm;
 use freehold_protocol::report::{Challenge, VerdictAnswer};
 use freehold_trust::Sha256Digest;
@@ -23,6 +25,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) chronicle: &'a Chronicle,
     /// Root digests of the running models.
     pub(crate) models: Vec<Sha256Digest>,
+    /// Where what user space measured stands, and whether this box adds to it.
+    pub(crate) runtime_log: (&'a Path, bool),
 }
 
 /// Asks for a challenge and answers it. The nonce comes back for the console's signed time.
@@ -64,7 +68,7 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
         .ok_or_else(|| Fault::of("console.answer", "the challenge names PCRs that there are not"))?;
     let boot_log = shown.boot.log.clone();
     // After the quote: what is measured in between stands in the log and is not covered, instead of missing.
-    let runtime_log = shown.boot.read_runtime();
+    let runtime_log = shown.boot.read_runtime(shown.runtime_log.0, shown.runtime_log.1);
     Ok(Evidence {
         bound,
         attest: quote.attest,

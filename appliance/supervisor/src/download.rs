@@ -1,4 +1,5 @@
-//! Downloads: the bytes of a release, fetched beside the rounds, so that a long one holds up neither reports nor leases.
+//! Downloads: the bytes of a release, fetched and then examined beside the rounds, so that a long one holds up neither reports nor
+//! leases.
 //!
 //! Refuses to let two tasks write one release, and to do more than steps of a plan say. Invariant: ended anywhere, a download
 //! is taken up again from what is on the disk; what an earlier run left there is hashed before it counts.
@@ -15,6 +16,7 @@ use freehold_verify::{Refusal as _, RefusalReport, Verified};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use crate::judge::{Examination, Examinations};
 use crate::source::FromConsole;
 
 /// Chunks that are there and verified, by path.
@@ -113,9 +115,13 @@ pub(crate) struct HowFar {
     pub(crate) total: u64,
 }
 
-/// All downloads of this box.
+/// All downloads of this box, and the examinations of what they brought.
 #[derive(Debug, Default)]
 pub(crate) struct Downloads {
+    /// What was found out about whole downloads.
+    pub(crate) examined: Examinations,
+    /// Those of `under_way` that are being examined, each with what ends it.
+    examining: BTreeMap<Sha256Digest, Arc<AtomicBool>>,
     under_way: BTreeMap<Sha256Digest, JoinHandle<Result<(), Broken>>>,
     known: BTreeMap<Sha256Digest, Arc<Known>>,
     ended: Arc<Notify>,
@@ -195,6 +201,20 @@ impl Downloads {
         });
     }
 
+    /// Begins to examine a whole download: signature, every file, format headers, bill of materials.
+    pub(crate) fn examine(&mut self, release: Sha256Digest, examination: Examination) {
+        let cancelled = Arc::new(AtomicBool::new(false));
+        self.examining.insert(release, cancelled.clone());
+        let into = self.examined.clone();
+        self.run(release, async move {
+            let work = tokio::task::spawn_blocking(move || examination.run(&into, &cancelled));
+            if let Err(error) = work.await {
+                tracing::error!(%error, "an examination was lost");
+            }
+            Ok(())
+        });
+    }
+
     /// What has ended since the last look, with what broke.
     pub(crate) async fn ended(&mut self) -> Vec<Broken> {
         let over: Vec<Sha256Digest> = self
@@ -208,6 +228,7 @@ impl Downloads {
             let Some(task) = self.under_way.remove(&release) else {
                 continue;
             };
+            self.examining.remove(&release);
             match task.await {
                 Ok(Ok(())) => {}
                 Ok(Err(one)) => broken.push(one),
@@ -223,6 +244,9 @@ impl Downloads {
 
     /// Ends a download; nothing writes to the release when this returns.
     pub(crate) async fn cancel(&mut self, release: &Sha256Digest) {
+        if let Some(cancelled) = self.examining.remove(release) {
+            cancelled.store(true, Ordering::Relaxed);
+        }
         if let Some(task) = self.under_way.remove(release) {
             task.abort();
             let _ = task.await;
@@ -268,6 +292,9 @@ impl Downloads {
 
     /// How far a download under way is.
     pub(crate) fn how_far(&self, release: &Sha256Digest) -> Option<HowFar> {
+        if self.examining.contains_key(release) {
+            return None;
+        }
         self.under_way.get(release)?;
         let known = self.known.get(release)?;
         Some(HowFar {
@@ -300,11 +327,15 @@ impl Downloads {
     /// Forgets what was known of a release: it is stored, thrown away, or not what it seemed.
     pub(crate) fn forget(&mut self, release: &Sha256Digest) {
         self.known.remove(release);
+        self.examined.forget(release);
     }
 }
 
 impl Drop for Downloads {
     fn drop(&mut self) {
+        for cancelled in self.examining.values() {
+            cancelled.store(true, Ordering::Relaxed);
+        }
         for task in self.under_way.values() {
             task.abort();
         }

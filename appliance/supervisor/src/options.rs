@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use freehold_execute::VerityUse;
 
 /// The supervisor of a box.
 #[derive(Debug, Parser)]
@@ -85,15 +86,32 @@ pub struct Settings {
     /// compared the console's fingerprint there.
     #[arg(long)]
     pub screen: bool,
-    /// Where a stick is mounted, read-only, when one is in.
+    /// Where a stick appears while it is read.
     #[arg(long)]
     pub stick: Option<PathBuf>,
+    /// The unit that mounts it there, read-only. Without it the folder is read as it is.
+    #[arg(long, requires = "stick")]
+    pub stick_unit: Option<String>,
+    /// Apply the network settings of this machine: rules and links are written below this folder (`/run` on the OS), and systemd
+    /// loads them. Without it the network is left alone.
+    #[arg(long)]
+    pub network: Option<PathBuf>,
     /// Boot log to be replayed into a software TPM once a boot, and shown with the evidence.
     #[arg(long)]
     pub boot_log: Option<PathBuf>,
     /// The manifest of what was booted: names the release. Without it, `boot.manifest.json` beside the log.
     #[arg(long)]
     pub boot_manifest: Option<PathBuf>,
+    /// The socket of systemd-pcrextend: settings, policy, engine and each model are measured into PCR 15 before they count. Without
+    /// it nothing is measured: a box that is a process.
+    #[arg(long)]
+    pub pcrextend: Option<PathBuf>,
+    /// Where systemd writes what user space measures (systemd-pcrextend(8)).
+    #[arg(long, default_value = "/run/log/systemd/tpm2-measure.log")]
+    pub runtime_log: PathBuf,
+    /// Take no model that the kernel cannot hold by fs-verity.
+    #[arg(long)]
+    pub require_verity: bool,
     /// Where the gateway writes its address. Without it, `gateway/address.json` beside the state folder.
     #[arg(long)]
     pub gateway_address: Option<PathBuf>,
@@ -126,6 +144,15 @@ impl Settings {
             .and_then(std::path::Path::file_stem)
             .and_then(std::ffi::OsStr::to_str)
             .unwrap_or_default()
+    }
+
+    /// What is demanded of fs-verity.
+    pub(crate) const fn verity(&self) -> VerityUse {
+        if self.require_verity {
+            VerityUse::Required
+        } else {
+            VerityUse::WherePossible
+        }
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Status {
     pub verdict: VerdictWord,
     /// Why, in sentences.
     pub because: Vec<String>,
+    /// Whether the network is what the settings say: `closed`, `being applied`, `applied`, or the code of what is in the way; empty
+    /// where the network is not this program's.
+    #[serde(default)]
+    pub network: String,
     /// `ok`, or the code of what keeps the box from its console.
     pub console: String,
     /// How the TPM is.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use freehold_collect::{Endorsement, Tpm};
-use freehold_execute::Store;
+use freehold_execute::{Store, VerityUse};
 use freehold_protocol::enrol::{EnrolState, Pairing};
 use freehold_protocol::local::{ApiToken, Config, Serving, VERSION};
 use freehold_protocol::report::GatewayDoor;
@@ -29,6 +29,8 @@ use crate::engines::Engines;
 use crate::fault::Fault;
 use crate::gateway::Door;
 use crate::identity::{self, Identity};
+use crate::milestones::Milestones;
+use crate::network::Network;
 use crate::notify::Notify;
 use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
@@ -36,6 +38,7 @@ use crate::policy::Policy;
 use crate::repository::Repository;
 use crate::salts::Salts;
 use crate::screen::attended;
+use crate::site::Site;
 use crate::state::State;
 use crate::status::{Board, Status};
 use crate::witness::Witness;
@@ -80,6 +83,10 @@ pub(crate) struct Supervisor {
     pub(crate) engines: Engines,
     pub(crate) door: Door,
     pub(crate) board: Board,
+    pub(crate) network: Network,
+    pub(crate) milestones: Milestones,
+    /// The policy release that was measured in this boot.
+    pub(crate) policy_measured: Option<Sha256Digest>,
     pub(crate) status: Status,
     pub(crate) refusals: VecDeque<RefusalReport>,
     // What the console has confirmed since the start.
@@ -119,7 +126,8 @@ impl Supervisor {
         let box_id = identity::box_id(&state)?;
         let chronicle = Chronicle::open(&state, &box_id, &clock)?;
         let tpm = identity::tpm(&state, &settings.tcti)?;
-        let store = Store::open(state.folder())?;
+        let store = Store::open(state.folder())?.with_verity(settings.verity());
+        let holds = store.holds_files()?;
         std::fs::create_dir_all(&settings.runtime).map_err(|error| Fault::State {
             path: settings.runtime.clone(),
             detail: error.to_string(),
@@ -155,7 +163,12 @@ impl Supervisor {
             box_id: box_id.clone(),
             label: settings.label.clone(),
             fleet: pairing.fleet.clone(),
-            store: "hashed before every start".to_owned(),
+            store: match (holds, settings.verity()) {
+                (true, _) => "held by fs-verity",
+                (false, VerityUse::WherePossible) => "hashed before every start",
+                (false, VerityUse::Required) => "no fs-verity: takes no model",
+            }
+            .to_owned(),
             ..Status::default()
         };
         chronicle
@@ -164,7 +177,9 @@ impl Supervisor {
             .with("fleet", pairing.fleet.as_str())
             .write()
             .await?;
-        let mut engines = Engines::new(&settings);
+        let milestones = Milestones::new(settings.pcrextend.as_deref(), &settings.runtime_log);
+        let downloads = Downloads::default();
+        let mut engines = Engines::new(&settings, milestones.clone(), downloads.wake());
         status.host = engines.settle(&settings).await?;
         let refusals = pursuit.failed.values().cloned().collect();
         Ok(Self {
@@ -178,11 +193,14 @@ impl Supervisor {
             chronicle,
             tpm,
             store,
-            downloads: Downloads::default(),
+            downloads,
             spoilt: std::collections::BTreeSet::new(),
             engines,
             door,
             board: Board::default(),
+            network: Network::new(None, None, milestones.clone()),
+            milestones,
+            policy_measured: None,
             status,
             refusals,
             identity: None,
@@ -261,6 +279,7 @@ impl Supervisor {
         self.status.refusals = self.refusals.iter().cloned().collect();
         self.status.record = self.chronicle.head().size;
         self.status.gateway = self.gateway();
+        self.status.network = self.network.standing().word();
         self.board.show(&self.state, &self.status)
     }
 }
@@ -272,17 +291,25 @@ impl Supervisor {
 pub async fn run(settings: Settings) -> Result<bool, Fault> {
     let (mut term, mut int) = signals()?;
     let notify = Notify::from_environment();
+    // Before anything is said to anybody: whom the box may speak to.
+    let milestones = Milestones::new(settings.pcrextend.as_deref(), &settings.runtime_log);
+    let network = Network::new(settings.network.as_deref(), settings.bus.as_deref(), milestones);
+    let site = Site::locked(&State::open(&settings.state)?)?;
+    if let Some(site) = &site {
+        network.begin(site);
+    }
     // Where a person has to say which console is ours, the supervisor is up and waits for that as long as it takes.
     let mut screen = tokio::select! {
-        screen = attended(&settings, &notify) => screen?,
+        screen = attended(&settings, &network, &notify) => screen?,
         _ = term.recv() => return Ok(true),
         _ = int.recv() => return Ok(true),
     };
     let mut supervisor = Supervisor::open(settings).await?;
+    supervisor.network = network;
     if let Some(screen) = &mut screen {
         let who = format!("box:{}", supervisor.box_id);
         let recorder = supervisor.chronicle.recorder();
-        screen.attend(&supervisor.settings, recorder, &who).await?;
+        screen.attend(recorder, &who).await?;
     }
     supervisor.board.also_on(screen);
     supervisor.show()?;
@@ -305,7 +332,7 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
         let again = loop {
             tokio::select! {
                 () = &mut pause => break true,
-                // A download has ended: what it brought is verified at once.
+                // A download, an examination or an engine's start has ended: what follows is done at once.
                 () = wake.notified() => break true,
                 () = tokio::time::sleep(PROGRESS), if supervisor.downloads.any() => {
                     if let Err(fault) = supervisor.show() {
@@ -335,8 +362,8 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
 pub async fn once(settings: Settings) -> Result<bool, Fault> {
     let mut supervisor = Supervisor::open(settings).await?;
     let mut looked = supervisor.look().await;
-    // A download that ended well belongs to the round: what it brought is still verified and stored.
-    while looked.is_ok() && supervisor.downloads.settle().await {
+    // A download or a start that ended well belongs to the round: what it brought is still verified, stored and served.
+    while looked.is_ok() && (supervisor.downloads.settle().await | supervisor.engines.started().await) {
         looked = supervisor.look().await;
     }
     supervisor.downloads.stop_all().await;

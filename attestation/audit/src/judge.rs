@@ -62,6 +62,7 @@ pub fn judge(
         selection: PcrSet::of(&package.pcrs),
         manifests: &package.manifests,
         previous: package.previous,
+        volume: package.volume,
     };
     let claims = verify_evidence(&package.evidence, &expectation, at).map_err(|rejection| rejection.report())?;
     let facts = EvidenceFacts {

@@ -264,6 +264,13 @@ fn body(mut answer: Answer, package: &EvidencePackage, claims: &Claims, decision
         &["place", "type", "data"],
         events,
     );
+    if let Some(volume) = &claims.volume {
+        answer = answer.line(format!("  volume    {volume}"));
+    }
+    for milestone in &claims.milestones {
+        let (kind, name) = (milestone.kind.word(), visible(&milestone.name));
+        answer = answer.line(format!("  measured  {kind} {name} {}", milestone.digest));
+    }
     for what in &claims.not_covered {
         answer = answer.line(format!("  the quote does not cover: {}", visible(what)));
     }

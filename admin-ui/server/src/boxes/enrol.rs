@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::{Extension, Json};
 use freehold_fleet::{EkTrust, Event, Keys, Member, Membership, Session, TpmKind};
-use freehold_protocol::enrol::{EnrolActivate, EnrolBegin, EnrolChallenge, EnrolState, EnrolStatus};
+use freehold_protocol::enrol::{EnrolActivate, EnrolBegin, EnrolChallenge, EnrolState, EnrolStatus, Pairing};
 use freehold_protocol::fingerprint::Fingerprint;
 use freehold_protocol::{Base64, V1};
 use freehold_trust::{KeyKind, PublicKey};
@@ -225,6 +225,14 @@ pub async fn activate(
     };
     console.happen(event).await?;
     Ok(Json(standing(&console, &tls_spki)))
+}
+
+/// `GET /box/v1/pairing`: fingerprints only, which a person compares at the box.
+///
+/// # Errors
+/// 409 while no publisher is pinned.
+pub async fn pairing(State(console): State<Console>) -> Result<Json<Pairing>, Refused> {
+    console.pairing().map(Json)
 }
 
 /// `GET /box/v1/enrol/status`.

@@ -46,6 +46,7 @@ where
 #[must_use]
 pub fn table() -> Vec<BoxRoute> {
     vec![
+        route("GET", paths::PAIRING, enrol::pairing),
         route("POST", paths::ENROL_BEGIN, enrol::begin),
         route("POST", paths::ENROL_ACTIVATE, enrol::activate),
         route("GET", paths::ENROL_STATUS, enrol::status),

@@ -310,7 +310,50 @@ fn shown_claims(member: &Member, claims: &Value) -> Vec<Claim> {
             "checkpoint bound into the quote",
         ));
     }
+    shown.extend(measured(claims));
     shown
+}
+
+/// Most rows of each kind of what the box measured; the evidence has all of them.
+const MEASURED_SHOWN: usize = 24;
+
+/// What the box measured after its boot, and what of that its quote does not cover.
+fn measured(claims: &Value) -> Vec<Claim> {
+    let word = |value: &Value, name: &str| {
+        let text = value.get(name).and_then(Value::as_str).unwrap_or_default();
+        text.chars().take(160).collect::<String>()
+    };
+    let short = |digest: &str| digest.chars().take(16).collect::<String>();
+    let mut rows = Vec::new();
+    if let Some(volume) = claims.get("volume").and_then(Value::as_str) {
+        rows.push(Claim {
+            name: "Data volume".to_owned(),
+            value: short(volume),
+            holds: Holds::Yes,
+            source: "first record of PCR 15; pinned with the first accepted proof".to_owned(),
+        });
+    }
+    let list = |name: &str| {
+        let all = claims.get(name).and_then(Value::as_array);
+        all.into_iter().flatten().take(MEASURED_SHOWN)
+    };
+    for milestone in list("milestones") {
+        rows.push(Claim {
+            name: format!("Measured {}", word(milestone, "kind")),
+            value: format!("{} {}", word(milestone, "name"), short(&word(milestone, "digest"))),
+            holds: Holds::Yes,
+            source: "PCR 15, before the quote".to_owned(),
+        });
+    }
+    for record in list("not_covered") {
+        rows.push(Claim {
+            name: "Not covered".to_owned(),
+            value: record.as_str().unwrap_or_default().chars().take(160).collect(),
+            holds: Holds::CouldNotTell,
+            source: "the log's word alone: after the quote, or of a PCR that was not quoted".to_owned(),
+        });
+    }
+    rows
 }
 
 fn models(member: &Member) -> Vec<BoxModel> {

@@ -42,6 +42,7 @@ impl Supervisor {
             boot: &boot,
             chronicle: &self.chronicle,
             models: models.clone(),
+            runtime_log: (&self.settings.runtime_log, self.settings.pcrextend.is_some()),
         };
         let (answer, nonce) = match attest(shown, &self.tpm, console).await {
             Err(fault) if fault.code() == "console.unknown_key" => {

@@ -1,6 +1,7 @@
 //! The other half of a round: aim, look, plan, carry out.
 //!
-//! Refuses to carry out a step whose entry is not durable, and to wait for a download: that goes on beside the rounds.
+//! Refuses to carry out a step whose entry is not durable, and to wait for a download or its examination: those go on beside the
+//! rounds.
 //! Invariant: the plan on the disk is the one that is carried out, and it is there before its first step.
 
 use std::collections::BTreeMap;
@@ -9,13 +10,14 @@ use freehold_execute::{Admitted, Hands, SoFar, StepFailed, carry_out};
 use freehold_plan::{Observed, Permission, Plan, Step, StoredFile, StoredModel, WaitingOn, plan};
 use freehold_protocol::enrol::EnrolState;
 use freehold_trust::Sha256Digest;
+use freehold_verify::milestone::{Milestone, MilestoneKind};
 use freehold_verify::release::Release;
 use freehold_verify::{RefusalReport, Verified};
 
 use crate::console::Console;
 use crate::desired::{aim, taken_back};
 use crate::fault::Fault;
-use crate::judge::Court;
+use crate::judge::{Court, Examination, under};
 use crate::round::converse::resume;
 use crate::source::FromConsole;
 use crate::supervisor::Supervisor;
@@ -25,8 +27,9 @@ use crate::supervisor::Supervisor;
 enum Went {
     /// To its end.
     Through,
-    /// Until a download began, which goes on beside the rounds: what else there is to do is planned anew.
-    Fetching,
+    /// Until something began that goes on beside the rounds, a download, an examination or an engine's start: what else there is to do
+    /// is planned anew.
+    Begun,
 }
 
 impl Supervisor {
@@ -42,8 +45,14 @@ impl Supervisor {
                 self.clock.now(),
             )?;
         }
+        self.measure_policy().await?;
         self.take_aim().await?;
+        self.engines.know(&self.aim.releases);
         for (step, failed) in self.downloads.ended().await {
+            let report = self.failed(&step, failed).await?;
+            self.status.doing = format!("{}: {}", report.code, report.message);
+        }
+        for (step, failed) in self.engines.broken() {
             let report = self.failed(&step, failed).await?;
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
@@ -73,6 +82,22 @@ impl Supervisor {
                 .map_or_else(|| "at rest".to_owned(), ToString::to_string);
         }
         Ok(done)
+    }
+
+    /// Measures the policy that is in force, before anything is admitted under it.
+    async fn measure_policy(&mut self) -> Result<(), Fault> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        let release = policy.release();
+        if self.policy_measured == Some(release) {
+            return Ok(());
+        }
+        let reached = Milestone::new(MilestoneKind::Policy, policy.target(), release);
+        self.milestones
+            .reach(reached)
+            .await
+            .map_err(|refused| Fault::refusal(&refused))?;
+        self.policy_measured = Some(release);
+        Ok(())
     }
 
     /// What the assignment means under the metadata of now; the last aim stays when that cannot be said.
@@ -242,11 +267,19 @@ impl Supervisor {
                     self.before(step).await?;
                 }
                 return match self.fetch(release, steps) {
-                    Ok(()) => Ok(Went::Fetching),
+                    Ok(()) => Ok(Went::Begun),
                     Err(failed) => Err(self.failed(step, failed).await?.into()),
                 };
             }
-            self.before(step).await?;
+            if let Step::VerifyModel { release, root, .. } = step
+                && self.begin_examination(*release, *root, step).await?
+            {
+                return Ok(Went::Begun);
+            }
+            // That it is verified was said when its examination began.
+            if !matches!(step, Step::VerifyModel { .. }) {
+                self.before(step).await?;
+            }
             if let Step::CancelFetch { release, .. } = step {
                 self.downloads.cancel(release).await;
                 continue;
@@ -257,6 +290,7 @@ impl Supervisor {
                 .and_then(|repository| repository.listing.as_ref())
                 .map(|listing| listing.revocations.clone());
             let mut court = Court {
+                examined: &self.downloads.examined,
                 releases: &self.aim.releases,
                 revocations: revocations.as_ref(),
                 policy: self.policy.as_ref(),
@@ -275,8 +309,36 @@ impl Supervisor {
             so_far = hands.so_far;
             seen = court.seen;
             self.after(step, outcome, &so_far).await?;
+            if matches!(step, Step::StartEngine { .. }) {
+                return Ok(Went::Begun);
+            }
         }
         Ok(Went::Through)
+    }
+
+    /// Begins to examine a download, beside the rounds. Answers whether it did: it was not examined under the rules of now.
+    async fn begin_examination(
+        &mut self,
+        release: Sha256Digest,
+        root: Sha256Digest,
+        step: &Step,
+    ) -> Result<bool, Fault> {
+        let revocations = self
+            .repository
+            .as_ref()
+            .and_then(|repository| repository.listing.as_ref())
+            .map(|listing| listing.revocations.clone());
+        let (Some(signed), Some(revocations)) = (self.aim.releases.get(&release).cloned(), revocations) else {
+            return Ok(false);
+        };
+        let policy = self.policy.as_ref();
+        if self.downloads.examined.has(&release, under(policy, &revocations)) {
+            return Ok(false);
+        }
+        let examination = Examination::new(&signed, root, &self.store, policy, &revocations, self.clock.now());
+        self.before(step).await?;
+        self.downloads.examine(release, examination);
+        Ok(true)
     }
 
     /// Begins the download of a release, over a connection of its own.

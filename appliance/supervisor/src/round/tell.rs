@@ -43,6 +43,7 @@ impl Supervisor {
                 let view = self.engines.view(&admitted.root, Purpose::Chat);
                 let (phase, reason) = match running(&admitted.root) {
                     Some(EngineState::Running) => (ModelPhase::Serving, None),
+                    Some(EngineState::Starting) => (ModelPhase::Starting, None),
                     Some(EngineState::Resting) => (ModelPhase::Stopped, view.reason),
                     None => (ModelPhase::Admitted, view.reason),
                 };
@@ -135,6 +136,10 @@ impl Supervisor {
             match view.socket {
                 Some(socket) => EngineDoor::Ready {
                     socket: socket.display().to_string(),
+                },
+                None if view.starting => EngineDoor::Away {
+                    code: "engine.starting".to_owned(),
+                    retry_after: RETRY_AFTER,
                 },
                 None => {
                     let code = view

@@ -64,6 +64,9 @@ pub struct EvidencePackage {
     pub manifests: Vec<Manifest>,
     /// Clock of the quote before.
     pub previous: Option<ClockInfo>,
+    /// What the data volume had been measured as in the quote before, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Sha256Digest>,
     /// When it was verified, Unix seconds.
     pub at: i64,
     /// What the exporter concluded, for comparison: its own form, believed by nobody.

@@ -91,6 +91,10 @@ pub struct ReleaseFile {
     pub chunk_size: u64,
     /// SHA-256 of each chunk, in order.
     pub chunks: Vec<Sha256Digest>,
+    /// What Linux's fs-verity calls the file: as good as `sha256`, and held by the kernel page by page ([`crate::fs_verity`]). A
+    /// release of the version before has none: its files are hashed before each use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fs_verity: Option<Sha256Digest>,
 }
 
 /// A descriptor as it is written; not verified. What is verified is a [`super::Release`].
