@@ -8,6 +8,7 @@ use freehold_protocol::report::BoxReport;
 use crate::challenge::Challenge;
 use crate::effect::{Effect, Entry};
 use crate::enrolment::Session;
+use crate::lease::LeaseChange;
 use crate::member::{AssignmentHead, CosignedHead, Member, TokenRow};
 use crate::rejection::FleetRejection;
 use crate::verdict::Verdict;
@@ -115,6 +116,15 @@ pub enum Event {
         box_id: String,
         /// Which.
         id: String,
+        /// Who.
+        by: String,
+    },
+    /// A person withdrew or granted a box's verdict lease.
+    LeaseChanged {
+        /// Of which box.
+        box_id: String,
+        /// How.
+        change: LeaseChange,
         /// Who.
         by: String,
     },

@@ -9,6 +9,7 @@ pub mod challenge;
 pub mod enrol;
 pub mod evidence;
 pub mod files;
+pub mod lease;
 pub mod report;
 pub mod routes;
 pub mod witness;

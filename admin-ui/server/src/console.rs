@@ -426,6 +426,7 @@ impl Console {
             | Effect::Cosigned { box_id, .. }
             | Effect::TokenMade { box_id, .. }
             | Effect::TokenWithdrawn { box_id, .. }
+            | Effect::LeaseSaved { box_id, .. }
             | Effect::VerdictLost { box_id }
             | Effect::AttestWanted { box_id } => {
                 live.tell(Changed::OneBox(box_id.clone()));

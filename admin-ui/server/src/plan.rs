@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use freehold_fleet::LeaseChange;
 use freehold_store::{PendingChange, PlanRow};
 use freehold_trust::sha256;
 use freehold_verify::RefusalReport;
@@ -64,6 +65,15 @@ pub enum Proposal {
         /// Which.
         token: String,
     },
+    /// Withdraw or grant the verdict lease.
+    Lease {
+        /// Which box.
+        box_id: String,
+        /// How.
+        change: LeaseChange,
+        /// The count of changes before: another one made since changes the plan.
+        changes: u64,
+    },
     /// Take the box out of the fleet.
     Remove {
         /// Which box.
@@ -83,6 +93,7 @@ impl Proposal {
             | Self::Assign { box_id, .. }
             | Self::MakeToken { box_id, .. }
             | Self::WithdrawToken { box_id, .. }
+            | Self::Lease { box_id, .. }
             | Self::Remove { box_id, .. } => box_id,
         }
     }
@@ -92,7 +103,7 @@ impl Proposal {
     pub const fn action(&self) -> Action {
         match self {
             Self::Approve { .. } | Self::Refuse { .. } => Action::DecideEnrolment,
-            Self::Assign { .. } => Action::Assign,
+            Self::Assign { .. } | Self::Lease { .. } => Action::Assign,
             Self::MakeToken { .. } | Self::WithdrawToken { .. } => Action::ManageTokens,
             Self::Remove { .. } => Action::RemoveBox,
         }

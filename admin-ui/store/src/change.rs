@@ -6,7 +6,7 @@
 use std::future::Future;
 
 use freehold_fleet::member::{AssignmentHead, CosignedHead, TokenRow};
-use freehold_fleet::{Effect, Entry, Member, Verdict};
+use freehold_fleet::{Effect, Entry, LeaseOrder, Member, Verdict};
 use freehold_protocol::report::BoxReport;
 use sqlx::{Sqlite, Transaction};
 
@@ -82,6 +82,7 @@ impl Store {
                     .map_err(fault)?;
                 Ok(())
             }
+            Effect::LeaseSaved { box_id, order } => self.put_lease(tx, box_id, order).await,
             Effect::SessionOpened(_)
             | Effect::SessionClosed { .. }
             | Effect::ChallengeIssued { .. }
@@ -291,6 +292,28 @@ impl Store {
         .bind(i64::try_from(head.size).unwrap_or(i64::MAX))
         .bind(&head.root)
         .bind(head.at)
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
+        Ok(())
+    }
+
+    async fn put_lease(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        box_id: &str,
+        order: &LeaseOrder,
+    ) -> Result<(), CommitFault> {
+        let text = serde_json::to_string(order).map_err(document("lease"))?;
+        sqlx::query(
+            "INSERT INTO leases (site, box_id, changes, document) VALUES (?, ?, ?, ?)
+             ON CONFLICT (box_id) DO UPDATE SET changes = excluded.changes, document = excluded.document
+             WHERE excluded.changes > leases.changes",
+        )
+        .bind(&self.site)
+        .bind(box_id)
+        .bind(i64::try_from(order.changes).unwrap_or(i64::MAX))
+        .bind(text)
         .execute(&mut **tx)
         .await
         .map_err(fault)?;

@@ -56,6 +56,10 @@ pub struct MakeBundle {
     /// What is open against an engine, as `freehold advisories match` said of its bill; may be given more than once.
     #[arg(long, value_name = "ENGINE=LEVEL", value_parser = engine)]
     engine: Vec<(String, Level)>,
+    /// A model, by name, that runs only under a fresh verdict of the console (a verdict lease); `*` for every model; may be
+    /// given more than once.
+    #[arg(long, value_name = "MODEL")]
+    leased: Vec<String>,
     /// A folder of `.cedar` files instead of the shipped rules.
     #[arg(long, value_name = "FOLDER")]
     rules: Option<PathBuf>,
@@ -93,6 +97,7 @@ impl MakeBundle {
             base_models_forbidden: self.forbid_base.into_iter().collect(),
             engine_advisories_accepted: self.accept_engine,
             engine_advisories: self.engine.into_iter().collect(),
+            leased_models: self.leased.into_iter().collect(),
             ..BundleData::default()
         };
         data.model_signers.extend(self.identity);
@@ -139,7 +144,7 @@ fn show(set: &PolicySet, setting: &Setting) {
         let data = set.data();
         let said = json!({
             "name": set.name(), "version": set.version(), "digest": set.digest(), "policies": ids,
-            "model_signers": data.model_signers, "licences": data.licences,
+            "model_signers": data.model_signers, "licences": data.licences, "leased_models": data.leased_models,
         });
         println!("{said}");
         return;
@@ -158,5 +163,8 @@ fn show(set: &PolicySet, setting: &Setting) {
     }
     for licence in &set.data().licences {
         println!("    licence {}", visible(licence));
+    }
+    for model in &set.data().leased_models {
+        println!("    leased  {}", visible(model));
     }
 }

@@ -76,6 +76,10 @@ pub async fn carry_out<H: Host, J: Judge>(step: &Step, hands: &mut Hands<'_, H, 
             let folder = hands.store.folder(root, release);
             hands.host.start_engine(admitted, &folder, *purpose).await
         }
+        // Of the operating system: the supervisor's own, which asks systemd.
+        Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RestartSystem { .. } | Step::RaiseFloor { .. } => {
+            Err(earlier("system"))
+        }
         Step::RemoveModel { release, root, .. } => Ok(hands.store.remove(root, release)?),
         Step::DiscardStaged { release } => Ok(hands.store.discard(release)?),
     }

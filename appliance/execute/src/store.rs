@@ -34,7 +34,6 @@ const MAX_ADMITTED: u64 = 1 << 20;
 
 /// Why a release is in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Admitted {
     /// Version of this form, 1.
     pub v: u32,
@@ -64,7 +63,6 @@ pub struct Admitted {
 
 /// One file of an admitted model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AdmittedFile {
     /// Path below `files/`.
     pub path: String,

@@ -10,7 +10,7 @@ use freehold_execute::{
     Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, SoFar, StepFailed, Store, carry_out,
     fetch,
 };
-use freehold_plan::{Desired, Observed, Place, Purpose, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan};
+use freehold_plan::{Desired, Observed, Place, Purpose, RunPermission, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan};
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
 
@@ -178,7 +178,7 @@ fn world() -> World {
         desired: Desired {
             assignment: Some(1),
             models: BTreeMap::from([(release, wanted)]),
-            refused: BTreeMap::new(),
+            ..Desired::default()
         },
     }
 }
@@ -186,6 +186,8 @@ fn world() -> World {
 impl World {
     fn observe(&self) -> Observed {
         let mut observed = Observed::empty(u64::MAX);
+        let names = self.desired.models.values().map(|wanted| wanted.name.clone());
+        observed.runs = names.map(|name| (name, RunPermission::Run)).collect();
         for (release, admitted) in self.store.stored().unwrap() {
             let Admitted {
                 root,

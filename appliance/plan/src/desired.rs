@@ -10,6 +10,8 @@ use freehold_verify::release::Release;
 use freehold_verify::{RefusalReport, Verified};
 use serde::{Deserialize, Serialize};
 
+use crate::system::WantedSystem;
+
 /// What the box should run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
@@ -17,6 +19,9 @@ pub struct Desired {
     pub assignment: Option<u64>,
     /// Models to have and to serve, by the descriptor's digest.
     pub models: BTreeMap<Sha256Digest, WantedModel>,
+    /// The operating system to run, when the assignment names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<WantedSystem>,
     /// Targets of the assignment that cannot be had, by target name.
     pub refused: BTreeMap<String, RefusalReport>,
 }

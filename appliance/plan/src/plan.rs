@@ -124,6 +124,38 @@ pub enum Step {
         /// The release.
         release: Sha256Digest,
     },
+    /// Verify the files of an operating system as a whole, and lay them ready for the slot.
+    StageSystem {
+        /// The release.
+        release: Sha256Digest,
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Write them into the slot that does not run.
+    WriteSystem {
+        /// The release.
+        release: Sha256Digest,
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Restart into it. What runs now stays where it is, and runs again when the new one does not work.
+    RestartSystem {
+        /// The release.
+        release: Sha256Digest,
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Raise the floor: images below it never open the sealed volume again. There is no way back.
+    RaiseFloor {
+        /// The level.
+        level: u8,
+    },
 }
 
 /// What something waits for.
@@ -151,6 +183,12 @@ pub enum WaitingOn {
     Download,
     /// An engine that loads its model.
     EngineStart,
+    /// The running system's own health check.
+    Confirmation,
+    /// The steps before it.
+    OtherSteps,
+    /// A fresh verdict of the console, which policy demands for the model.
+    Lease,
 }
 
 /// Something that is wanted and cannot be done now.

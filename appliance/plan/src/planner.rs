@@ -1,6 +1,6 @@
 //! The planner.
 //!
-//! Refuses to start what is revoked, to take anything new without permission, and to take a release on the word of another
+//! Refuses to start what is revoked or what policy and lease do not let run, to take anything new without permission, and to take a release on the word of another
 //! one with the same content: each is verified and admitted for itself. Invariant: everything that stops comes before
 //! anything that starts, what was taken back stops first of all, and stopping never needs permission.
 
@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use freehold_trust::Sha256Digest;
 use freehold_verify::{Refusal as _, RefusalReport};
 
-use crate::desired::{Desired, Place, WantedModel};
+use crate::desired::{Desired, Place, WantedFile, WantedModel};
 use crate::observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredModel};
 use crate::plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 use crate::rejection::PlanRejection;
+use crate::system::WantedSystem;
 
 /// Why something stops that nobody wants any more.
 const NOT_ASSIGNED: &str = "plan.not_assigned";
@@ -29,13 +30,14 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         waiting: Vec::new(),
         refuses: false,
     };
-    let wanted = planner.refuse();
-    planner.cancel(&wanted);
+    let (wanted, system) = planner.refuse();
+    planner.cancel(&wanted, system);
     planner.stop(&wanted, Because::TakenBack);
     let obtained = planner.obtain(&wanted);
     planner.stop(&wanted, Because::Anything);
     planner.start(&wanted, &obtained);
-    planner.remove(&wanted);
+    planner.remove(&wanted, system);
+    planner.system(system);
     Plan {
         v: PLAN_VERSION,
         assignment: desired.assignment,
@@ -51,18 +53,18 @@ enum Because {
     Anything,
 }
 
-struct Planner<'a> {
+pub(crate) struct Planner<'a> {
     desired: &'a Desired,
-    observed: &'a Observed,
-    steps: Vec<Step>,
-    waiting: Vec<Waiting>,
+    pub(crate) observed: &'a Observed,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) waiting: Vec<Waiting>,
     /// Whether a target of the assignment is refused, now or before.
     refuses: bool,
 }
 
 impl<'a> Planner<'a> {
     /// Says no to what cannot be had, once each, and answers what is left.
-    fn refuse(&mut self) -> Vec<&'a WantedModel> {
+    fn refuse(&mut self) -> (Vec<&'a WantedModel>, Option<&'a WantedSystem>) {
         let mut refusals: BTreeMap<&str, RefusalReport> = self
             .desired
             .refused
@@ -106,6 +108,12 @@ impl<'a> Planner<'a> {
                 None => wanted.push(model),
             }
         }
+        let system = self.desired.system.as_ref();
+        let refusal = system.and_then(|system| self.refuse_system(system));
+        let system = system.filter(|_| refusal.is_none());
+        if let (Some(report), Some(wanted)) = (refusal, &self.desired.system) {
+            refusals.insert(&wanted.target, report);
+        }
         self.refuses = !refusals.is_empty();
         for (target, refusal) in refusals {
             if self.observed.told.get(target) != Some(&refusal.code) {
@@ -115,17 +123,40 @@ impl<'a> Planner<'a> {
                 });
             }
         }
-        wanted
+        (wanted, system)
+    }
+
+    /// Why an operating system is not pursued.
+    fn refuse_system(&self, wanted: &WantedSystem) -> Option<RefusalReport> {
+        let here = self.observed.system.as_ref();
+        let refusal = if let Some(report) = self.observed.failed.get(&wanted.release) {
+            return Some(report.clone());
+        } else if here.is_none_or(|here| here.name != wanted.name) {
+            PlanRejection::System {
+                here: here.map(|here| here.name.clone()).unwrap_or_default(),
+                found: wanted.name.clone(),
+            }
+        } else if !wanted.fits(&self.observed.hardware) {
+            PlanRejection::Hardware {
+                target: wanted.target.clone(),
+                meant: wanted.hardware.concat(),
+                here: self.observed.hardware.clone(),
+            }
+        } else {
+            return None;
+        };
+        Some(refusal.report())
     }
 
     /// Ends downloads that nobody wants any more or that may not go on.
-    fn cancel(&mut self, wanted: &[&WantedModel]) {
+    fn cancel(&mut self, wanted: &[&WantedModel], system: Option<&WantedSystem>) {
         for release in self.observed.fetching.keys() {
-            let because = if !wanted.iter().any(|model| model.release == *release) {
-                let refusal = self.desired.models.get(release).and_then(|model| {
-                    let refused = self.desired.refused.get(&model.target);
-                    refused.or_else(|| self.observed.failed.get(release))
-                });
+            let is_wanted = wanted.iter().any(|model| model.release == *release)
+                || system.is_some_and(|system| system.release == *release);
+            let because = if !is_wanted {
+                let model = self.desired.models.get(release);
+                let refused = model.and_then(|model| self.desired.refused.get(&model.target));
+                let refusal = refused.or_else(|| self.observed.failed.get(release));
                 refusal.map_or_else(|| NOT_ASSIGNED.to_owned(), |report| report.code.clone())
             } else if self.may_go_on() {
                 continue;
@@ -141,7 +172,7 @@ impl<'a> Planner<'a> {
 
     /// Whether a download that is under way may go on. A console that does not answer just now is no reason to end it: it
     /// may be the download itself that keeps the line busy, and without a console it ends by itself.
-    fn may_go_on(&self) -> bool {
+    pub(crate) fn may_go_on(&self) -> bool {
         matches!(
             self.observed.permission,
             Permission::Change | Permission::Keep(WaitingOn::Console)
@@ -171,7 +202,7 @@ impl<'a> Planner<'a> {
                 });
                 continue;
             }
-            let (steps, needed) = self.fetches(model);
+            let (steps, needed) = self.fetches(&model.target, model.release, &model.files);
             if needed > free {
                 self.waiting.push(Waiting {
                     what: model.target.clone(),
@@ -212,19 +243,19 @@ impl<'a> Planner<'a> {
 
     /// The steps that bring a release's missing files, and the bytes that they need on the disk. A file whose bytes the
     /// store has is taken from there; it is verified with its new release all the same.
-    fn fetches(&self, model: &WantedModel) -> (Vec<Step>, u64) {
+    pub(crate) fn fetches(&self, target: &str, release: Sha256Digest, files: &[WantedFile]) -> (Vec<Step>, u64) {
         let (mut steps, mut needed) = (Vec::new(), 0_u64);
-        let at_hand = self.observed.at_hand.get(&model.release);
-        for file in &model.files {
-            let Some(chunks) = self.observed.missing_chunks(&model.release, &file.path, file.chunks) else {
+        let at_hand = self.observed.at_hand.get(&release);
+        for file in files {
+            let Some(chunks) = self.observed.missing_chunks(&release, &file.path, file.chunks) else {
                 continue;
             };
             if let Some(from) = at_hand.and_then(|files| files.get(&file.path))
                 && file.place == Place::Files
             {
                 steps.push(Step::ReuseFile {
-                    release: model.release,
-                    target: model.target.clone(),
+                    release,
+                    target: target.to_owned(),
                     path: file.path.clone(),
                     length: file.length,
                     from: from.clone(),
@@ -234,8 +265,8 @@ impl<'a> Planner<'a> {
             let count = u64::try_from(chunks.len()).unwrap_or(u64::MAX);
             needed = needed.saturating_add(count.saturating_mul(file.chunk_size).min(file.length));
             steps.push(Step::FetchFile {
-                release: model.release,
-                target: model.target.clone(),
+                release,
+                target: target.to_owned(),
                 place: file.place,
                 path: file.path.clone(),
                 length: file.length,
@@ -282,13 +313,19 @@ impl<'a> Planner<'a> {
     }
 
     /// Why no engine may run this content for this purpose; `None` when a release that stays asks for it.
+    /// Why no engine may run this content for this purpose; `None` when a release that stays and may run asks for it.
     fn idle(&self, engine: &RunningEngine, wanted: &[&WantedModel]) -> Option<String> {
         let mut because: Option<String> = None;
         for (release, stored) in &self.observed.stored {
             if stored.root != engine.root || (engine.purpose == Purpose::Embeddings && !stored.embeddings) {
                 continue;
             }
-            let code = self.unwanted(release, wanted)?;
+            let code = match (self.unwanted(release, wanted), self.observed.may_not_run(&stored.name)) {
+                (None, None) => return None,
+                (Some(code), None) => code,
+                (Some(code), Some(_)) if code != NOT_ASSIGNED => code,
+                (_, Some(lost)) => lost.to_owned(),
+            };
             // That it was taken back says more than that nobody assigns it.
             if because.is_none() || code != NOT_ASSIGNED {
                 because = Some(code);
@@ -299,7 +336,11 @@ impl<'a> Planner<'a> {
                 return false;
             };
             let wanted = self.desired.models.get(release);
-            *root == engine.root && (engine.purpose == Purpose::Chat || wanted.is_some_and(|model| model.embeddings))
+            *root == engine.root
+                && wanted.is_some_and(|model| {
+                    let asks = engine.purpose == Purpose::Chat || model.embeddings;
+                    asks && self.observed.may_not_run(&model.name).is_none()
+                })
         });
         (!comes).then(|| because.unwrap_or_else(|| NOT_ASSIGNED.to_owned()))
     }
@@ -327,6 +368,17 @@ impl<'a> Planner<'a> {
             .collect();
         let mut begun = BTreeSet::new();
         for (release, stored) in stays {
+            if self.observed.may_not_run(&stored.name).is_some() {
+                let waits = Waiting {
+                    what: stored.name.clone(),
+                    until: WaitingOn::Lease,
+                };
+                // Two releases of one model, as while one takes the other's place, wait once.
+                if !self.waiting.contains(&waits) {
+                    self.waiting.push(waits);
+                }
+                continue;
+            }
             let purposes = [Some(Purpose::Chat), stored.embeddings.then_some(Purpose::Embeddings)];
             for purpose in purposes.into_iter().flatten() {
                 if !begun.insert((stored.root, purpose)) {
@@ -377,7 +429,7 @@ impl<'a> Planner<'a> {
             .find(|engine| engine.root == root && engine.purpose == purpose)
     }
 
-    fn remove(&mut self, wanted: &[&WantedModel]) {
+    fn remove(&mut self, wanted: &[&WantedModel], system: Option<&WantedSystem>) {
         for (release, model) in &self.observed.stored {
             if let Some(because) = self.unwanted(release, wanted) {
                 self.steps.push(Step::RemoveModel {
@@ -392,6 +444,13 @@ impl<'a> Planner<'a> {
             let goes_on = wanted
                 .iter()
                 .any(|model| model.release == *release && !self.observed.stored.contains_key(release));
+            // Of a system only an unfinished download is there: what is whole was laid ready.
+            let here = self.observed.system.as_ref();
+            let goes_on = goes_on
+                || system.is_some_and(|system| {
+                    let ready = here.is_some_and(|here| [here.staged, here.written].contains(&Some(*release)));
+                    system.release == *release && !ready && here.is_some_and(|here| here.version != system.version)
+                });
             if !goes_on && self.desired.assignment.is_some() {
                 self.steps.push(Step::DiscardStaged { release: *release });
             }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_plan::{
-    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunningEngine, Step, StoredFile, StoredModel,
-    WaitingOn, WantedFile, WantedModel, plan,
+    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunPermission, RunningEngine, Step, StoredFile,
+    StoredModel, WaitingOn, WantedFile, WantedModel, plan,
 };
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
@@ -40,7 +40,7 @@ fn desired(models: Vec<WantedModel>) -> Desired {
     Desired {
         assignment: Some(1),
         models: models.into_iter().map(|model| (model.release, model)).collect(),
-        refused: BTreeMap::new(),
+        ..Desired::default()
     }
 }
 
@@ -60,6 +60,15 @@ fn refusal(code: &str) -> RefusalReport {
         expected: None,
         found: None,
     }
+}
+
+const NAMES: [&str; 3] = ["guide", "coder", "summer"];
+
+/// An empty box whose policy lets every model of these tests run.
+fn world_with(free_bytes: u64) -> Observed {
+    let mut world = Observed::empty(free_bytes);
+    world.runs = NAMES.iter().map(|name| ((*name).to_owned(), RunPermission::Run)).collect();
+    world
 }
 
 /// What a step does to the world when it works.
@@ -112,6 +121,8 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
                 "an engine of a release that is not in the store"
             );
             assert!(!world.revoked.contains_key(release), "an engine of a revoked release");
+            let name = &world.stored[release].name;
+            assert_eq!(world.runs.get(name), Some(&RunPermission::Run), "an engine of {name}");
             world.engines.push(RunningEngine {
                 root: *root,
                 purpose: *purpose,
@@ -126,6 +137,9 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
                 "removed under a running engine"
             );
         }
+        Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RestartSystem { .. } | Step::RaiseFloor { .. } => {
+            panic!("these worlds have no system")
+        }
         Step::DiscardStaged { release } => {
             world.staged.remove(release);
         }
@@ -139,7 +153,7 @@ fn carry_out(world: &mut Observed, desired: &Desired, plan: &Plan, steps: usize)
 }
 
 fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
-    let names = ["guide", "coder", "summer"];
+    let names = NAMES;
     let wanted = prop::collection::vec((0..3_usize, 1..4_u8, 0..4_u8, any::<bool>()), 0..4);
     let stored = prop::collection::vec((0..3_usize, 1..4_u8, any::<bool>(), any::<bool>()), 0..4);
     (wanted, stored, prop::option::of(0..3_usize), any::<bool>(), 0..3000_u64).prop_map(
@@ -150,7 +164,7 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
                     .map(|(n, v, f, e)| model(names[n], v, f, e))
                     .collect(),
             );
-            let mut world = Observed::empty(if free > 2000 { u64::MAX } else { 0 });
+            let mut world = world_with(if free > 2000 { u64::MAX } else { 0 });
             if keep {
                 world.permission = Permission::Keep(WaitingOn::Verdict);
             }
@@ -243,6 +257,36 @@ proptest! {
         }
     }
 
+    // promise S-162
+    #[test]
+    fn without_a_lease_a_model_that_needs_one_never_starts_and_one_that_runs_stops_first(
+        (desired, mut world) in worlds(), looked in prop::collection::vec(prop::option::of(any::<bool>()), 3)
+    ) {
+        world.runs = NAMES.iter().zip(&looked).filter_map(|(name, may)| {
+            let may = if (*may)? { RunPermission::Run } else { RunPermission::Stop(refusal("lease.expired")) };
+            Some(((*name).to_owned(), may))
+        }).collect();
+        let may = |name: &str| world.runs.get(name) == Some(&RunPermission::Run);
+        let made = plan(&desired, &world);
+        for step in &made.steps {
+            if let Step::StartEngine { name, .. } = step {
+                prop_assert!(may(name), "{}", made);
+            }
+        }
+        let first = made.steps.iter().position(|step| !matches!(step, Step::RefuseTarget { .. } | Step::StopEngine { .. }));
+        for engine in &world.engines {
+            let of = world.stored.values().find(|stored| stored.root == engine.root);
+            let Some(stored) = of.filter(|stored| !may(&stored.name)) else { continue };
+            let stops = made.steps.iter().position(|step| matches!(
+                step, Step::StopEngine { root, purpose, .. } if *root == engine.root && *purpose == engine.purpose
+            ));
+            prop_assert!(stops.is_some_and(|stops| first.is_none_or(|first| stops < first)), "{} {}", stored.name, made);
+        }
+        let mut after = world.clone();
+        carry_out(&mut after, &desired, &made, usize::MAX);
+        prop_assert!(plan(&desired, &after).is_empty());
+    }
+
     #[test]
     fn a_plan_survives_its_json_and_keeps_its_digest((desired, world) in worlds()) {
         let made = plan(&desired, &world);
@@ -256,7 +300,7 @@ proptest! {
 #[test]
 fn a_transcript_of_a_change_of_versions() {
     let old = model("guide", 1, 1, false);
-    let mut world = Observed::empty(1_000_000);
+    let mut world = world_with(1_000_000);
     world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
@@ -294,7 +338,7 @@ fn a_transcript_of_a_change_of_versions() {
 
 #[test]
 fn a_box_without_room_waits_and_says_how_much() {
-    let made = plan(&desired(vec![model("guide", 1, 3, false)]), &Observed::empty(100));
+    let made = plan(&desired(vec![model("guide", 1, 3, false)]), &world_with(100));
     assert!(made.is_empty());
     assert_eq!(
         made.waiting[0].until,
@@ -309,7 +353,7 @@ fn a_box_without_room_waits_and_says_how_much() {
 fn other_hardware_is_refused_by_name() {
     let mut wanted = model("guide", 1, 1, false);
     wanted.hardware = vec![vec!["gpu-80g".to_owned()], vec![]];
-    let made = plan(&desired(vec![wanted]), &Observed::empty(u64::MAX));
+    let made = plan(&desired(vec![wanted]), &world_with(u64::MAX));
     assert!(
         matches!(&made.steps[..], [Step::RefuseTarget { refusal, .. }] if refusal.code == "plan.hardware"),
         "{made}"
@@ -319,7 +363,7 @@ fn other_hardware_is_refused_by_name() {
 #[test]
 fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
     let old = model("guide", 1, 1, false);
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     world.stored.insert(old.release, kept(&old));
     let made = plan(
         &desired(vec![model("guide", 2, 1, false), model("guide", 3, 1, false)]),
@@ -343,7 +387,7 @@ fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
 #[test]
 fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
     let old = model("guide", 1, 1, false);
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
@@ -414,7 +458,7 @@ fn d17_a_release_with_stored_content_is_verified_and_admitted_for_itself() {
         chunk_size: 700,
         chunks: 1,
     });
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
@@ -461,7 +505,7 @@ fn d17_content_stays_while_one_of_its_releases_does() {
         root: first.root,
         ..other
     };
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     for one in [&first, &other] {
         world.stored.insert(one.release, kept(one));
     }
@@ -490,7 +534,7 @@ fn d17_content_stays_while_one_of_its_releases_does() {
 #[test]
 fn a_download_under_way_is_waited_for_and_ends_when_nobody_wants_it() {
     let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 3, false));
-    let mut world = Observed::empty(3500);
+    let mut world = world_with(3500);
     world.stored.insert(old.release, kept(&old));
     world.fetching.insert(new.release, 3000);
     world.staged.insert(
@@ -555,4 +599,34 @@ fn j05_a_model_whose_accelerator_vanished_is_refused_until_it_is_back() {
     // Gone, or another card in its place.
     assert!(refused(&with(&["cpu"])) && refused(&with(&["cpu", "gpu-8g"])));
     assert!(!refused(&with(&["gpu-80g"])));
+},
+fn a_model_whose_lease_ends_stops_with_the_code_and_starts_again_with_a_new_one() {
+    let guide = model("guide", 1, 1, true);
+    let wanted = desired(vec![guide.clone()]);
+    let mut world = world_with(u64::MAX);
+    let first = plan(&wanted, &world);
+    carry_out(&mut world, &wanted, &first, usize::MAX);
+    assert_eq!(world.engines.len(), 2, "chat and embeddings");
+    world.runs.insert("guide".to_owned(), RunPermission::Stop(refusal("lease.withdrawn")));
+    let made = plan(&wanted, &world);
+    let stop = |purpose| Step::StopEngine {
+        root: guide.root,
+        purpose,
+        because: "lease.withdrawn".to_owned(),
+    };
+    assert_eq!(made.steps, [stop(Purpose::Chat), stop(Purpose::Embeddings)], "{made}");
+    assert_eq!(made.waiting.len(), 1, "{made}");
+    assert_eq!(
+        made.waiting[0].to_string(),
+        "guide waits for a fresh verdict of the console, which policy demands for it"
+    );
+    carry_out(&mut world, &wanted, &made, usize::MAX);
+    // Nobody looked: that is no yes.
+    world.runs.clear();
+    assert!(plan(&wanted, &world).is_empty());
+    world.runs.insert("guide".to_owned(), RunPermission::Run);
+    let again = plan(&wanted, &world);
+    carry_out(&mut world, &wanted, &again, usize::MAX);
+    assert_eq!(world.engines.len(), 2, "{again}");
+    assert!(again.waiting.is_empty());
 }

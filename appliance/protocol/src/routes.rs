@@ -27,6 +27,8 @@ pub const CHALLENGE: &str = "/box/v1/challenge";
 pub const EVIDENCE: &str = "/box/v1/evidence";
 /// `GET`: → the DSSE envelope of the assignment, or 204 when there is none.
 pub const ASSIGNMENT: &str = "/box/v1/assignment";
+/// `GET`: → the DSSE envelope of the verdict lease, or 204 when the console has nothing to say.
+pub const LEASE: &str = "/box/v1/lease";
 /// `GET`, followed by a TUF metadata file name.
 pub const REPOSITORY_METADATA: &str = "/box/v1/repository/metadata/";
 /// `GET`, followed by a TUF target's path; answers `Range` requests.
@@ -48,6 +50,7 @@ pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
     ("POST", CHALLENGE, Caller::KnownKey),
     ("POST", EVIDENCE, Caller::KnownKey),
     ("GET", ASSIGNMENT, Caller::CurrentCertificate),
+    ("GET", LEASE, Caller::KnownKey),
     ("GET", REPOSITORY_METADATA, Caller::CurrentCertificate),
     ("GET", REPOSITORY_TARGETS, Caller::CurrentCertificate),
     ("POST", REPORT, Caller::CurrentCertificate),

@@ -29,8 +29,18 @@ pub(crate) struct Shown<'a> {
     pub(crate) runtime_log: (&'a Path, bool),
 }
 
-/// Asks for a challenge and answers it. The nonce comes back for the console's signed time.
-pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Result<(VerdictAnswer, [u8; 32]), Fault> {
+/// What came of it.
+pub(crate) struct Proved {
+    /// What the console said.
+    pub(crate) answer: VerdictAnswer,
+    /// The nonce, for the console's signed time.
+    pub(crate) nonce: [u8; 32],
+    /// The TPM's count of resets in the quote: which boot this is.
+    pub(crate) reset_count: u32,
+}
+
+/// Asks for a challenge and answers it.
+pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Result<Proved, Fault> {
     let challenge = console.challenge().await?;
     let nonce: [u8; 32] = challenge
         .nonce
@@ -38,12 +48,16 @@ pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Re
         .as_slice()
         .try_into()
         .map_err(|_| Fault::of("console.answer", "the challenge has not 32 bytes"))?;
-    let evidence = evidence(shown, tpm, &challenge, nonce).await?;
+    let (evidence, reset_count) = evidence(shown, tpm, &challenge, nonce).await?;
     let answer = console.evidence(evidence).await?;
-    Ok((answer, nonce))
+    Ok(Proved {
+        answer,
+        nonce,
+        reset_count,
+    })
 }
 
-async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8; 32]) -> Result<Vec<u8>, Fault> {
+async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8; 32]) -> Result<(Vec<u8>, u32), Fault> {
     let head = shown.chronicle.head();
     let mut models = shown.models;
     models.sort_unstable();
@@ -68,8 +82,14 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
         .ok_or_else(|| Fault::of("console.answer", "the challenge names PCRs that there are not"))?;
     let boot_log = shown.boot.log.clone();
     // After the quote: what is measured in between stands in the log and is not covered, instead of missing.
+<<<<<<< ours
     let runtime_log = shown.boot.read_runtime(shown.runtime_log.0, shown.runtime_log.1);
     Ok(Evidence {
+=======
+    let runtime_log = shown.boot.read_runtime();
+    let reset_count = quote.clock.reset_count;
+    let evidence = Evidence {
+>>>>>>> theirs
         bound,
         attest: quote.attest,
         signature: quote.signature,
@@ -77,5 +97,6 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
         boot_log,
         runtime_log,
     }
-    .encode())
+    .encode();
+    Ok((evidence, reset_count))
 }

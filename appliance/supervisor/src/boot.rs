@@ -121,7 +121,7 @@ impl Boot {
 }
 
 /// `IMAGE_ID` and `IMAGE_VERSION` of an os-release file; empty where it names none.
-fn image_of(os_release: &str) -> (String, String) {
+pub(crate) fn image_of(os_release: &str) -> (String, String) {
     let field = |name: &str| {
         let value = os_release
             .lines()

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use freehold_execute::Admitted;
-use freehold_plan::{Desired, WantedModel};
+use freehold_plan::{Desired, WantedModel, WantedSystem};
 use freehold_trust::Sha256Digest;
 use freehold_verify::document::{AssignedTarget, Assignment};
 use freehold_verify::release::{
@@ -34,7 +34,8 @@ pub(crate) struct Aim {
 /// Works out the aim. A descriptor that is not at hand is fetched.
 ///
 /// # Errors
-/// A fault that is no refusal, for example `console.away`: keep the last aim.
+/// A fault that is no refusal, for example `console.away`: keep the last aim. `ours` says that the box is the operating system image:
+/// elsewhere a system in an assignment is refused.
 pub(crate) async fn aim(
     state: &State,
     console: Option<&Console>,
@@ -42,6 +43,7 @@ pub(crate) async fn aim(
     listing: &Listing,
     installed: &InstalledReleases,
     now: i64,
+    ours: bool,
 ) -> Result<Aim, Fault> {
     let mut aim = Aim::default();
     aim.desired.assignment = Some(assignment.counter);
@@ -52,6 +54,10 @@ pub(crate) async fn aim(
                 match WantedModel::new(&release, &assigned.hardware) {
                     Some(model) if release.descriptor.kind == ReleaseKind::Model => {
                         aim.desired.models.insert(release.digest, model);
+                        aim.releases.insert(release.digest, release);
+                    }
+                    _ if release.descriptor.kind == ReleaseKind::Os && ours => {
+                        aim.desired.system = Some(WantedSystem::new(&release, &assigned.hardware));
                         aim.releases.insert(release.digest, release);
                     }
                     // The policy in force is the newest one, whether it is named or not.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use freehold_execute::{ChunkJudge, Progress, StepFailed, Store, fetch};
-use freehold_plan::{Step, WantedModel};
+use freehold_plan::{Step, WantedFile};
 use freehold_trust::Sha256Digest;
 use freehold_verify::release::{ChunkCheck, Release};
 use freehold_verify::{Refusal as _, RefusalReport, Verified};
@@ -146,15 +146,15 @@ impl Downloads {
     }
 
     /// Begins to find out what an earlier run has left of a release.
-    pub(crate) fn look(&mut self, store: &Store, wanted: &WantedModel, release: &Verified<Release>) {
+    pub(crate) fn look(&mut self, store: &Store, files: &[WantedFile], release: &Verified<Release>) {
         let known = Known::new(total(release));
         self.known.insert(release.digest, known.clone());
-        let (store, wanted, release) = (store.clone(), wanted.clone(), release.clone());
+        let (store, files, release) = (store.clone(), files.to_vec(), release.clone());
         self.run(release.digest, async move {
             let survey = tokio::task::spawn_blocking(move || {
-                for (file, signed) in wanted.files.iter().zip(release.descriptor.all_files()) {
+                for (file, signed) in files.iter().zip(release.descriptor.all_files()) {
                     let there =
-                        store.chunks(&wanted.release, file.place, &file.path, file.chunk_size, &signed.chunks)?;
+                        store.chunks(&release.digest, file.place, &file.path, file.chunk_size, &signed.chunks)?;
                     let Some(there) = there else { continue };
                     let bytes = there.iter().fold(0_u64, |sum, index| {
                         let start = u64::from(*index).saturating_mul(file.chunk_size);
@@ -312,12 +312,12 @@ impl Downloads {
     }
 
     /// Which chunks of a release are there; `None` when that has to be found out.
-    pub(crate) fn there(&self, store: &Store, wanted: &WantedModel) -> Option<Chunks> {
-        let known = self.known.get(&wanted.release)?;
+    pub(crate) fn there(&self, store: &Store, release: &Sha256Digest, wanted: &[WantedFile]) -> Option<Chunks> {
+        let known = self.known.get(release)?;
         let mut files = known.files(|files| files.clone());
         // A file that somebody took away is not there, whatever was known of it.
-        for file in &wanted.files {
-            if files.contains_key(&file.path) && !store.staged_file(&wanted.release, file.place, &file.path).exists() {
+        for file in wanted {
+            if files.contains_key(&file.path) && !store.staged_file(release, file.place, &file.path).exists() {
                 files.remove(&file.path);
             }
         }

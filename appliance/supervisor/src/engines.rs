@@ -191,6 +191,42 @@ impl Engines {
             .collect()
     }
 
+    /// Starts the engine with a small model that comes with the system, and ends it. An error is the code of why it does not
+    /// start; a model that runs already says nothing about the next start.
+    pub(crate) async fn self_test(&mut self, folder: &Path) -> Result<(), String> {
+        let files = folder.join("files");
+        let unreadable = |_| "engine.model_file".to_owned();
+        let mut listed = Vec::new();
+        for entry in std::fs::read_dir(&files).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let bytes = std::fs::read(&path).map_err(unreadable)?;
+            listed.push(freehold_execute::AdmittedFile {
+                path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                length: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+                sha256: freehold_trust::sha256(&bytes),
+            });
+        }
+        let root = freehold_trust::sha256(b"freehold self-test");
+        // It is part of the verified root: nothing of it is admitted, and nothing of it is served.
+        let model = Admitted {
+            v: 1,
+            release: root,
+            target: String::new(),
+            name: "self-test".to_owned(),
+            version: String::new(),
+            counter: 0,
+            root,
+            signer: String::new(),
+            embeddings: false,
+            files: listed,
+            at: 0,
+            because: Vec::new(),
+        };
+        let started = self.start_engine(&model, folder, Purpose::Chat).await;
+        let _ = self.stop_engine(&root, Purpose::Chat).await;
+        started.map_err(|failed| failed.report().code.clone())
+    }
+
     /// One engine for status and reports.
     pub(crate) fn view(&self, root: &Sha256Digest, purpose: Purpose) -> EngineView {
         let slot = self.slots.get(&(*root, purpose));

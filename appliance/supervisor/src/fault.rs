@@ -54,6 +54,7 @@ impl Fault {
         "store.changed",
         "record.rolled_back",
         "record.counter_lost",
+        "box.root_read",
     ];
 
     /// A fault with a code of our own.

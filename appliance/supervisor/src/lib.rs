@@ -22,6 +22,7 @@ mod introduce;
 mod judge;
 mod milestones;
 mod network;
+mod lease;
 mod notify;
 mod options;
 mod pairing;
@@ -41,4 +42,10 @@ pub use fault::Fault;
 pub use options::{Arguments, Command, EngineHost, Settings};
 pub use salts::forget;
 pub use status::{Status, TpmStatus};
+mod system;
+
+pub use fault::Fault;
+pub use options::{Arguments, Command, EngineHost, Settings};
+pub use status::{LeaseStatus, Status, TpmStatus};
 pub use supervisor::{once, run};
+pub use system::{HealthCheck, ReadRoot, RootRead, UpdateRejection, healthy, read_root};

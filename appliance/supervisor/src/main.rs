@@ -35,6 +35,14 @@ fn main() -> ExitCode {
                 detail: error.to_string(),
             })
         }
+        Command::Healthy(check) => Ok(freehold_supervisor::healthy(&check)),
+        Command::ReadRoot(read) => match freehold_supervisor::read_root(&read) {
+            Ok(_) => Ok(true),
+            Err(error) => Err(freehold_supervisor::Fault::of(
+                "box.root_read",
+                format!("`{}`: {error}", read.device.display()),
+            )),
+        },
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

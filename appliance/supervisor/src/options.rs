@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use freehold_execute::VerityUse;
 
+use crate::system::{HealthCheck, ReadRoot};
+
 /// The supervisor of a box.
 #[derive(Debug, Parser)]
 #[command(name = "freehold-supervisor", version, about)]
@@ -32,6 +34,10 @@ pub enum Command {
     },
     /// One round, then exit: 0 when there is nothing left to do, 1 when something is.
     Once(Box<Settings>),
+    /// Wait until this boot has shown that it works, after an update: 0 when it has, 1 when it has not within the limit.
+    Healthy(HealthCheck),
+    /// Read the whole verified root once, with the lowest claim on the disk.
+    ReadRoot(ReadRoot),
 }
 
 /// Who starts engines.
@@ -87,6 +93,13 @@ pub struct Settings {
     #[arg(long)]
     pub screen: bool,
     /// Where a stick appears while it is read.
+    /// This box is the operating system image: updates of it are laid ready in this folder, on the sealed volume.
+    #[arg(long, value_name = "FOLDER")]
+    pub system: Option<PathBuf>,
+    /// A model folder (`files/NAME.gguf`) of the image, which the engine has to start after an update.
+    #[arg(long, value_name = "FOLDER")]
+    pub self_test: Option<PathBuf>,
+    /// Where a stick is mounted, read-only, when one is in.
     #[arg(long)]
     pub stick: Option<PathBuf>,
     /// The unit that mounts it there, read-only. Without it the folder is read as it is.

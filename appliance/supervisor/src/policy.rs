@@ -8,8 +8,8 @@
 use std::collections::BTreeMap;
 
 use freehold_decide::{
-    AssignmentStanding, BomStanding, FilesStanding, FormatStanding, ModelFacts, OrderStanding, PolicySet,
-    ReleaseStanding, RevocationStanding, SignatureStanding,
+    AssignmentStanding, BomStanding, Decision, FilesStanding, FormatStanding, ModelFacts, OrderStanding, Permission,
+    PolicySet, ReleaseStanding, RevocationStanding, RunFacts, SignatureStanding,
 };
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
@@ -25,13 +25,15 @@ use crate::repository::{Listing, target};
 use crate::state::State;
 
 const FILE: &str = "policy.json";
+/// The policy before it, for the version that may be gone back to.
+const BEFORE: &str = "policy-before.json";
 /// Bounds one file of a policy release.
 const MAX_FILE: usize = 1 << 20;
 /// Most files of a policy release.
 const MAX_FILES: usize = 256;
 
+// A field of the version after this one is passed over: a system that was gone back from may have written it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stored {
     v: u32,
     release: Sha256Digest,
@@ -52,9 +54,16 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// What an earlier run has taken.
+    /// What an earlier run has taken. A system that was gone back from may have left a policy that this version cannot use:
+    /// then the one before it counts, and without that none, which lets nothing new in and nothing run.
     pub(crate) fn stored(state: &State) -> Result<Option<Self>, Fault> {
-        state.json::<Stored>(FILE)?.map(|stored| Self::of(&stored)).transpose()
+        for file in [FILE, BEFORE] {
+            match state.json::<Stored>(file)?.map(|stored| Self::of(&stored)).transpose() {
+                Ok(policy) => return Ok(policy),
+                Err(fault) => tracing::error!(%fault, file, "a stored policy cannot be used"),
+            }
+        }
+        Ok(None)
     }
 
     fn of(stored: &Stored) -> Result<Self, Fault> {
@@ -99,18 +108,27 @@ impl Policy {
 
     /// Whether a model whose checks all passed may be admitted; the policies that say so.
     pub(crate) fn admit(&self, facts: &ModelFacts) -> Result<Vec<String>, RefusalReport> {
-        let decision = self.set.admit_model(facts);
-        if decision.is_allowed() {
-            return Ok(decision.because.into_iter().map(|reason| reason.policy).collect());
-        }
-        let first = decision.denied_by.first();
-        Err(RefusalReport {
-            code: decision.code.unwrap_or_else(|| "policy.no_permit".to_owned()),
-            message: first.map_or_else(|| "no policy permits it".to_owned(), |reason| reason.why.clone()),
-            expected: None,
-            found: first.map(|reason| format!("policy {}", reason.policy)),
-        })
+        answered(self.set.admit_model(facts))
     }
+
+    /// Whether an admitted model may run now.
+    pub(crate) fn run(&self, facts: &RunFacts) -> Result<(), RefusalReport> {
+        answered(self.set.run_model(facts)).map(|_| ())
+    }
+}
+
+/// The policies that said yes, or the first reason for no.
+fn answered(decision: Decision<Permission>) -> Result<Vec<String>, RefusalReport> {
+    if decision.is_allowed() {
+        return Ok(decision.because.into_iter().map(|reason| reason.policy).collect());
+    }
+    let first = decision.denied_by.first();
+    Err(RefusalReport {
+        code: decision.code.unwrap_or_else(|| "policy.no_permit".to_owned()),
+        message: first.map_or_else(|| "no policy permits it".to_owned(), |reason| reason.why.clone()),
+        expected: None,
+        found: first.map(|reason| format!("policy {}", reason.policy)),
+    })
 }
 
 /// The facts about a model that passed every check of the verifier.
@@ -221,6 +239,9 @@ pub(crate) async fn update(
         signers,
     };
     let policy = Policy::of(&stored)?;
+    if let Some(before) = state.bytes(FILE)?.filter(|_| at_hand.is_some()) {
+        state.put(BEFORE, &before)?;
+    }
     state.put_json(FILE, &stored)?;
     Ok(Some((policy, release)))
 }

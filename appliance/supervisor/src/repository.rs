@@ -25,7 +25,6 @@ const MAX_REVOCATIONS: usize = 4 << 20;
 const MAX_ROOTS: usize = 64;
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stored {
     v: u32,
     state: RepositoryState,

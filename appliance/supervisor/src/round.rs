@@ -4,8 +4,10 @@
 //! accepted, recorded and written before anything comes of it.
 
 mod converse;
+mod lease;
 mod prove;
 mod reconcile;
+mod renew;
 mod tell;
 
 use freehold_verify::RefusalReport;
@@ -20,8 +22,10 @@ impl Supervisor {
             Ok(()) => self.status.console = "ok".to_owned(),
             Err(fault) => self.troubled(&fault).await?,
         }
+        self.trial_news().await?;
         let done = self.reconcile().await;
         self.tell_gateway()?;
+        self.say_alive(done.is_ok()).await;
         if let Err(fault) = &done {
             self.status.doing = format!("{}: {fault}", fault.code());
         }

@@ -2,11 +2,13 @@
 //!
 //! Refuses to start with a state that it cannot read. Invariant: after it was told to stop, no engine is left.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use freehold_collect::{Endorsement, Tpm};
 use freehold_execute::{Store, VerityUse};
+use freehold_execute::Store;
+use freehold_plan::RunPermission;
 use freehold_protocol::enrol::{EnrolState, Pairing};
 use freehold_protocol::local::{ApiToken, Config, Serving, VERSION};
 use freehold_protocol::report::GatewayDoor;
@@ -31,6 +33,7 @@ use crate::gateway::Door;
 use crate::identity::{self, Identity};
 use crate::milestones::Milestones;
 use crate::network::Network;
+use crate::lease::Held;
 use crate::notify::Notify;
 use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
@@ -40,6 +43,7 @@ use crate::salts::Salts;
 use crate::screen::attended;
 use crate::site::Site;
 use crate::state::State;
+use crate::system::System;
 use crate::status::{Board, Status};
 use crate::witness::Witness;
 
@@ -53,8 +57,8 @@ const PROGRESS: Duration = Duration::from_secs(1);
 const REFUSALS: usize = 32;
 
 /// What is pursued, as it is kept.
+// A field of the version after this one is passed over: a system that was gone back from may have written it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Pursuit {
     pub(crate) v: u32,
     /// Counter of the last accepted assignment; only rises.
@@ -114,6 +118,16 @@ pub(crate) struct Supervisor {
     pub(crate) pursuit: Pursuit,
     pub(crate) installed: InstalledReleases,
     pub(crate) policy: Option<Policy>,
+    pub(crate) lease: Held,
+    pub(crate) system: System,
+    /// Rounds since the start.
+    pub(crate) rounds: u64,
+    /// What the engine's self-test said in this boot; it runs only while an image is on trial.
+    pub(crate) self_test: Option<Result<(), String>>,
+    /// The code of the last lease that was refused, so that it is said once.
+    pub(crate) refused_lease: Option<String>,
+    /// Whether models may run, as it was last looked at.
+    pub(crate) runs: BTreeMap<String, RunPermission>,
     pub(crate) tokens: Vec<ApiToken>,
     pub(crate) aim: Aim,
 }
@@ -185,6 +199,12 @@ impl Supervisor {
         Ok(Self {
             installed: state.json("installed.json")?.unwrap_or_default(),
             cosigned: state.json("cosigned.json")?.unwrap_or(0),
+            lease: Held::open(&state)?,
+            system: System::open(&state, &settings)?,
+            rounds: 0,
+            self_test: None,
+            refused_lease: None,
+            runs: BTreeMap::new(),
             settings,
             state,
             clock,

@@ -32,7 +32,9 @@ use crate::people::session::Door;
         super::change::Wish,
         super::change::NewToken,
         super::supply::NewAcceptance,
-        super::reports::NewReport
+        super::reports::NewReport,
+        super::change::LeaseWish,
+        super::change::LeaseVerb
     ))
 )]
 pub struct Description;
@@ -54,6 +56,7 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
         ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),
         ("POST", "/api/v1/reports") => Some("NewReport"),
+        ("POST", "/api/v1/boxes/{id}/lease") => Some("LeaseWish"),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
 use axum::response::{IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Freshness, Member, Membership, TpmKind};
+use freehold_fleet::{EkTrust, Freshness, LeaseNow, Member, Membership, TpmKind, Withdrawn};
 use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_protocol::report::BoxReport;
 use freehold_protocol::status::ModelPhase;
@@ -144,6 +144,7 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab, whole: Option
         boot: whole.as_ref().and_then(boot::boot),
         models: models(member),
         assignment: assignment(console, member),
+        lease: lease(console, visitor, member, now),
         gateway: report.and_then(|report| report.gateway.as_ref()).map(|door| Door {
             url: door.url.clone(),
             spki: door.spki.clone(),
@@ -383,6 +384,37 @@ fn assignment(console: &Console, member: &Member) -> Option<Assignment> {
         achieved: member.report.as_ref().and_then(|report| report.achieved),
         pursuing: member.report.as_ref().and_then(|report| report.pursuing),
         settings_digest: settings.map(|digest| digest.to_hex()).unwrap_or_default(),
+    })
+}
+
+/// The verdict lease, where policy demands one of some model or a person has changed it.
+fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Option<one_box::Lease> {
+    let fleet = console.fleet();
+    let order = fleet.lease_order(&member.box_id);
+    let shelf = console.shelf();
+    let policy = shelf.policy.as_deref();
+    let demanded: Vec<String> = policy.map(|policy| policy.data().leased_models.iter().cloned().collect()).unwrap_or_default();
+    if demanded.is_empty() && order.is_none() {
+        return None;
+    }
+    let (state, until) = match fleet.lease_of(member, now) {
+        LeaseNow::Held(lease) => (one_box::LeaseState::Held, Some(lease.not_after)),
+        LeaseNow::Withdrawn(_) => (one_box::LeaseState::Withdrawn, None),
+        LeaseNow::NotRenewed => (one_box::LeaseState::NotRenewed, None),
+    };
+    let without = match order.map(|order| &order.withdrawn) {
+        Some(Withdrawn::Models(models)) => models.iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    Some(one_box::Lease {
+        demanded,
+        state,
+        until,
+        without,
+        changed_by: order.map(|order| order.by.clone()).unwrap_or_default(),
+        changed: order.map(|order| order.at),
+        withdrawn: order.is_some_and(|order| order.withdrawn != Withdrawn::Nothing),
+        may_change: member.is_approved() && console.permits(visitor, Action::Assign),
     })
 }
 

@@ -7,7 +7,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Event, Member};
+use freehold_fleet::{EkTrust, Event, LeaseChange, Member};
 use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_views::one_box::Tab;
 use freehold_views::plan::{Line, PlanState};
@@ -42,6 +42,14 @@ pub fn title(proposal: &Proposal) -> String {
         }
         Proposal::MakeToken { box_id, name, .. } => format!("Make a token of {box_id} for {name}"),
         Proposal::WithdrawToken { box_id, token } => format!("Withdraw token {token} of {box_id}"),
+        Proposal::Lease { box_id, change, .. } => match change {
+            LeaseChange::Withdraw { models } if models.is_empty() => format!("Withdraw the verdict lease of {box_id}"),
+            LeaseChange::Withdraw { models } => {
+                let models: Vec<&str> = models.iter().map(String::as_str).collect();
+                format!("Withdraw {} from the verdict lease of {box_id}", models.join(", "))
+            }
+            LeaseChange::Grant => format!("Grant the verdict lease of {box_id}"),
+        },
         Proposal::Remove { box_id, .. } => format!("Take {box_id} out of the fleet"),
     }
 }
@@ -110,6 +118,11 @@ impl Console {
                     token: token.clone(),
                 }
             }
+            Proposal::Lease { change, .. } => Proposal::Lease {
+                changes: self.fleet().lease_order(&box_id).map_or(0, |order| order.changes),
+                change: change.clone(),
+                box_id,
+            },
             Proposal::Remove { .. } => {
                 let key = member
                     .shown_keys()
@@ -178,6 +191,18 @@ pub async fn propose(
         "revoke_token" => Proposal::WithdrawToken {
             box_id,
             token: form.need("token")?.to_owned(),
+        },
+        "lease_withdraw" => Proposal::Lease {
+            box_id,
+            change: LeaseChange::Withdraw {
+                models: form.field("model").filter(|name| !name.is_empty()).map(str::to_owned).into_iter().collect(),
+            },
+            changes: 0,
+        },
+        "lease_grant" => Proposal::Lease {
+            box_id,
+            change: LeaseChange::Grant,
+            changes: 0,
         },
         "retire" => Proposal::Remove {
             box_id,
@@ -338,6 +363,9 @@ async fn carry_out(
         }
         Proposal::WithdrawToken { box_id, token } => {
             console.happen(Event::TokenWithdrawn { box_id, id: token, by }).await?;
+        }
+        Proposal::Lease { box_id, change, .. } => {
+            console.happen(Event::LeaseChanged { box_id, change, by }).await?;
         }
         Proposal::Remove { box_id, .. } => {
             console.happen(Event::Removed { box_id, by }).await?;
@@ -514,6 +542,32 @@ fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
             say(&["Its application is refused as soon as the box has heard of it, within half a minute."]),
             "Make a new one.",
             "Withdraw the token",
+        ),
+        Proposal::Lease { change: LeaseChange::Grant, .. } => (
+            vec![line("verdict lease", "withdrawn", "given with each good verdict")],
+            say(&["Models that policy ties to a fresh verdict start again when the box has heard of it and its verdict is good."]),
+            "Withdraw the lease.",
+            "Grant the lease",
+        ),
+        Proposal::Lease {
+            change: LeaseChange::Withdraw { models },
+            ..
+        } => (
+            vec![line(
+                "verdict lease",
+                "given with each good verdict",
+                &if models.is_empty() {
+                    "withdrawn".to_owned()
+                } else {
+                    format!("without {}", models.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+                },
+            )],
+            say(&[
+                "Models that policy ties to a fresh verdict stop within a minute on a box that is online; on one that is not, when the lease it has ends.",
+                "Models that policy does not tie to a verdict go on.",
+            ]),
+            "Grant the lease.",
+            "Withdraw the lease",
         ),
         Proposal::Remove { key, .. } => (
             vec![line("membership", "member or waiting", ""), line("TLS key", key, "")],

@@ -84,6 +84,7 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/boxes/{id}/remove" May(A::RemoveBox), "Take it out of the fleet." => change::remove;
         "POST" "/api/v1/boxes/{id}/attest" May(A::Attest), "Ask it for evidence." => change::attest;
         "POST" "/api/v1/boxes/{id}/assign" May(A::Assign), "Assign releases." => change::assign;
+        "POST" "/api/v1/boxes/{id}/lease" May(A::Assign), "Withdraw or grant its verdict lease." => change::lease;
         "POST" "/api/v1/boxes/{id}/tokens" May(A::ManageTokens), "Make a token for an application." => change::make_token;
         "DELETE" "/api/v1/boxes/{id}/tokens/{token}" May(A::ManageTokens), "Withdraw a token." => change::withdraw_token;
         "GET" "/api/v1/boxes/{id}/sbom" May(A::Look), "What it runs now, as a bill of materials." => supply::sbom;

@@ -5,6 +5,7 @@
 //! stopped, killed where it does not stop, and its failed state reset, so that its name is free again.
 
 mod machine;
+mod job;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;

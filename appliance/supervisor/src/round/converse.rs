@@ -46,6 +46,8 @@ impl Supervisor {
             }
             other => other?,
         }
+        // Whatever the verdict: this is how a box hears that its lease was withdrawn.
+        self.fetch_lease().await?;
         if !self.verdict.allows_change() {
             return Ok(());
         }
@@ -75,7 +77,7 @@ impl Supervisor {
             .ok_or_else(|| Fault::of("console.away", "no console"))
     }
 
-    async fn know_ourselves(&mut self) -> Result<(), Fault> {
+    pub(super) async fn know_ourselves(&mut self) -> Result<(), Fault> {
         if self.identity.is_none() {
             let (state, tpm, box_id, clock) = (
                 self.state.clone(),
@@ -212,7 +214,7 @@ impl Supervisor {
             models: self.status.models.clone(),
             gateway: self.gateway(),
             inventory: self.inventory().await,
-            health: Vec::new(),
+            health: self.system.health(),
         };
         let answer = self.console()?.report(&report).await?;
         self.inventory_told = true;

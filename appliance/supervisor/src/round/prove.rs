@@ -44,7 +44,7 @@ impl Supervisor {
             models: models.clone(),
             runtime_log: (&self.settings.runtime_log, self.settings.pcrextend.is_some()),
         };
-        let (answer, nonce) = match attest(shown, &self.tpm, console).await {
+        let proved = match attest(shown, &self.tpm, console).await {
             Err(fault) if fault.code() == "console.unknown_key" => {
                 // The console has lost us: begin anew, a person has to approve again.
                 self.enrolment = EnrolState::Unknown;
@@ -52,17 +52,19 @@ impl Supervisor {
             }
             other => other?,
         };
-        if let Some(time) = &answer.time {
-            self.clock.take(&self.state, &time.0, &fleet.director, &nonce)?;
+        if let Some(time) = &proved.answer.time {
+            self.clock.take(&self.state, &time.0, &fleet.director, &proved.nonce)?;
         }
         self.status.tpm = crate::status::TpmStatus {
             state: "ok".to_owned(),
             message: None,
         };
         self.attested_at = Some(Instant::now());
+        // A TPM that was reset meanwhile counts another boot from now on.
+        self.lease.reset_count = Some(proved.reset_count);
         self.attested_models = models;
         self.attest_due = false;
-        self.take_verdict(answer).await
+        self.take_verdict(proved.answer).await
     }
 
     /// Says once what became of the boot log.

@@ -35,6 +35,9 @@ enum Went {
 impl Supervisor {
     /// Brings the box nearer to its assignment. Answers whether nothing is left to do.
     pub(super) async fn reconcile(&mut self) -> Result<bool, Fault> {
+        if self.system.restarting {
+            return Ok(false);
+        }
         if let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) {
             self.assignment = resume(
                 &self.state,
@@ -57,6 +60,7 @@ impl Supervisor {
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
         let made = loop {
+            self.runs = self.permissions().await?;
             let observed = self.observe()?;
             let made = plan(&self.aim.desired, &observed);
             self.write_plan(&made)?;
@@ -117,6 +121,7 @@ impl Supervisor {
             listing,
             &self.installed,
             now,
+            self.system.is_ours(),
         )
         .await
         {
@@ -163,6 +168,7 @@ impl Supervisor {
         observed.permission = self.permission();
         observed.hardware.clone_from(&self.settings.hardware);
         observed.failed.clone_from(&self.pursuit.failed);
+        observed.runs.clone_from(&self.runs);
         observed.told.clone_from(&self.pursuit.told);
         for (release, admitted) in &stored {
             if let Some(report) = revocations.and_then(|revocations| taken_back(revocations, admitted)) {
@@ -185,10 +191,13 @@ impl Supervisor {
         }
         for release in self.store.unfinished()? {
             let mut files = BTreeMap::new();
-            if let (Some(wanted), Some(signed)) =
-                (self.aim.desired.models.get(&release), self.aim.releases.get(&release))
-            {
-                match self.downloads.there(&self.store, wanted) {
+            let model = self.aim.desired.models.get(&release).map(|model| &model.files);
+            let system = self.aim.desired.system.as_ref().filter(|system| system.release == release);
+            if let (Some(wanted), Some(signed)) = (
+                model.or_else(|| system.map(|system| &system.files)),
+                self.aim.releases.get(&release),
+            ) {
+                match self.downloads.there(&self.store, &release, wanted) {
                     Some(there) => files = there,
                     None => self.downloads.look(&self.store, wanted, signed),
                 }
@@ -202,6 +211,8 @@ impl Supervisor {
         }
         observed.fetching = self.downloads.under_way();
         observed.engines = self.engines.observe();
+        observed.system = self.system.observe();
+        self.status.system.clone_from(&observed.system);
         Ok(observed)
     }
 
@@ -282,6 +293,10 @@ impl Supervisor {
             }
             if let Step::CancelFetch { release, .. } = step {
                 self.downloads.cancel(release).await;
+                continue;
+            }
+            if let Some(outcome) = self.system_step(step).await {
+                self.after(step, outcome, &so_far).await?;
                 continue;
             }
             let revocations = self
@@ -412,6 +427,12 @@ impl Supervisor {
                 because,
             } => model(&self.chronicle, "model.remove", root, name, Some(release)).with("because", because.as_str()),
             Step::DiscardStaged { release } => self.chronicle.entry("release.discard").with("release", *release),
+            Step::StageSystem { release, name, version } => system(&self.chronicle, "update.stage", release, name, version),
+            Step::WriteSystem { release, name, version } => system(&self.chronicle, "update.write", release, name, version),
+            Step::RestartSystem { release, name, version } => {
+                system(&self.chronicle, "update.restart", release, name, version)
+            }
+            Step::RaiseFloor { level } => self.chronicle.entry("update.floor").with("level", u64::from(*level)),
         };
         entry.write().await?;
         Ok(())
@@ -444,7 +465,7 @@ impl Supervisor {
                     self.state.put_json("installed.json", &self.installed)?;
                 }
             }
-            Step::DiscardStaged { release } => self.downloads.forget(release),
+            Step::DiscardStaged { release } | Step::StageSystem { release, .. } => self.downloads.forget(release),
             _ => {}
         }
         Ok(())
@@ -457,7 +478,9 @@ impl Supervisor {
             | Step::ReuseFile { release, .. }
             | Step::VerifyModel { release, .. }
             | Step::AdmitModel { release, .. }
-            | Step::StoreModel { release, .. } => Some(*release),
+            | Step::StoreModel { release, .. }
+            | Step::StageSystem { release, .. }
+            | Step::WriteSystem { release, .. } => Some(*release),
             _ => None,
         };
         match failed {
@@ -483,7 +506,9 @@ impl Supervisor {
                         self.spoilt.insert(from.sha256);
                     }
                     // What could not be read is looked at anew.
-                    Step::VerifyModel { release, .. } | Step::StoreModel { release, .. } => {
+                    Step::VerifyModel { release, .. }
+                    | Step::StoreModel { release, .. }
+                    | Step::StageSystem { release, .. } => {
                         self.downloads.forget(release);
                     }
                     _ => {}
@@ -526,6 +551,17 @@ fn fetched_by(step: &Step) -> Option<Sha256Digest> {
         Step::FetchFile { release, .. } | Step::ReuseFile { release, .. } => Some(*release),
         _ => None,
     }
+}
+
+fn system<'a>(
+    chronicle: &'a crate::chronicle::Chronicle,
+    what: &str,
+    release: &Sha256Digest,
+    name: &str,
+    version: &str,
+) -> crate::chronicle::Note<'a> {
+    let note = chronicle.entry(what).with("release", *release).with("name", name);
+    note.with("version", version)
 }
 
 fn model<'a>(

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use freehold_execute::Admitted;
-use freehold_plan::{EngineState, Plan, Purpose, Step};
+use freehold_plan::{EngineState, Plan, Purpose, RunPermission, Step};
 use freehold_protocol::local::{Config, EngineDoor, ServedModel, Serving, VERSION};
 use freehold_protocol::report::RecordCheckpoint;
 use freehold_protocol::status::{Fetched, ModelPhase, ModelState};
@@ -42,6 +42,9 @@ impl Supervisor {
             .map(|admitted| {
                 let view = self.engines.view(&admitted.root, Purpose::Chat);
                 let (phase, reason) = match running(&admitted.root) {
+                    None if self.held_back(&admitted.name).is_some() => {
+                        (ModelPhase::Stopped, self.held_back(&admitted.name).map(str::to_owned))
+                    }
                     Some(EngineState::Running) => (ModelPhase::Serving, None),
                     Some(EngineState::Starting) => (ModelPhase::Starting, None),
                     Some(EngineState::Resting) => (ModelPhase::Stopped, view.reason),
@@ -107,6 +110,14 @@ impl Supervisor {
         Ok(())
     }
 
+    /// The code of why policy or lease do not let a model run; `None` when they do.
+    fn held_back(&self, name: &str) -> Option<&str> {
+        match self.runs.get(name) {
+            Some(RunPermission::Stop(report)) => Some(&report.code),
+            _ => None,
+        }
+    }
+
     /// Says how far downloads are, in the status and so in the next report.
     pub(crate) fn how_far(&mut self) {
         for wanted in self.aim.desired.models.values() {
@@ -147,10 +158,8 @@ impl Supervisor {
                         .as_deref()
                         .and_then(|reason| reason.split_once(": "))
                         .map(|(code, _)| code);
-                    let code = code
-                        .filter(|code| code.starts_with("engine."))
-                        .unwrap_or("engine.missing")
-                        .to_owned();
+                    let code = code.filter(|code| code.starts_with("engine."));
+                    let code = self.held_back(&admitted.name).or(code).unwrap_or("engine.missing").to_owned();
                     EngineDoor::Away {
                         code,
                         retry_after: RETRY_AFTER,

@@ -6,6 +6,7 @@ mod bundle;
 mod certificate;
 mod document;
 mod folder;
+mod lease;
 mod judges;
 mod manifest;
 mod metadata;
