@@ -59,6 +59,13 @@ pub enum Event {
         /// 32 random bytes.
         nonce: [u8; 32],
     },
+    /// The answer to a challenge came by stick: the challenge is open again, as it was issued.
+    ChallengeBack {
+        /// Which box.
+        box_id: String,
+        /// The challenge as it was kept.
+        challenge: Challenge,
+    },
     /// A box answered a challenge; its evidence has not been looked at yet.
     ChallengeAnswered {
         /// Which box.

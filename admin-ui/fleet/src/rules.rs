@@ -46,6 +46,15 @@ impl Rules {
     pub fn evidence_every(&self) -> i64 {
         self.attest_every.min(self.lease_ttl / 2)
     }
+    /// How long a challenge, a credential and a verdict count that travel by stick: the way there and back. Bounds how long
+    /// evidence could be held back by whoever carries it.
+    #[serde(default = "stick_max_age")]
+    pub stick_max_age: i64,
+}
+
+/// A month: a site that is visited less often has its boxes unknown in between, which is the truth.
+const fn stick_max_age() -> i64 {
+    31 * 86_400
 }
 
 impl Default for Rules {
@@ -62,6 +71,7 @@ impl Default for Rules {
             away_after: 120,
             assignment_ttl: 30 * 86_400,
             lease_ttl: lease_ttl(),
+            stick_max_age: stick_max_age(),
         }
     }
 }

@@ -140,6 +140,7 @@ impl Fleet {
             Event::Refused { box_id, by } => enrolment::refuse(self, box_id, by, now),
             Event::Removed { box_id, by } => enrolment::remove(self, box_id, by, now),
             Event::ChallengeAsked { box_id, nonce } => challenge::issue(self, box_id, *nonce, now),
+            Event::ChallengeBack { box_id, challenge } => challenge::restore(self, box_id, challenge),
             Event::ChallengeAnswered { box_id, nonce } => challenge::answer(self, box_id, nonce, now),
             Event::Appraised {
                 box_id,

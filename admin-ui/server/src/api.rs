@@ -12,5 +12,6 @@ pub mod openapi;
 pub mod record;
 pub mod releases;
 pub mod reports;
+pub mod stick;
 pub mod summary;
 pub mod supply;

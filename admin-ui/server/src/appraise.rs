@@ -38,6 +38,7 @@ pub struct Question {
     challenge: evidence::Challenge,
     tls: Sha256Digest,
     cosigned: Option<CosignedHead>,
+    by_stick: bool,
 }
 
 impl Question {
@@ -72,7 +73,17 @@ impl Question {
             },
             tls,
             cosigned: member.cosigned.clone(),
+            by_stick: false,
         })
+    }
+}
+
+impl Question {
+    /// A challenge that lives longer than one over the wire travelled by stick.
+    #[must_use]
+    pub fn by_stick(mut self, rules: &freehold_fleet::Rules) -> Self {
+        self.by_stick = self.challenge.expires.saturating_sub(self.challenge.issued) > rules.challenge_ttl;
+        self
     }
 }
 
@@ -226,12 +237,19 @@ impl Console {
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("boot_kind".to_owned(), json!(claims.get().boot));
             shown.insert("events".to_owned(), events_of(bytes));
+            if question.by_stick {
+                shown.insert(freehold_fleet::verdict::BY_STICK.to_owned(), json!(true));
+            }
         }
         let facts = EvidenceFacts {
             record: record_standing(claims, question.cosigned.as_ref()),
             os_release: os_standing(claims, &shelf),
             age_seconds: now.saturating_sub(question.challenge.issued),
-            age_limit_seconds: self.0.file.rules.verdict_max_age,
+            age_limit_seconds: if question.by_stick {
+                self.0.file.rules.stick_max_age
+            } else {
+                self.0.file.rules.verdict_max_age
+            },
             ..EvidenceFacts::accepted(claims, self.0.file.rules.accept_simulated)
         };
         let worth = self.0.authority.evidence(shelf.policy.as_deref(), &facts);

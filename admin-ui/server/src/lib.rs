@@ -28,5 +28,6 @@ pub mod run;
 pub mod state;
 pub mod supply;
 pub mod witness;
+pub mod stick;
 
 pub use console::Console;

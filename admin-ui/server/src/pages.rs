@@ -17,6 +17,7 @@ pub mod search;
 pub mod settings;
 pub mod shell;
 pub mod sign_in;
+pub mod sticks;
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};

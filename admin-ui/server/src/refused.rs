@@ -41,6 +41,7 @@ pub const CODES: &[&str] = &[
     "record.old_size",
     "record.key_unknown",
     "console.plan_interrupted",
+    "bundle.part_size",
 ];
 
 /// A refusal on its way out.
@@ -97,6 +98,16 @@ impl Refused {
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             report: refusal.report(),
+            retry_after: None,
+        }
+    }
+
+    /// A refusal that is data already; 422.
+    #[must_use]
+    pub fn reported(report: RefusalReport) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            report,
             retry_after: None,
         }
     }

@@ -21,6 +21,8 @@ fn concrete(path: &str) -> String {
         .replace("{name}", "none")
         .replace("{version}", "none")
         .replace("{tab}", "boot")
+        .replace("{number}", "0")
+        .replace("{part}", "1")
         .replace("{*path}", "0/000")
 }
 

@@ -14,6 +14,7 @@ use crate::account::AccountChange;
 use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
 use crate::pending::PendingChange;
+use crate::stick::StickChange;
 
 /// Evidence packages kept per box: enough to look at what was before a fault.
 const EVIDENCE_KEPT: i64 = 8;
@@ -32,6 +33,8 @@ pub enum Change<'a> {
     Account(&'a AccountChange),
     /// Of plans and failures.
     Pending(&'a PendingChange),
+    /// Of sticks.
+    Stick(&'a StickChange),
 }
 
 impl Store {
@@ -51,6 +54,7 @@ impl Store {
                 Change::Fleet(effect) => self.write(&mut transaction, effect).await?,
                 Change::Account(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Pending(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Stick(change) => change.write(&mut transaction, &self.site).await?,
             }
         }
         if let Err(source) = seal.await {

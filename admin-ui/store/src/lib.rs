@@ -11,6 +11,7 @@ pub mod history;
 pub mod load;
 pub mod open;
 pub mod pending;
+pub mod stick;
 
 pub use account::{AccountChange, AccountRow, SessionRow};
 pub use change::Change;
@@ -18,3 +19,5 @@ pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;
 pub use open::Store;
 pub use pending::{AcceptanceRow, FailureRow, PendingChange, PlanRow};
+pub use pending::{FailureRow, PendingChange, PlanRow};
+pub use stick::{BundleRow, ReturnRow, StickChallengeRow, StickChange};

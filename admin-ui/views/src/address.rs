@@ -21,6 +21,12 @@ pub const MODELS: &str = "/models";
 pub const RELEASES: &str = "/releases";
 /// `GET`: [`crate::AdvisoriesPage`]; query: `package`. `POST` fields: `advisory`, `package`, `reason`, `days`: accepts a finding.
 pub const ADVISORIES: &str = "/releases/advisories";
+/// `GET`: [`crate::SticksPage`].
+pub const STICKS: &str = "/sticks";
+/// `POST` fields: `for` (`all`, `none` or a box), `size` (bytes of a part, or empty), `days`. Answers 303 to [`STICKS`].
+pub const STICKS_MAKE: &str = "/sticks/make";
+/// `POST`, `multipart/form-data`: `csrf` first, then `file` as often as there are files. Answers 303 to [`STICKS`].
+pub const STICKS_TAKE: &str = "/sticks/take";
 /// `GET`: [`crate::RecordPage`]; query: `q`, `kind`, `before` (entry index; entries below it are shown).
 pub const RECORD: &str = "/record";
 /// `GET`: the last checkpoint as the signed note, `text/plain`.
@@ -103,6 +109,12 @@ pub fn confirm(id: &str) -> String {
 #[must_use]
 pub fn withdraw(id: &str) -> String {
     format!("/plans/{}/withdraw", segment(id))
+}
+
+/// `GET`: a part of a bundle, as a file.
+#[must_use]
+pub fn stick_part(number: impl std::fmt::Display, part: impl std::fmt::Display) -> String {
+    format!("/sticks/{number}/{part}")
 }
 
 /// `GET`: [`crate::ModelPage`].

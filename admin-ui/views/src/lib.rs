@@ -9,7 +9,8 @@
 //!
 //! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`OverviewPage`],
 //!   [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
-//!   [`ReleasesPage`], [`RecordPage`], [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
+//!   [`ReleasesPage`], [`RecordPage`], [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
+//!   [`ReleasesPage`], [`SticksPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
 //!   handler writes `OverviewPage { shell, needs, ..Default::default() }`.
 //! * Every page of a signed-in person holds a [`Shell`]: navigation counts, who is signed in, the CSRF token, the time.
 //! * Times are unix seconds (`i64`); templates show them absolute and relative together. Digests are lower-case hex.
@@ -41,6 +42,7 @@ pub mod secret;
 pub mod settings;
 pub mod shell;
 pub mod sign_in;
+pub mod sticks;
 pub mod text;
 
 pub use advisories::AdvisoriesPage;
@@ -59,3 +61,4 @@ pub use secret::SecretPage;
 pub use settings::SettingsPage;
 pub use shell::Shell;
 pub use sign_in::{PasswordPage, SignInPage};
+pub use sticks::SticksPage;

@@ -215,6 +215,7 @@ impl Shell {
             crate::address::MODELS,
             crate::address::RELEASES,
             crate::address::RECORD,
+            crate::address::STICKS,
         ];
         self.person.is_some()
             && (path == crate::address::OVERVIEW || listening.iter().any(|word| path.starts_with(word)))
@@ -226,6 +227,8 @@ impl Shell {
             crate::address::OVERVIEW => path == "/",
             crate::address::MODELS => path.starts_with(href) || path.starts_with(crate::address::RELEASES),
             crate::address::APPROVALS => path.starts_with(href) || path.starts_with("/plans"),
+            // Sticks are how boxes without a network are reached.
+            crate::address::BOXES => path.starts_with(href) || path.starts_with(crate::address::STICKS),
             _ => path == href || path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')),
         }
     }

@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{advisories, ask, boxes, console, demo, fleet, model, policy, record, recover, release, report, supply};
+use crate::{advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, supply};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -65,6 +65,9 @@ enum Verb {
     /// Look at a fleet as a whole.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
+    /// Reach boxes without a network: make, check, import and take back sticks.
+    #[command(subcommand)]
+    Bundle(bundle::BundleVerb),
     /// What a refusal code means and what to do about it.
     Explain {
         /// For example `release.rollback`.
@@ -109,6 +112,7 @@ impl Arguments {
             Verb::Record(verb) => in_runtime(record::run(verb, &setting)),
             Verb::Report(verb) => in_runtime(report::run(verb, &setting)),
             Verb::Fleet(verb) => fleet::run(&verb, &setting),
+            Verb::Bundle(verb) => in_runtime(bundle::run(verb, &setting)),
             Verb::Explain { code } => explain(&code, setting.json),
             Verb::Demo(verb) => demo::run(verb, setting.json),
             Verb::Completions { shell } => {

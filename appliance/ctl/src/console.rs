@@ -53,7 +53,11 @@ pub enum ConsoleVerb {
     /// End this session.
     Logout,
     /// What a new box needs to know its console, to put on a stick.
-    Pairing,
+    Pairing {
+        /// For a box that no network reaches: it opens no connection, its console comes by stick.
+        #[arg(long)]
+        by_stick: bool,
+    },
     /// Models and where they run.
     Models,
     /// Give the console a publisher's export; it verifies everything before it keeps anything.
@@ -116,6 +120,18 @@ impl Console {
                 .await?,
         )?;
         Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    /// The bytes `first..=last` of what lies at `path`.
+    pub async fn range(&self, path: &str, first: u64, last: u64) -> Result<Bytes, Fault> {
+        let authorization = format!("Bearer {}", self.session);
+        let range = format!("bytes={first}-{last}");
+        let headers = [("authorization", authorization.as_str()), ("range", range.as_str())];
+        let answer = self
+            .dialer
+            .ask(Method::GET, path, &headers, Bytes::new(), ANSWER_LIMIT)
+            .await?;
+        Ok(success(answer)?.body)
     }
 
     /// Asks and hands the body on as it is.
@@ -237,11 +253,12 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
             std::fs::remove_file(&setting.profile)?;
             Ok(())
         }
-        ConsoleVerb::Pairing => {
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&console.call(Method::GET, "/api/v1/pairing", None).await?)?
-            );
+        ConsoleVerb::Pairing { by_stick } => {
+            let mut pairing = console.call(Method::GET, "/api/v1/pairing", None).await?;
+            if by_stick {
+                pairing["console"] = freehold_protocol::stick::BY_STICK.into();
+            }
+            println!("{}", serde_json::to_string_pretty(&pairing)?);
             Ok(())
         }
         ConsoleVerb::Models => {

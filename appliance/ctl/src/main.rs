@@ -7,6 +7,7 @@ mod answer;
 mod arguments;
 mod ask;
 mod boxes;
+mod bundle;
 mod console;
 mod demo;
 mod fleet;

@@ -12,6 +12,7 @@ pub mod report;
 pub mod routes;
 pub mod screen;
 pub mod status;
+pub mod stick;
 pub mod version;
 pub mod witness;
 

@@ -42,6 +42,13 @@ pub(crate) struct Proved {
 /// Asks for a challenge and answers it.
 pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Result<Proved, Fault> {
     let challenge = console.challenge().await?;
+    let (evidence, nonce) = evidence(shown, tpm, &challenge).await?;
+    let answer = console.evidence(evidence).await?;
+    Ok((answer, nonce))
+}
+
+/// Evidence that answers a challenge, and its nonce.
+pub(crate) async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge) -> Result<(Vec<u8>, [u8; 32]), Fault> {
     let nonce: [u8; 32] = challenge
         .nonce
         .0
@@ -83,6 +90,7 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
     let boot_log = shown.boot.log.clone();
     // After the quote: what is measured in between stands in the log and is not covered, instead of missing.
 <<<<<<< ours
+<<<<<<< ours
     let runtime_log = shown.boot.read_runtime(shown.runtime_log.0, shown.runtime_log.1);
     Ok(Evidence {
 =======
@@ -90,13 +98,22 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
     let reset_count = quote.clock.reset_count;
     let evidence = Evidence {
 >>>>>>> theirs
+=======
+    let runtime_log = shown.boot.read_runtime();
+    let evidence = Evidence {
+>>>>>>> stick/main
         bound,
         attest: quote.attest,
         signature: quote.signature,
         pcrs,
         boot_log,
         runtime_log,
+<<<<<<< ours
     }
     .encode();
     Ok((evidence, reset_count))
+=======
+    };
+    Ok((evidence.encode(), nonce))
+>>>>>>> theirs
 }

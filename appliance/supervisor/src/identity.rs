@@ -166,7 +166,7 @@ impl Identity {
 }
 
 /// The SPKI of a P-256 key in a TPMT_PUBLIC.
-fn spki_of(public: &[u8]) -> Result<PublicKey, Fault> {
+pub(crate) fn spki_of(public: &[u8]) -> Result<PublicKey, Fault> {
     let garbage = |detail: String| Fault::of("tpm.garbage", detail);
     let parsed = Public::parse(public).map_err(|error| garbage(error.to_string()))?;
     let key = parsed.public_key().map_err(|error| garbage(error.to_string()))?;

@@ -35,6 +35,7 @@ mod site;
 mod source;
 mod state;
 mod status;
+mod stick;
 mod supervisor;
 mod witness;
 

@@ -46,6 +46,7 @@ use crate::state::State;
 use crate::system::System;
 use crate::status::{Board, Status};
 use crate::witness::Witness;
+use crate::stick::{self, Sticks};
 
 /// Seconds between two looks while nothing says otherwise.
 const DEFAULT_INTERVAL: f64 = 10.0;
@@ -130,6 +131,7 @@ pub(crate) struct Supervisor {
     pub(crate) runs: BTreeMap<String, RunPermission>,
     pub(crate) tokens: Vec<ApiToken>,
     pub(crate) aim: Aim,
+    pub(crate) sticks: Sticks,
 }
 
 impl Supervisor {
@@ -172,6 +174,7 @@ impl Supervisor {
             ..Pursuit::default()
         });
         let policy = Policy::stored(&state)?;
+        let sticks = Sticks::open(&state)?;
         let mut status = Status {
             v: 1,
             box_id: box_id.clone(),
@@ -246,6 +249,7 @@ impl Supervisor {
             policy,
             tokens,
             aim: Aim::default(),
+            sticks,
         })
     }
 
@@ -332,6 +336,7 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
         screen.attend(recorder, &who).await?;
     }
     supervisor.board.also_on(screen);
+    let mut sticks = stick::door::Door::open(&supervisor.settings.runtime)?;
     supervisor.show()?;
     notify.ready();
     notify.guard();
@@ -354,6 +359,13 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
                 () = &mut pause => break true,
                 // A download, an examination or an engine's start has ended: what follows is done at once.
                 () = wake.notified() => break true,
+                Some(asked) = sticks.next() => {
+                    let (answer, again) = supervisor.stick_wish(asked.wish).await;
+                    let _ = asked.answer.send(answer);
+                    if again {
+                        break true;
+                    }
+                }
                 () = tokio::time::sleep(PROGRESS), if supervisor.downloads.any() => {
                     if let Err(fault) = supervisor.show() {
                         tracing::warn!(%fault, "the status cannot be written");

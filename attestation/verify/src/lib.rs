@@ -20,6 +20,7 @@ pub mod quote;
 pub mod rejection;
 pub mod release;
 pub mod sealing;
+pub mod stick;
 mod text;
 pub mod tpm;
 pub mod verified;

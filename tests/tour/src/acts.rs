@@ -4,6 +4,7 @@ mod ask;
 mod attack;
 mod check;
 mod fleet;
+mod island;
 mod prove;
 mod stay;
 
@@ -58,6 +59,7 @@ fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::
     summary.console_url = stay::open_door(world)?;
     prove::play(stage, world, summary)?;
     ask::play(stage, world, summary)?;
+    island::play(stage, world, summary)?;
     attack::play(stage, world, summary)?;
     check::play(stage, world, summary)
 }

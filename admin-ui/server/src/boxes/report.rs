@@ -58,14 +58,19 @@ pub async fn take(
             ));
         }
     }
+    answer(&console, &box_id, achieved).map(Json)
+}
+
+/// What a box hears after a report.
+pub(crate) fn answer(console: &Console, box_id: &str, achieved: Option<u64>) -> Result<ReportAnswer, Refused> {
     let now = console.now();
     let fleet = console.fleet();
-    let member = fleet.member(&box_id).ok_or_else(|| Refused::not_found("box"))?;
+    let member = fleet.member(box_id).ok_or_else(|| Refused::not_found("box"))?;
     let tokens = member
         .tokens
         .iter()
         .filter(|token| token.expires.is_none_or(|expires| expires >= now));
-    Ok(Json(ReportAnswer {
+    Ok(ReportAnswer {
         v: V1,
         next: fleet.rules.report_every,
         attest: fleet.wants_evidence(member, now),
@@ -83,7 +88,7 @@ pub async fn take(
                 expires: token.expires,
             })
             .collect(),
-    }))
+    })
 }
 
 /// `POST /box/v1/record`.

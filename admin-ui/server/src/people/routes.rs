@@ -13,7 +13,7 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, reports, supply};
+use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, reports, stick, supply};
 use crate::console::Console;
 use crate::{outer, pages};
 
@@ -95,6 +95,10 @@ fn api() -> Vec<Route> {
         "GET" "/api/v1/models" May(A::Look), "The models." => releases::models;
         "GET" "/api/v1/releases" May(A::Look), "The releases." => releases::releases;
         "POST" "/api/v1/repository" May(A::ImportReleases), "Take in what the publisher exported." => releases::upload;
+        "GET" "/api/v1/bundles" May(A::Look), "Bundles for sticks, and who is back." => stick::list;
+        "POST" "/api/v1/bundles" May(A::Assign), "Make a bundle for boxes without a network." => stick::make;
+        "GET" "/api/v1/bundles/{number}/parts/{part}" May(A::Assign), "A part of a bundle." => stick::part;
+        "POST" "/api/v1/returns" May(A::Assign), "Take in what came back on a stick." => stick::take;
         "GET" "/api/v1/record/checkpoint" May(A::ReadRecord), "The record's signed head." => record::checkpoint;
         "GET" "/api/v1/record/entries" May(A::ReadRecord), "Entries of the record." => record::entries;
         "GET" "/api/v1/record/proof/{index}" May(A::ReadRecord), "An entry and the proof that it is there." => record::proof;
@@ -138,6 +142,10 @@ fn shown() -> Vec<Route> {
         "GET" address::RELEASES, May(A::Look), "The releases." => pages::releases::show;
         "GET" address::ADVISORIES, May(A::Look), "The findings of the fleet." => pages::advisories::show;
         "POST" address::ADVISORIES, May(A::AcceptFindings), "Accept a finding for a while." => pages::advisories::accept;
+        "GET" address::STICKS, May(A::Look), "Bundles for sticks, and who is back." => pages::sticks::show;
+        "POST" address::STICKS_MAKE, May(A::Assign), "Make a bundle." => pages::sticks::make;
+        "POST" address::STICKS_TAKE, May(A::Assign), "Take returns in." => pages::sticks::take;
+        "GET" "/sticks/{number}/{part}", May(A::Assign), "A part of a bundle." => pages::sticks::part;
         "GET" address::RECORD, May(A::ReadRecord), "The record." => pages::record::show;
         "GET" address::RECORD_CHECKPOINT, May(A::ReadRecord), "The record's signed head." => record::checkpoint;
         "GET" address::REPORTS, May(A::ExportRecord), "The reports." => pages::reports::show;
@@ -167,7 +175,7 @@ pub fn router(console: Console) -> Router {
         if route.gate.door == Door::Page {
             handler = handler.layer(from_fn_with_state(console.clone(), pages::frame));
         }
-        if route.path == "/api/v1/repository" {
+        if matches!(route.path, "/api/v1/repository" | address::STICKS_TAKE) {
             // The handler counts by itself and writes to the disk as it reads.
             handler = handler.layer(DefaultBodyLimit::disable());
         }

@@ -207,6 +207,7 @@ impl World {
                 fingerprint: fingerprint.clone(),
             },
             opened: now().unix_timestamp(),
+            by_stick: false,
         };
         let name = session.session.clone();
         self.console().happen(Event::EnrolBegun(Box::new(session))).await?;

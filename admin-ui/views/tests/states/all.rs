@@ -10,6 +10,8 @@ pub mod hostile;
 mod one_box;
 #[path = "others.rs"]
 mod others;
+#[path = "sticks.rs"]
+mod sticks;
 
 use freehold_views::shell::{Parts, Person, Waiting};
 use freehold_views::*;
@@ -66,6 +68,8 @@ pub fn all() -> Vec<State> {
         state("releases-empty", others::releases_empty().render()),
         state("advisories-normal", others::advisories().render()),
         state("advisories-empty", others::advisories_empty().render()),
+        state("sticks-normal", sticks::sticks().render()),
+        state("sticks-empty", sticks::sticks_empty().render()),
         state("record-normal", others::record().render()),
         state("record-empty", others::record_empty().render()),
         state("reports-normal", others::reports().render()),
@@ -97,6 +101,7 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
         ("model-hostile", everywhere(&others::model()).render()),
         ("releases-hostile", everywhere(&others::releases()).render()),
         ("advisories-hostile", everywhere(&others::advisories()).render()),
+        ("sticks-hostile", everywhere(&sticks::sticks()).render()),
         ("record-hostile", everywhere(&others::record()).render()),
         ("reports-hostile", everywhere(&others::reports()).render()),
         ("settings-hostile", everywhere(&others::settings()).render()),

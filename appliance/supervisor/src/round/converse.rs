@@ -65,6 +65,11 @@ impl Supervisor {
     }
 
     pub(crate) fn console(&mut self) -> Result<&Console, Fault> {
+    },
+    pub(super) fn console(&mut self) -> Result<&Console, Fault> {
+        if let (None, Some(courier)) = (&self.console, &self.sticks.courier) {
+            self.console = Some(Console::by_stick(courier.clone()));
+        }
         if self.console.is_none() {
             let identity = self
                 .identity
@@ -91,7 +96,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn enrol(&mut self) -> Result<(), Fault> {
+    pub(super) async fn enrol(&mut self) -> Result<(), Fault> {
         if self.enrolment == EnrolState::Approved && self.fleet.is_some() {
             return Ok(());
         }
@@ -131,7 +136,11 @@ impl Supervisor {
         )
         .await;
         let standing = match advanced {
-            Err(fault) if fault.code() != "console.away" && !fault.code().starts_with("tpm.") => {
+            Err(fault)
+                if fault.code() != "console.away"
+                    && !fault.code().starts_with("tpm.")
+                    && !crate::stick::is_later(&fault) =>
+            {
                 self.enrol_refused = Some((Instant::now(), fault.report()));
                 return Err(fault);
             }
@@ -180,7 +189,7 @@ impl Supervisor {
     }
 
     /// The assignment that an earlier run accepted; needs the director's key, so it waits for it.
-    fn take_up_assignment(&mut self) -> Result<(), Fault> {
+    pub(super) fn take_up_assignment(&mut self) -> Result<(), Fault> {
         let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) else {
             return Ok(());
         };
@@ -196,10 +205,25 @@ impl Supervisor {
     }
 
     /// Reports; answers the counter of an assignment that waits.
-    async fn report(&mut self) -> Result<Option<u64>, Fault> {
+    pub(super) async fn report(&mut self) -> Result<Option<u64>, Fault> {
+        let report = self.say_how_we_are().await;
+        let answer = self.console()?.report(&report).await?;
+        self.inventory_told = true;
+        self.wished = Some(answer.next);
+        self.attest_due |= answer.attest;
+        let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
+        if tokens != self.tokens {
+            self.state.put_json("tokens.json", &tokens)?;
+            self.tokens = tokens;
+        }
+        Ok(answer.assignment)
+    }
+
+    /// The next report.
+    pub(super) async fn say_how_we_are(&mut self) -> BoxReport {
         self.sequence = self.sequence.saturating_add(1);
         self.how_far();
-        let report = BoxReport {
+        BoxReport {
             v: V1,
             sequence: self.sequence,
             at: self.clock.now(),
@@ -224,8 +248,8 @@ impl Supervisor {
         if tokens != self.tokens {
             self.state.put_json("tokens.json", &tokens)?;
             self.tokens = tokens;
+            health: Vec::new(),
         }
-        Ok(answer.assignment)
     }
 
     /// What is in the box; told once after each start, since it changes with the power off.
@@ -239,7 +263,7 @@ impl Supervisor {
         serde_json::to_value(found).ok()
     }
 
-    async fn fetch_assignment(&mut self, waits: Option<u64>) -> Result<(), Fault> {
+    pub(super) async fn fetch_assignment(&mut self, waits: Option<u64>) -> Result<(), Fault> {
         let wanted = waits.is_some_and(|counter| Some(counter) != self.pursuit.accepted);
         let (true, Some(fleet)) = (wanted, self.fleet.clone()) else {
             return Ok(());
@@ -297,7 +321,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn update_repository(&mut self) -> Result<(), Fault> {
+    pub(super) async fn update_repository(&mut self) -> Result<(), Fault> {
         self.console()?;
         let now = self.clock.now();
         let (Some(repository), Some(console)) = (&mut self.repository, &self.console) else {

@@ -27,12 +27,7 @@ impl Supervisor {
         if !(self.attest_due || changed || retry) {
             return Ok(());
         }
-        let boot = self.boot()?;
-        let (tpm, replaying) = (self.tpm.clone(), boot.clone());
-        let replayed = tokio::task::spawn_blocking(move || replaying.replay(&tpm))
-            .await
-            .map_err(|error| Fault::of("tpm.garbage", error.to_string()))?;
-        self.boot_was(boot.word, replayed).await?;
+        let boot = self.boot_shown().await?;
         self.console()?;
         let (Some(identity), Some(console), Some(fleet)) = (&self.identity, &self.console, &self.fleet) else {
             return Ok(());
@@ -65,6 +60,17 @@ impl Supervisor {
         self.attested_models = models;
         self.attest_due = false;
         self.take_verdict(proved.answer).await
+    }
+
+    /// The boot as it is shown with evidence; a software TPM has got its log by then.
+    pub(super) async fn boot_shown(&mut self) -> Result<crate::boot::Boot, Fault> {
+        let boot = self.boot()?;
+        let (tpm, replaying) = (self.tpm.clone(), boot.clone());
+        let replayed = tokio::task::spawn_blocking(move || replaying.replay(&tpm))
+            .await
+            .map_err(|error| Fault::of("tpm.garbage", error.to_string()))?;
+        self.boot_was(boot.word, replayed).await?;
+        Ok(boot)
     }
 
     /// Says once what became of the boot log.
@@ -109,7 +115,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn take_verdict(&mut self, answer: VerdictAnswer) -> Result<(), Fault> {
+    pub(super) async fn take_verdict(&mut self, answer: VerdictAnswer) -> Result<(), Fault> {
         if let (Some(certificate), Some(identity)) = (&answer.certificate, &self.identity) {
             identity.renew(&self.state, &certificate.0)?;
             // The next request shows the new certificate.

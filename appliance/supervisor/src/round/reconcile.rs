@@ -52,6 +52,7 @@ impl Supervisor {
         self.take_aim().await?;
         self.engines.know(&self.aim.releases);
         for (step, failed) in self.downloads.ended().await {
+            self.sticks.broke_off();
             let report = self.failed(&step, failed).await?;
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
@@ -148,7 +149,9 @@ impl Supervisor {
         if !self.verdict.allows_change() {
             return Permission::Keep(WaitingOn::Verdict);
         }
-        if self.status.console == "console.away" {
+        // A box that lives by sticks has its console while one is in.
+        let away = self.only_by_stick() && self.sticks.courier.is_none();
+        if away || self.status.console == "console.away" {
             return Permission::Keep(WaitingOn::Console);
         }
         if self.aim.expired {
@@ -157,7 +160,7 @@ impl Supervisor {
         Permission::Change
     }
 
-    fn observe(&mut self) -> Result<Observed, Fault> {
+    pub(super) fn observe(&mut self) -> Result<Observed, Fault> {
         let stored = self.store.stored()?;
         let revocations = self
             .repository
@@ -360,10 +363,13 @@ impl Supervisor {
     fn fetch(&mut self, release: Sha256Digest, steps: Vec<Step>) -> Result<(), StepFailed> {
         let signed = self.aim.releases.get(&release);
         let signed = signed.ok_or_else(|| StepFailed::away("store.order", "the release is not at hand"))?;
-        let identity = self.identity.as_ref();
-        let identity = identity.ok_or_else(|| StepFailed::away("console.away", "the console is away"))?;
-        let console =
-            Console::new(&self.pairing, identity, &self.clock).map_err(|fault| StepFailed::Away(fault.report()))?;
+        let console = match (&self.sticks.courier, &self.identity) {
+            (Some(courier), _) => Console::by_stick(courier.clone()),
+            (None, Some(identity)) => {
+                Console::new(&self.pairing, identity, &self.clock).map_err(|fault| StepFailed::Away(fault.report()))?
+            }
+            (None, None) => return Err(StepFailed::away("console.away", "the console is away")),
+        };
         self.downloads.begin(steps, &self.store, signed, FromConsole(console));
         Ok(())
     }

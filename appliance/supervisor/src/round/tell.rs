@@ -213,31 +213,10 @@ impl Supervisor {
 
     /// Shows the head of the record to the console, whose cosignature ties it down.
     pub(super) async fn show_record(&mut self) -> Result<(), Fault> {
-        let old = self.cosigned;
-        if self.chronicle.head().size <= old {
+        let Some((message, size)) = self.head_since(self.cosigned).await? else {
             return Ok(());
-        }
-        let recorder = self.chronicle.recorder().clone();
-        let proven = tokio::task::spawn_blocking(move || {
-            let (note, proof) = recorder.checkpoint_since(old)?;
-            let (_, checkpoint) = recorder.reader().checkpoint()?;
-            Ok::<_, freehold_record_files::RecordFault>((note, proof, checkpoint.size))
-        })
-        .await
-        .map_err(|error| Fault::of("record.files", error.to_string()))?;
-        let (note, proof, _) = proven?;
-        let checkpoint = String::from_utf8_lossy(&note).into_owned();
-        let size = freehold_record::SignedNote::parse(&note)
-            .and_then(|note| freehold_record::Checkpoint::parse(note.text()))
-            .map_err(freehold_record_files::RecordFault::from)?
-            .size;
-        let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
-        let message = RecordCheckpoint {
-            v: V1,
-            checkpoint: checkpoint.clone(),
-            old_size: old,
-            proof,
         };
+        let checkpoint = message.checkpoint.clone();
         let answer = match self.console()?.record(&message).await {
             // One of us lost count: begin at what the console saw last, if that is ours at all.
             Err(Fault::Coded {
@@ -257,5 +236,34 @@ impl Supervisor {
         self.state.put_json("cosigned.json", &size)?;
         self.cosigned = size;
         Ok(())
+    }
+
+    /// The head of the record with the proof from the tree of `old` entries, and its size; `None` when there is nothing new.
+    pub(super) async fn head_since(&self, old: u64) -> Result<Option<(RecordCheckpoint, u64)>, Fault> {
+        if self.chronicle.head().size <= old {
+            return Ok(None);
+        }
+        let recorder = self.chronicle.recorder().clone();
+        let proven = tokio::task::spawn_blocking(move || {
+            let (note, proof) = recorder.checkpoint_since(old)?;
+            let (_, checkpoint) = recorder.reader().checkpoint()?;
+            Ok::<_, freehold_record_files::RecordFault>((note, proof, checkpoint.size))
+        })
+        .await
+        .map_err(|error| Fault::of("record.files", error.to_string()))?;
+        let (note, proof, _) = proven?;
+        let checkpoint = String::from_utf8_lossy(&note).into_owned();
+        let size = freehold_record::SignedNote::parse(&note)
+            .and_then(|note| freehold_record::Checkpoint::parse(note.text()))
+            .map_err(freehold_record_files::RecordFault::from)?
+            .size;
+        let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
+        let message = RecordCheckpoint {
+            v: V1,
+            checkpoint,
+            old_size: old,
+            proof,
+        };
+        Ok(Some((message, size)))
     }
 }
