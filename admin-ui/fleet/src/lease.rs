@@ -84,14 +84,15 @@ impl Fleet {
     #[must_use]
     pub fn lease_of(&self, member: &Member, now: i64) -> LeaseNow {
         let verdict = self.verdict_of(member, now);
-        let (Some(keys), Some(stored)) = (member.active.as_ref().filter(|_| member.is_approved()), verdict.stored) else {
+        let (Some(keys), Some(stored)) = (member.active.as_ref().filter(|_| member.is_approved()), verdict.stored)
+        else {
             return LeaseNow::NotRenewed;
         };
         let order = self.leases.get(&member.box_id).cloned().unwrap_or_default();
         let good = stored.word.allows_change().then_some(stored);
-        let clock = good.or(member.last_good.as_ref()).and_then(|verdict| {
-            serde_json::from_value::<ClockInfo>(verdict.claims.get("clock")?.clone()).ok()
-        });
+        let clock = good
+            .or(member.last_good.as_ref())
+            .and_then(|verdict| serde_json::from_value::<ClockInfo>(verdict.claims.get("clock")?.clone()).ok());
         let Some(clock) = clock else {
             return LeaseNow::NotRenewed;
         };

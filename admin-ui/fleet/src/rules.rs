@@ -33,6 +33,10 @@ pub struct Rules {
     /// console is away, or after it stopped proving itself.
     #[serde(default = "lease_ttl")]
     pub lease_ttl: i64,
+    /// How long a challenge, a credential and a verdict count that travel by stick: the way there and back. Bounds how long
+    /// evidence could be held back by whoever carries it.
+    #[serde(default = "stick_max_age")]
+    pub stick_max_age: i64,
 }
 
 /// An hour: many times the interval of proofs, so that a console that is restarted stops nothing.
@@ -46,10 +50,6 @@ impl Rules {
     pub fn evidence_every(&self) -> i64 {
         self.attest_every.min(self.lease_ttl / 2)
     }
-    /// How long a challenge, a credential and a verdict count that travel by stick: the way there and back. Bounds how long
-    /// evidence could be held back by whoever carries it.
-    #[serde(default = "stick_max_age")]
-    pub stick_max_age: i64,
 }
 
 /// A month: a site that is visited less often has its boxes unknown in between, which is the truth.

@@ -55,7 +55,12 @@ fn change(fleet: Fleet, change: LeaseChange) -> Fleet {
     };
     let (fleet, outcome) = fleet.step(&event, NOW);
     outcome.answer.unwrap();
-    assert!(outcome.effects.iter().any(|effect| matches!(effect, Effect::Record(entry) if entry.kind.starts_with("lease."))));
+    assert!(
+        outcome
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Record(entry) if entry.kind.starts_with("lease.")))
+    );
     fleet
 }
 
@@ -76,11 +81,20 @@ fn a_lease_is_given_with_each_good_verdict_and_taken_back_by_a_fault() {
     let mut fleet = approved();
     assert_eq!(now(&fleet, NOW), LeaseNow::NotRenewed, "no verdict yet");
     judged(&mut fleet, verdict(VerdictWord::Trusted, NOW, 4));
-    assert_eq!(held(now(&fleet, NOW)), (LeasedModels::ALL, 4, 0, NOW + fleet.rules.lease_ttl));
+    assert_eq!(
+        held(now(&fleet, NOW)),
+        (LeasedModels::ALL, 4, 0, NOW + fleet.rules.lease_ttl)
+    );
     judged(&mut fleet, verdict(VerdictWord::TrustedSimulated, NOW + 300, 5));
-    assert_eq!(held(now(&fleet, NOW + 300)), (LeasedModels::ALL, 5, 0, NOW + 300 + fleet.rules.lease_ttl));
+    assert_eq!(
+        held(now(&fleet, NOW + 300)),
+        (LeasedModels::ALL, 5, 0, NOW + 300 + fleet.rules.lease_ttl)
+    );
     // A verdict that is too old to count renews nothing and takes nothing back.
-    assert_eq!(now(&fleet, NOW + 300 + fleet.rules.verdict_max_age + 1), LeaseNow::NotRenewed);
+    assert_eq!(
+        now(&fleet, NOW + 300 + fleet.rules.verdict_max_age + 1),
+        LeaseNow::NotRenewed
+    );
     // A fault takes it back, for the boot that it was given for.
     let mut refused = verdict(VerdictWord::Refused, NOW + 600, 0);
     refused.claims = serde_json::Value::Null;
@@ -101,14 +115,20 @@ fn what_a_person_withdrew_stays_withdrawn_until_somebody_grants_it() {
     let mut fleet = change(fleet, LeaseChange::Withdraw { models: names(&[]) });
     assert!(matches!(now(&fleet, NOW), LeaseNow::Withdrawn(lease) if lease.counter == 1));
     judged(&mut fleet, verdict(VerdictWord::Trusted, NOW + 5, 4));
-    assert!(matches!(now(&fleet, NOW + 5), LeaseNow::Withdrawn(_)), "a good verdict gives it back to nobody");
+    assert!(
+        matches!(now(&fleet, NOW + 5), LeaseNow::Withdrawn(_)),
+        "a good verdict gives it back to nobody"
+    );
     // It survives the box's removal: boxes remember the count.
     let member = fleet.member(BOX).unwrap().clone();
     fleet.apply(&Effect::BoxRemoved { box_id: BOX.to_owned() });
     fleet.apply(&Effect::BoxSaved(Box::new(member)));
     assert_eq!(fleet.lease_order(BOX).unwrap().withdrawn, Withdrawn::All);
-    let mut fleet = change(fleet, LeaseChange::Grant);
-    assert_eq!(held(now(&fleet, NOW + 5)), (LeasedModels::ALL, 4, 2, NOW + 5 + fleet.rules.lease_ttl));
+    let fleet = change(fleet, LeaseChange::Grant);
+    assert_eq!(
+        held(now(&fleet, NOW + 5)),
+        (LeasedModels::ALL, 4, 2, NOW + 5 + fleet.rules.lease_ttl)
+    );
 }
 
 #[test]
@@ -119,17 +139,33 @@ fn a_lease_without_some_models_names_the_others() {
         box_id: BOX.to_owned(),
         head: AssignmentHead {
             counter: 1,
-            targets: vec!["models/guide/1.0.0/release.json".into(), "models/triage/2.0.0/release.json".into()],
+            targets: vec![
+                "models/guide/1.0.0/release.json".into(),
+                "models/triage/2.0.0/release.json".into(),
+            ],
             not_after: NOW + 60,
             at: NOW,
             by: "ada".to_owned(),
         },
         envelope: vec![],
     });
-    let mut fleet = change(fleet, LeaseChange::Withdraw { models: names(&["triage"]) });
+    let fleet = change(
+        fleet,
+        LeaseChange::Withdraw {
+            models: names(&["triage"]),
+        },
+    );
     assert_eq!(held(now(&fleet, NOW)).0, LeasedModels::Named(names(&["guide"])));
-    let mut fleet = change(fleet, LeaseChange::Withdraw { models: names(&["guide"]) });
-    assert!(matches!(now(&fleet, NOW), LeaseNow::Withdrawn(_)), "nothing is left to name");
+    let fleet = change(
+        fleet,
+        LeaseChange::Withdraw {
+            models: names(&["guide"]),
+        },
+    );
+    assert!(
+        matches!(now(&fleet, NOW), LeaseNow::Withdrawn(_)),
+        "nothing is left to name"
+    );
 }
 
 #[test]
@@ -147,5 +183,8 @@ fn a_change_about_an_unknown_box_or_of_a_name_that_is_none_is_refused_and_record
     };
     assert_eq!(ask("amber-fox-0000", names(&[])), "enrol.unknown_box");
     assert_eq!(ask(BOX, names(&[""])), "console.bad_lease");
-    assert_eq!(ask(BOX, (0..300).map(|n| format!("m{n}")).collect()), "console.bad_lease");
+    assert_eq!(
+        ask(BOX, (0..300).map(|n| format!("m{n}")).collect()),
+        "console.bad_lease"
+    );
 }

@@ -80,7 +80,7 @@ fn an_enrolment_by_stick_waits_for_days_and_one_over_the_wire_does_not() {
 fn a_verdict_by_stick_outlives_a_restart_and_not_its_month() {
     let fleet = fleet();
     let mut by_stick = verdict(VerdictWord::TrustedSimulated, NOW - DAY);
-    let view = |verdict, now| {
+    let view = |verdict: &freehold_fleet::Verdict, now| {
         let view = freehold_fleet::verdict::view(Some(verdict), &fleet.rules, fleet.started, now);
         (view.word, view.freshness)
     };

@@ -26,8 +26,8 @@ pub mod report;
 pub mod repository;
 pub mod run;
 pub mod state;
+pub mod stick;
 pub mod supply;
 pub mod witness;
-pub mod stick;
 
 pub use console::Console;

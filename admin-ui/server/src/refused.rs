@@ -207,9 +207,11 @@ impl From<FleetRejection> for Refused {
     fn from(rejection: FleetRejection) -> Self {
         use FleetRejection as R;
         let status = match rejection {
-            R::BadBoxId { .. } | R::BadLabel { .. } | R::BadTargets { .. } | R::BadToken { .. } | R::BadLease { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            R::BadBoxId { .. }
+            | R::BadLabel { .. }
+            | R::BadTargets { .. }
+            | R::BadToken { .. }
+            | R::BadLease { .. } => StatusCode::BAD_REQUEST,
             R::IdTaken { .. }
             | R::EkTaken { .. }
             | R::KeyTaken { .. }

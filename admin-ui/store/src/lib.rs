@@ -19,5 +19,4 @@ pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;
 pub use open::Store;
 pub use pending::{AcceptanceRow, FailureRow, PendingChange, PlanRow};
-pub use pending::{FailureRow, PendingChange, PlanRow};
 pub use stick::{BundleRow, ReturnRow, StickChallengeRow, StickChange};

@@ -9,7 +9,9 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, supply};
+use crate::{
+    advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, supply,
+};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///

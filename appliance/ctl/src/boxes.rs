@@ -193,7 +193,7 @@ pub async fn run(verb: BoxVerb, setting: &Setting) -> Result<(), Fault> {
                 println!("{} bytes in {}", said["bytes"], out.display());
             });
             Ok(())
-        },
+        }
         BoxVerb::Lease { r#box, verb, model } => {
             let one = find(&console, &r#box).await?;
             lease(&console, &one, verb, &model, setting).await
@@ -251,7 +251,11 @@ async fn lease(
         None => console.call(Method::GET, &path(one, ""), None).await?["lease"].clone(),
     };
     show(setting, &lease, |lease| {
-        println!("{}: verdict lease {}", text(one, "id"), text(lease, "state").replace('_', " "));
+        println!(
+            "{}: verdict lease {}",
+            text(one, "id"),
+            text(lease, "state").replace('_', " ")
+        );
         if let Some(until) = lease["until"].as_i64() {
             println!("  until    {until} (Unix seconds), unless a good verdict renews it");
         }
@@ -276,7 +280,10 @@ async fn lease(
             expected: None,
             found: None,
         })),
-        _ => Err(Fault::could_not_tell("no verdict counts now", "freehold box attest BOX")),
+        _ => Err(Fault::could_not_tell(
+            "no verdict counts now",
+            "freehold box attest BOX",
+        )),
     }
 }
 

@@ -17,8 +17,8 @@ mod profile;
 mod record;
 mod recover;
 mod release;
-mod supply;
 mod report;
+mod supply;
 mod table;
 
 use std::process::ExitCode;

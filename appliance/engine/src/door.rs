@@ -157,11 +157,9 @@ impl Inner {
 /// Opens a connection and drives it; one that the engine closes for its answer's sake leaves a new one in the pool. One that was
 /// closed because nobody used it does not, so a door at rest holds no thread of the engine.
 async fn connect(door: &Arc<Inner>) -> Result<Sender, EngineError> {
-    let stream = connect_unix(&door.socket)
-        .await
-        .map_err(|error| EngineError::Missing {
-            reason: error.kind().to_string(),
-        })?;
+    let stream = connect_unix(&door.socket).await.map_err(|error| EngineError::Missing {
+        reason: error.kind().to_string(),
+    })?;
     let (requests, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let answered = Arc::new(Mutex::new(None::<Instant>));
     let (last, door) = (Arc::clone(&answered), Arc::downgrade(door));

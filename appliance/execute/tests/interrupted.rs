@@ -10,7 +10,9 @@ use freehold_execute::{
     Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, SoFar, StepFailed, Store, carry_out,
     fetch,
 };
-use freehold_plan::{Desired, Observed, Place, Purpose, RunPermission, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan};
+use freehold_plan::{
+    Desired, Observed, Place, Purpose, RunPermission, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan,
+};
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
 

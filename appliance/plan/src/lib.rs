@@ -13,9 +13,7 @@ mod show;
 mod system;
 
 pub use desired::{Desired, Place, WantedFile, WantedModel};
-pub use observed::{
-    EngineState, Observed, Permission, Purpose, RunPermission, RunningEngine, StoredFile, StoredModel,
-};
+pub use observed::{EngineState, Observed, Permission, Purpose, RunPermission, RunningEngine, StoredFile, StoredModel};
 pub use plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 pub use planner::plan;
 pub use rejection::PlanRejection;

@@ -312,7 +312,6 @@ impl<'a> Planner<'a> {
             .is_some_and(|engine| engine.state == EngineState::Starting)
     }
 
-    /// Why no engine may run this content for this purpose; `None` when a release that stays asks for it.
     /// Why no engine may run this content for this purpose; `None` when a release that stays and may run asks for it.
     fn idle(&self, engine: &RunningEngine, wanted: &[&WantedModel]) -> Option<String> {
         let mut because: Option<String> = None;

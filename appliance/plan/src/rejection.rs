@@ -35,7 +35,13 @@ pub enum PlanRejection {
 
 impl PlanRejection {
     /// Every code of this enum, and the reasons for stopping what is no longer assigned or permitted.
-    pub const CODES: &[&str] = &["plan.hardware", "plan.twice", "plan.system", "plan.not_assigned", "plan.not_permitted"];
+    pub const CODES: &[&str] = &[
+        "plan.hardware",
+        "plan.twice",
+        "plan.system",
+        "plan.not_assigned",
+        "plan.not_permitted",
+    ];
 }
 
 impl Refusal for PlanRejection {

@@ -144,7 +144,10 @@ impl Planner<'_> {
         // It ends every engine and every download: only when nothing else is left to do.
         let last = self.steps.iter().all(|step| {
             matches!(step, Step::FetchFile { release: of, .. } if *of == release)
-                || matches!(step, Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RaiseFloor { .. })
+                || matches!(
+                    step,
+                    Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RaiseFloor { .. }
+                )
         });
         if last && self.observed.fetching.is_empty() {
             self.steps.push(Step::RestartSystem { release, name, version });

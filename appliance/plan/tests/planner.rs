@@ -67,7 +67,10 @@ const NAMES: [&str; 3] = ["guide", "coder", "summer"];
 /// An empty box whose policy lets every model of these tests run.
 fn world_with(free_bytes: u64) -> Observed {
     let mut world = Observed::empty(free_bytes);
-    world.runs = NAMES.iter().map(|name| ((*name).to_owned(), RunPermission::Run)).collect();
+    world.runs = NAMES
+        .iter()
+        .map(|name| ((*name).to_owned(), RunPermission::Run))
+        .collect();
     world
 }
 
@@ -599,7 +602,9 @@ fn j05_a_model_whose_accelerator_vanished_is_refused_until_it_is_back() {
     // Gone, or another card in its place.
     assert!(refused(&with(&["cpu"])) && refused(&with(&["cpu", "gpu-8g"])));
     assert!(!refused(&with(&["gpu-80g"])));
-},
+}
+
+#[test]
 fn a_model_whose_lease_ends_stops_with_the_code_and_starts_again_with_a_new_one() {
     let guide = model("guide", 1, 1, true);
     let wanted = desired(vec![guide.clone()]);
@@ -607,7 +612,9 @@ fn a_model_whose_lease_ends_stops_with_the_code_and_starts_again_with_a_new_one(
     let first = plan(&wanted, &world);
     carry_out(&mut world, &wanted, &first, usize::MAX);
     assert_eq!(world.engines.len(), 2, "chat and embeddings");
-    world.runs.insert("guide".to_owned(), RunPermission::Stop(refusal("lease.withdrawn")));
+    world
+        .runs
+        .insert("guide".to_owned(), RunPermission::Stop(refusal("lease.withdrawn")));
     let made = plan(&wanted, &world);
     let stop = |purpose| Step::StopEngine {
         root: guide.root,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use freehold_plan::{
-    Desired, Observed, ObservedSystem, Permission, Place, Step, SystemStanding, WaitingOn, WantedFile, WantedSystem, plan,
+    Desired, Observed, ObservedSystem, Permission, Place, Step, SystemStanding, WaitingOn, WantedFile, WantedSystem,
+    plan,
 };
 use freehold_trust::sha256;
 use freehold_verify::RefusalReport;

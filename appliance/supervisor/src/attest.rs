@@ -42,20 +42,7 @@ pub(crate) struct Proved {
 /// Asks for a challenge and answers it.
 pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Result<Proved, Fault> {
     let challenge = console.challenge().await?;
-    let (evidence, nonce) = evidence(shown, tpm, &challenge).await?;
-    let answer = console.evidence(evidence).await?;
-    Ok((answer, nonce))
-}
-
-/// Evidence that answers a challenge, and its nonce.
-pub(crate) async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge) -> Result<(Vec<u8>, [u8; 32]), Fault> {
-    let nonce: [u8; 32] = challenge
-        .nonce
-        .0
-        .as_slice()
-        .try_into()
-        .map_err(|_| Fault::of("console.answer", "the challenge has not 32 bytes"))?;
-    let (evidence, reset_count) = evidence(shown, tpm, &challenge, nonce).await?;
+    let (evidence, nonce, reset_count) = evidence(shown, tpm, &challenge).await?;
     let answer = console.evidence(evidence).await?;
     Ok(Proved {
         answer,
@@ -64,7 +51,18 @@ pub(crate) async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge)
     })
 }
 
-async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8; 32]) -> Result<(Vec<u8>, u32), Fault> {
+/// Evidence that answers a challenge, its nonce, and the TPM's count of resets.
+pub(crate) async fn evidence(
+    shown: Shown<'_>,
+    tpm: &Tpm,
+    challenge: &Challenge,
+) -> Result<(Vec<u8>, [u8; 32], u32), Fault> {
+    let nonce: [u8; 32] = challenge
+        .nonce
+        .0
+        .as_slice()
+        .try_into()
+        .map_err(|_| Fault::of("console.answer", "the challenge has not 32 bytes"))?;
     let head = shown.chronicle.head();
     let mut models = shown.models;
     models.sort_unstable();
@@ -89,31 +87,15 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
         .ok_or_else(|| Fault::of("console.answer", "the challenge names PCRs that there are not"))?;
     let boot_log = shown.boot.log.clone();
     // After the quote: what is measured in between stands in the log and is not covered, instead of missing.
-<<<<<<< ours
-<<<<<<< ours
     let runtime_log = shown.boot.read_runtime(shown.runtime_log.0, shown.runtime_log.1);
-    Ok(Evidence {
-=======
-    let runtime_log = shown.boot.read_runtime();
     let reset_count = quote.clock.reset_count;
     let evidence = Evidence {
->>>>>>> theirs
-=======
-    let runtime_log = shown.boot.read_runtime();
-    let evidence = Evidence {
->>>>>>> stick/main
         bound,
         attest: quote.attest,
         signature: quote.signature,
         pcrs,
         boot_log,
         runtime_log,
-<<<<<<< ours
-    }
-    .encode();
-    Ok((evidence, reset_count))
-=======
     };
-    Ok((evidence.encode(), nonce))
->>>>>>> theirs
+    Ok((evidence.encode(), nonce, reset_count))
 }

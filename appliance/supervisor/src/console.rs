@@ -157,6 +157,10 @@ impl Console {
         }
     }
 
+    pub(crate) async fn witness(&self, ask: &WitnessAsk) -> Result<WitnessOffers, Fault> {
+        self.wire()?.post(routes::WITNESS, ask).await
+    }
+
     pub(crate) async fn record(&self, checkpoint: &RecordCheckpoint) -> Result<RecordCosignature, Fault> {
         self.wire()?.post(routes::RECORD, checkpoint).await
     }
@@ -250,44 +254,6 @@ impl Wire {
             return Err(Fault::of("console.answer", message));
         }
         Ok(answer.body)
-    }
-
-    pub(crate) async fn enrol_begin(&self, message: &EnrolBegin) -> Result<EnrolChallenge, Fault> {
-        self.post(routes::ENROL_BEGIN, message).await
-    }
-
-    pub(crate) async fn enrol_activate(&self, message: &EnrolActivate) -> Result<EnrolStatus, Fault> {
-        self.post(routes::ENROL_ACTIVATE, message).await
-    }
-
-    pub(crate) async fn enrol_status(&self) -> Result<EnrolStatus, Fault> {
-        let path = routes::ENROL_STATUS;
-        read(path, &self.ask(Method::GET, path, "", Bytes::new(), MAX_MESSAGE).await?)
-    }
-
-    pub(crate) async fn challenge(&self) -> Result<Challenge, Fault> {
-        self.post(routes::CHALLENGE, &ChallengeRequest { v: V1 }).await
-    }
-
-    pub(crate) async fn evidence(&self, evidence: Vec<u8>) -> Result<VerdictAnswer, Fault> {
-        let kind = "application/vnd.freehold.evidence+cbor";
-        let path = routes::EVIDENCE;
-        read(
-            path,
-            &self.ask(Method::POST, path, kind, evidence.into(), MAX_MESSAGE).await?,
-        )
-    }
-
-    pub(crate) async fn report(&self, report: &BoxReport) -> Result<ReportAnswer, Fault> {
-        self.post(routes::REPORT, report).await
-    }
-
-    pub(crate) async fn witness(&self, ask: &WitnessAsk) -> Result<WitnessOffers, Fault> {
-        self.post(routes::WITNESS, ask).await
-    }
-
-    pub(crate) async fn record(&self, checkpoint: &RecordCheckpoint) -> Result<RecordCosignature, Fault> {
-        self.post(routes::RECORD, checkpoint).await
     }
 }
 

@@ -204,6 +204,7 @@ impl Engines {
                 path: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 length: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
                 sha256: freehold_trust::sha256(&bytes),
+                fs_verity: None,
             });
         }
         let root = freehold_trust::sha256(b"freehold self-test");

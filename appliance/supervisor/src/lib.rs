@@ -20,9 +20,9 @@ mod gateway;
 mod identity;
 mod introduce;
 mod judge;
+mod lease;
 mod milestones;
 mod network;
-mod lease;
 mod notify;
 mod options;
 mod pairing;
@@ -37,16 +37,12 @@ mod state;
 mod status;
 mod stick;
 mod supervisor;
+mod system;
 mod witness;
 
 pub use fault::Fault;
 pub use options::{Arguments, Command, EngineHost, Settings};
 pub use salts::forget;
-pub use status::{Status, TpmStatus};
-mod system;
-
-pub use fault::Fault;
-pub use options::{Arguments, Command, EngineHost, Settings};
 pub use status::{LeaseStatus, Status, TpmStatus};
 pub use supervisor::{once, run};
 pub use system::{HealthCheck, ReadRoot, RootRead, UpdateRejection, healthy, read_root};

@@ -313,7 +313,7 @@ mod tests {
         let arguments = Arguments::parse_from(words.iter().copied().chain(["--bus", &bus]));
         match arguments.command {
             Command::Run(settings) | Command::Once(settings) => *settings,
-            Command::Forget { .. } => panic!("`run` was parsed"),
+            Command::Forget { .. } | Command::Healthy(_) | Command::ReadRoot(_) => panic!("`run` was parsed"),
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use freehold_collect::{Endorsement, Tpm};
 use freehold_execute::{Store, VerityUse};
-use freehold_execute::Store;
 use freehold_plan::RunPermission;
 use freehold_protocol::enrol::{EnrolState, Pairing};
 use freehold_protocol::local::{ApiToken, Config, Serving, VERSION};
@@ -31,9 +30,9 @@ use crate::engines::Engines;
 use crate::fault::Fault;
 use crate::gateway::Door;
 use crate::identity::{self, Identity};
+use crate::lease::Held;
 use crate::milestones::Milestones;
 use crate::network::Network;
-use crate::lease::Held;
 use crate::notify::Notify;
 use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
@@ -43,10 +42,10 @@ use crate::salts::Salts;
 use crate::screen::attended;
 use crate::site::Site;
 use crate::state::State;
-use crate::system::System;
 use crate::status::{Board, Status};
-use crate::witness::Witness;
 use crate::stick::{self, Sticks};
+use crate::system::System;
+use crate::witness::Witness;
 
 /// Seconds between two looks while nothing says otherwise.
 const DEFAULT_INTERVAL: f64 = 10.0;

@@ -27,9 +27,9 @@ use crate::fault::Fault;
 use crate::options::Settings;
 use crate::state::State;
 
-pub use health::{HealthCheck, healthy};
-pub(crate) use health::{Alive, say_alive};
 use health::{ATTEMPT, is_healthy};
+pub(crate) use health::{Alive, say_alive};
+pub use health::{HealthCheck, healthy};
 use note::{Attempt, Note, Slot, Trial, Woke};
 pub use rejection::UpdateRejection;
 pub use root_read::{ReadRoot, RootRead, read_root};
@@ -156,7 +156,9 @@ impl System {
                 SystemStanding::Confirmed
             },
             staged: staged.and_then(|text| text.trim().parse().ok()),
-            written: trial.filter(|trial| trial.version != self.version).map(|trial| trial.release),
+            written: trial
+                .filter(|trial| trial.version != self.version)
+                .map(|trial| trial.release),
             floor_due: self.note.floor_due(&self.version, self.floor),
         })
     }
@@ -209,11 +211,19 @@ impl System {
     /// Checks the fetched files of a release as a whole, and lays them ready under the names that systemd-sysupdate knows.
     pub(crate) fn stage(&self, store: &Store, release: &Verified<Release>) -> Result<(), StepFailed> {
         let Some(ready) = &self.ready else {
-            return Err(StepFailed::away("plan.system", "this box is not an operating system of ours"));
+            return Err(StepFailed::away(
+                "plan.system",
+                "this box is not an operating system of ours",
+            ));
         };
         let system = self.described(store, release)?;
         let failed = |error: std::io::Error| StepFailed::away("store.io", format!("`{}`: {error}", ready.display()));
-        for file in release.descriptor.files.iter().filter(|file| SYSTEM_FILES.contains(&file.path.as_str())) {
+        for file in release
+            .descriptor
+            .files
+            .iter()
+            .filter(|file| SYSTEM_FILES.contains(&file.path.as_str()))
+        {
             let path = store.staged_file(&release.digest, Place::Files, &file.path);
             if digest_of(&path).map_err(failed)? != file.sha256 {
                 let file = file.path.clone();
@@ -244,12 +254,16 @@ impl System {
     fn described(&self, store: &Store, release: &Verified<Release>) -> Result<SystemRelease, StepFailed> {
         let path = store.staged_file(&release.digest, Place::Files, SYSTEM_NAME);
         let bytes = fs::read(&path).map_err(|error| StepFailed::away("store.io", error.to_string()))?;
-        let bytes = bytes.get(..bytes.len().min(MAX_SYSTEM.saturating_add(1))).unwrap_or_default();
+        let bytes = bytes
+            .get(..bytes.len().min(MAX_SYSTEM.saturating_add(1)))
+            .unwrap_or_default();
         let system = SystemRelease::parse(bytes, &release.descriptor)
             .map_err(|rejection| StepFailed::Refused(rejection.report()))?;
         let (level, floor) = (system.level.number(), self.floor.max(self.note.floor));
         if level < floor {
-            return Err(StepFailed::Refused(UpdateRejection::BelowFloor { level, floor }.report()));
+            return Err(StepFailed::Refused(
+                UpdateRejection::BelowFloor { level, floor }.report(),
+            ));
         }
         Ok(system)
     }
@@ -258,7 +272,8 @@ impl System {
     pub(crate) async fn write(&mut self, state: &State, release: &Verified<Release>) -> Result<(), StepFailed> {
         let version = &release.descriptor.version;
         let ready = self.ready.clone().unwrap_or_default();
-        let bytes = fs::read(ready.join(SYSTEM_NAME)).map_err(|error| StepFailed::away("store.io", error.to_string()))?;
+        let bytes =
+            fs::read(ready.join(SYSTEM_NAME)).map_err(|error| StepFailed::away("store.io", error.to_string()))?;
         let system = SystemRelease::parse(&bytes, &release.descriptor)
             .map_err(|rejection| StepFailed::Refused(rejection.report()))?;
         // The slot that is written over holds nothing from now on, whatever comes of it.
@@ -305,7 +320,9 @@ impl System {
         }
         self.keep(state)?;
         let failed = |why: String| StepFailed::away("update.restart", UpdateRejection::Restart { why }.to_string());
-        let bus = Bus::connect(self.bus.as_deref()).await.map_err(|fault| failed(fault.to_string()))?;
+        let bus = Bus::connect(self.bus.as_deref())
+            .await
+            .map_err(|fault| failed(fault.to_string()))?;
         bus.restart_machine().await.map_err(|fault| failed(fault.to_string()))?;
         self.restarting = true;
         Ok(())
@@ -321,7 +338,9 @@ impl System {
     }
 
     async fn unit(&self, unit: &str, limit: Duration) -> Result<(), String> {
-        let bus = Bus::connect(self.bus.as_deref()).await.map_err(|fault| fault.to_string())?;
+        let bus = Bus::connect(self.bus.as_deref())
+            .await
+            .map_err(|fault| fault.to_string())?;
         bus.run(unit, limit).await.map_err(|fault| fault.to_string())
     }
 

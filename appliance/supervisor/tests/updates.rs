@@ -121,7 +121,9 @@ impl Machine {
             .spawn()
             .expect("dbus-daemon is installed");
         let mut address = String::new();
-        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        BufReader::new(daemon.stdout.take().unwrap())
+            .read_line(&mut address)
+            .unwrap();
         let address = address.trim().to_owned();
         let asked = Shared::default();
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -227,7 +229,10 @@ fn entries(machine: &Machine) -> Vec<(String, Option<String>)> {
 fn a_root_that_cannot_be_read_is_said_so() {
     let world = tempfile::tempdir().unwrap();
     let mut command = Command::new(built("freehold-supervisor").unwrap());
-    command.arg("read-root").arg("--device").arg(world.path().join("nothing"));
+    command
+        .arg("read-root")
+        .arg("--device")
+        .arg(world.path().join("nothing"));
     let said = Said::of(command.arg("--progress").arg(world.path())).unwrap();
     assert_eq!(said.code, 2, "{said:?}");
     assert!(said.err.contains("box.root_read"), "{said:?}");
@@ -240,7 +245,9 @@ fn an_update_is_written_restarted_into_and_kept_by_local_health_alone() {
         println!("skipped: no engine in target/engine, `make engine` brings it");
         return;
     };
-    let Some(mut machine) = Machine::new(Some(engine)) else { return };
+    let Some(mut machine) = Machine::new(Some(engine)) else {
+        return;
+    };
     machine.world.join().unwrap();
     let target = machine.world.publisher.system("1.1.0", 1, 0).unwrap();
     machine.world.import().unwrap();
@@ -251,13 +258,26 @@ fn an_update_is_written_restarted_into_and_kept_by_local_health_alone() {
     let hash = freehold_trust::sha256(b"1.1.0").to_hex();
     let uuid = |at: usize| {
         let part = |from: usize, to: usize| &hash[at + from..at + to];
-        format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))
+        format!(
+            "{}-{}-{}-{}-{}",
+            part(0, 8),
+            part(8, 12),
+            part(12, 16),
+            part(16, 20),
+            part(20, 32)
+        )
     };
     let ready = machine.asked.lock().unwrap().ready.clone();
     let lies = |name: &str| ready.get(name).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert_eq!(lies("demo_1.1.0.efi").as_deref(), Some("kernel 1.1.0"));
-    assert_eq!(lies(&format!("demo_1.1.0_{}.root", uuid(0))).as_deref(), Some("root 1.1.0"));
-    assert_eq!(lies(&format!("demo_1.1.0_{}.verity", uuid(32))).as_deref(), Some("hash tree 1.1.0"));
+    assert_eq!(
+        lies(&format!("demo_1.1.0_{}.root", uuid(0))).as_deref(),
+        Some("root 1.1.0")
+    );
+    assert_eq!(
+        lies(&format!("demo_1.1.0_{}.verity", uuid(32))).as_deref(),
+        Some("hash tree 1.1.0")
+    );
 
     // The new image, and the console is away: nobody is asked.
     machine.world.stop_console().unwrap();
@@ -272,25 +292,36 @@ fn an_update_is_written_restarted_into_and_kept_by_local_health_alone() {
     machine
         .world
         .one
-        .wait("the image to stay", |status| status["system"]["standing"] == "confirmed")
+        .wait("the image to stay", |status| {
+            status["system"]["standing"] == "confirmed"
+        })
         .unwrap();
     // The console hears of it when it is back, and the plan is achieved.
     machine.world.start_console().unwrap();
     machine
         .world
         .one
-        .wait("the assignment", |status| status["achieved"] == 1 && status["console"] == "ok")
+        .wait("the assignment", |status| {
+            status["achieved"] == 1 && status["console"] == "ok"
+        })
         .unwrap();
     let health = machine.health();
     assert!(
-        health.iter().any(|one| one["version"] == "1.1.0" && one["state"] == "confirmed" && one["name"] == "systems/demo"),
+        health
+            .iter()
+            .any(|one| one["version"] == "1.1.0" && one["state"] == "confirmed" && one["name"] == "systems/demo"),
         "{health:?}"
     );
     machine.world.one.stop().unwrap();
     for what in ["update.stage", "update.write", "update.restart", "update.confirmed"] {
         assert!(entries(&machine).iter().any(|(found, _)| found == what), "{what}");
     }
-    assert_eq!(machine.calls().len(), 2, "nothing else was asked: {:?}", machine.calls());
+    assert_eq!(
+        machine.calls().len(),
+        2,
+        "nothing else was asked: {:?}",
+        machine.calls()
+    );
 }
 
 // promise S-166
@@ -319,7 +350,9 @@ fn an_update_whose_engine_fails_goes_back_by_itself_and_says_why() {
     machine
         .world
         .one
-        .wait("the console to be told", |status| status["console"] == "ok" && status["steps"] == serde_json::json!([]))
+        .wait("the console to be told", |status| {
+            status["console"] == "ok" && status["steps"] == serde_json::json!([])
+        })
         .unwrap();
     let gone = |one: &Value| one["version"] == "1.1.0" && one["state"]["went_back"]["code"] == "update.went_back";
     let id = machine.world.one.id().unwrap();
@@ -336,7 +369,11 @@ fn an_update_whose_engine_fails_goes_back_by_itself_and_says_why() {
     machine.world.import().unwrap();
     machine.world.assign(&[&target]).unwrap();
     machine.world.one.wait_refusal("update.write").unwrap();
-    assert!(!machine.calls().iter().skip(2).any(|call| call == "reboot"), "{:?}", machine.calls());
+    assert!(
+        !machine.calls().iter().skip(2).any(|call| call == "reboot"),
+        "{:?}",
+        machine.calls()
+    );
     machine.asked.lock().unwrap().fails = false;
     let asked = machine.asked.clone();
     let look = move |_: &Value| asked.lock().unwrap().calls.last().is_some_and(|call| call == "reboot");
@@ -372,7 +409,9 @@ fn a_system_below_the_floor_is_not_written_and_the_floor_rises_when_both_slots_a
         .world
         .one
         .wait("the second image to stay", |status| {
-            status["system"]["standing"] == "confirmed" && status["system"]["version"] == "1.2.0" && status["achieved"] == 2
+            status["system"]["standing"] == "confirmed"
+                && status["system"]["version"] == "1.2.0"
+                && status["achieved"] == 2
         })
         .unwrap();
     assert_eq!(machine.calls().len(), 2, "{:?}", machine.calls());
@@ -385,11 +424,21 @@ fn a_system_below_the_floor_is_not_written_and_the_floor_rises_when_both_slots_a
     machine.boots("1.3.0", "third");
     healthy(&machine);
     let calls = machine.wait_calls(5);
-    assert_eq!(calls.last().map(String::as_str), Some("replace freehold-floor@3.service"));
+    assert_eq!(
+        calls.last().map(String::as_str),
+        Some("replace freehold-floor@3.service")
+    );
     machine
         .world
         .one
-        .wait("rest", |status| status["achieved"] == 3 && status["steps"] == serde_json::json!([]))
+        .wait("rest", |status| {
+            status["achieved"] == 3 && status["steps"] == serde_json::json!([])
+        })
         .unwrap();
-    assert_eq!(machine.calls().len(), 5, "the floor is raised once: {:?}", machine.calls());
+    assert_eq!(
+        machine.calls().len(),
+        5,
+        "the floor is raised once: {:?}",
+        machine.calls()
+    );
 }

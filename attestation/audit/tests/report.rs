@@ -71,6 +71,7 @@ fn package(id: &str, tpm: TpmKind) -> EvidencePackage {
         pcrs: REQUIRED.to_vec(),
         manifests,
         previous: None,
+        volume: None,
         at: NOW + 2,
         verdict: Value::Null,
         models: Vec::new(),

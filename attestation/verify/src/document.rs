@@ -15,9 +15,7 @@ pub use assignment::{
     ASSIGNMENT_TYPE, AssignedTarget, Assignment, AssignmentExpectation, AssignmentUse, sign_assignment,
     verify_assignment,
 };
-pub use lease::{
-    Every, LEASE_TYPE, Lease, LeaseExpectation, LeaseRejection, LeasedModels, sign_lease, verify_lease,
-};
+pub use lease::{Every, LEASE_TYPE, Lease, LeaseExpectation, LeaseRejection, LeasedModels, sign_lease, verify_lease};
 pub use rejection::AssignmentRejection;
 pub use settings::{SETTINGS_TYPE, Settings, settings_digest, sign_settings, verify_settings};
 

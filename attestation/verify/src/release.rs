@@ -26,7 +26,5 @@ pub use rejection::ReleaseRejection;
 pub use repository::{MetadataPin, RepositoryState, StoredMetadata, TrustedRepository};
 pub use revocation::{REVOCATIONS_NAME, RevocationList, Revocations, verify_revocations};
 pub use select::{InstalledReleases, Release, select_release};
-pub use system::{
-    MAX_SYSTEM, SYSTEM_FILES, SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease,
-};
+pub use system::{MAX_SYSTEM, SYSTEM_FILES, SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease};
 pub use target::{TargetInfo, Targets, check_target_name, consistent_name};

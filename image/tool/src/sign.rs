@@ -267,7 +267,10 @@ fn write_release(
     remove(&release)?;
     make(&release)?;
     let path = tools.parts.join("roothash");
-    let root_hash = read_text(&path)?.trim().parse().map_err(|_| SignError::RootHash(path))?;
+    let root_hash = read_text(&path)?
+        .trim()
+        .parse()
+        .map_err(|_| SignError::RootHash(path))?;
     let system = SystemRelease {
         v: 1,
         name: "freehold".to_owned(),

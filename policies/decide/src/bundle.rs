@@ -39,6 +39,9 @@ pub struct BundleData {
     /// What is open against each engine, by name, as the publisher matched its bill of materials.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub engine_advisories: BTreeMap<String, Level>,
+    /// Models, by name, that run only under a fresh verdict of the console (a verdict lease); `*` stands for all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub leased_models: BTreeSet<String>,
 }
 
 /// How bad an advisory is.
@@ -72,9 +75,6 @@ impl Level {
             Self::Critical => "critical",
         }
     }
-    /// Models, by name, that run only under a fresh verdict of the console (a verdict lease); `*` stands for all.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub leased_models: BTreeSet<String>,
 }
 
 /// A policy bundle.

@@ -173,7 +173,8 @@ fn engine_advisories_accepted(data: &BundleData) -> BTreeSet<String> {
     };
     let fitting = Level::ALL.into_iter().filter(|level| *level <= worst);
     fitting.map(|level| level.word().to_owned()).collect()
-},
+}
+
 impl Facts for RunFacts {
     const ACTION: &'static str = "run_model";
     const TYPES: (&'static str, &'static str) = ("Box", "Model");

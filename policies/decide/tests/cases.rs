@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use freehold_decide::{
-    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, Level, ModelFacts, Permission, PolicySet, Verdict,
-    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, ModelFacts, Permission, PolicySet, RunFacts, Verdict,
+    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, Level, ModelFacts, Permission, PolicySet,
+    RunFacts, Verdict,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use freehold_decide::{
     AssignmentStanding, BomStanding, Bundle, BundleData, ConsoleFacts, EvidenceFacts, FilesStanding, FormatStanding,
-    GatewayFacts, ModelFacts, OrderStanding, OsStanding, Permission, PolicySet, QuoteStanding, RecordStanding,
-    ReleaseStanding, RevocationStanding, SeenClaims, SignatureStanding, Verdict,
-    Bundle, BundleData, ConsoleFacts, EvidenceFacts, GatewayFacts, HeldStanding, ModelFacts, OsStanding, Permission,
-    PolicySet, QuoteStanding, RecordStanding, RunFacts, SeenClaims, Verdict,
+    GatewayFacts, HeldStanding, ModelFacts, OrderStanding, OsStanding, Permission, PolicySet, QuoteStanding,
+    RecordStanding, ReleaseStanding, RevocationStanding, RunFacts, SeenClaims, SignatureStanding, Verdict,
 };
 use freehold_verify::Refusal as _;
 use freehold_verify::evidence::{BootShown, Shown};
@@ -483,7 +481,8 @@ fn f12_what_a_stolen_publisher_signs_runs_nowhere_without_an_assignment() {
         set.admit_model(&unreleased).code.as_deref(),
         Some("release.unknown_target")
     );
-},
+}
+
 /// A bundle as the version before this one made it: its schema knew nothing of leases.
 fn earlier() -> Bundle {
     let mut bundle = Bundle::shipped("t", "1", BundleData::default());
@@ -511,7 +510,12 @@ fn a_bundle_of_the_version_before_is_used_and_demands_no_lease() {
     // A bundle of now that says nothing about running lets nothing run: what no policy allows is denied.
     let mut bundle = Bundle::shipped("t", "1", BundleData::default());
     bundle.policies.remove("run.cedar");
-    assert!(!PolicySet::from_bundle(&bundle.to_bytes()).unwrap().run_model(&facts).is_allowed());
+    assert!(
+        !PolicySet::from_bundle(&bundle.to_bytes())
+            .unwrap()
+            .run_model(&facts)
+            .is_allowed()
+    );
 }
 
 #[test]

@@ -152,6 +152,7 @@ fn package(id: &str) -> EvidencePackage {
         pcrs: REQUIRED.to_vec(),
         manifests: paper.manifests.clone(),
         previous: None,
+        volume: None,
         at: NOW + 2,
         verdict: serde_json::json!({"word": "trusted_simulated"}),
         models: Vec::new(),

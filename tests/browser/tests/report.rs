@@ -29,6 +29,7 @@ fn package() -> EvidencePackage {
         pcrs: REQUIRED.to_vec(),
         manifests: paper.manifests.clone(),
         previous: None,
+        volume: None,
         at: NOW + 2,
         verdict: serde_json::Value::Null,
         models: Vec::new(),

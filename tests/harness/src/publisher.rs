@@ -20,9 +20,7 @@ use freehold_trust::Sha256Digest;
 use freehold_verify::bom::verify_bom;
 use freehold_verify::boot::{BootDescription, generate};
 use freehold_verify::model::{ModelFile, SignerTrust, verify_bundle};
-use freehold_verify::release::{
-    ReleaseKind, SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease,
-};
+use freehold_verify::release::{ReleaseKind, SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease};
 use freehold_verify::sealing::Level;
 use time::OffsetDateTime;
 

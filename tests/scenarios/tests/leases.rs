@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 
 /// What the status says about a model: serving is the empty text, else the reason.
 fn standing(status: &Value, name: &str) -> Option<String> {
-    let model = status["models"].as_array()?.iter().find(|model| model["name"] == name)?;
+    let model = status["models"]
+        .as_array()?
+        .iter()
+        .find(|model| model["name"] == name)?;
     match model["phase"].as_str()? {
         "serving" => Some(String::new()),
         "stopped" | "admitted" => Some(model["reason"].as_str().unwrap_or_default().to_owned()),
@@ -64,7 +67,9 @@ fn a_withdrawn_lease_stops_its_model_within_a_minute_and_no_other_one() {
     world.operate(["box", "lease", &id, "withdraw"]).unwrap().yes().unwrap();
     let status = world
         .one
-        .wait("the leased model to stop", |status| waits_for_lease(status, "guide", "lease.withdrawn"))
+        .wait("the leased model to stop", |status| {
+            waits_for_lease(status, "guide", "lease.withdrawn")
+        })
         .unwrap();
     assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     assert!(may_run(&status, "other"), "{status:#}");
@@ -93,7 +98,10 @@ fn a_withdrawn_lease_stops_its_model_within_a_minute_and_no_other_one() {
 #[test]
 fn a_lease_ends_by_itself_with_the_console_away_and_is_worth_nothing_in_another_boot() {
     let mut world = leased(3600);
-    world.one.wait("the leased model to be let run", |status| may_run(status, "guide")).unwrap();
+    world
+        .one
+        .wait("the leased model to be let run", |status| may_run(status, "guide"))
+        .unwrap();
     // The console goes. A restart of the program alone changes nothing: it is the same boot.
     world.stop_console().unwrap();
     world.one.kill();
@@ -101,7 +109,9 @@ fn a_lease_ends_by_itself_with_the_console_away_and_is_worth_nothing_in_another_
     world.one.start().unwrap();
     world
         .one
-        .wait("the leased model after a restart of the program", |status| may_run(status, "guide"))
+        .wait("the leased model after a restart of the program", |status| {
+            may_run(status, "guide")
+        })
         .unwrap();
     // Another boot: what was proved before says nothing about it.
     world.one.kill();
@@ -110,16 +120,24 @@ fn a_lease_ends_by_itself_with_the_console_away_and_is_worth_nothing_in_another_
     world.one.start().unwrap();
     let status = world
         .one
-        .wait("the leased model to wait", |status| waits_for_lease(status, "guide", "lease.other_boot"))
+        .wait("the leased model to wait", |status| {
+            waits_for_lease(status, "guide", "lease.other_boot")
+        })
         .unwrap();
     assert!(may_run(&status, "other"), "{status:#}");
     // With the console there again it proves itself, and goes on.
     world.start_console().unwrap();
-    world.one.wait("the leased model to be let run", |status| may_run(status, "guide")).unwrap();
+    world
+        .one
+        .wait("the leased model to be let run", |status| may_run(status, "guide"))
+        .unwrap();
     world.one.stop().unwrap();
     let entries = world.one.entries().unwrap();
     // The engine of the leased model was never started between the new boot and the new lease.
-    let lost = entries.iter().rposition(|(_, code)| code.as_deref() == Some("lease.other_boot")).unwrap();
+    let lost = entries
+        .iter()
+        .rposition(|(_, code)| code.as_deref() == Some("lease.other_boot"))
+        .unwrap();
     let held = entries.iter().rposition(|(what, _)| what == "lease.held").unwrap();
     assert!(lost < held, "{entries:?}");
 }
@@ -128,11 +146,16 @@ fn a_lease_ends_by_itself_with_the_console_away_and_is_worth_nothing_in_another_
 #[test]
 fn a_lease_that_is_not_renewed_stops_its_model_at_its_end() {
     let mut world = leased(20);
-    world.one.wait("the leased model to be let run", |status| may_run(status, "guide")).unwrap();
+    world
+        .one
+        .wait("the leased model to be let run", |status| may_run(status, "guide"))
+        .unwrap();
     world.stop_console().unwrap();
     let status = world
         .one
-        .wait("the lease to end", |status| waits_for_lease(status, "guide", "lease.expired"))
+        .wait("the lease to end", |status| {
+            waits_for_lease(status, "guide", "lease.expired")
+        })
         .unwrap();
     assert!(may_run(&status, "other"), "{status:#}");
     explained("lease.expired");

@@ -23,7 +23,9 @@ fn a_box_that_went_back_reads_what_the_version_after_wrote() {
     world.assign(&[&target]).unwrap();
     world
         .one
-        .wait("the model", |status| serves(status) && (status["achieved"] == 1 || engine().is_none()))
+        .wait("the model", |status| {
+            serves(status) && (status["achieved"] == 1 || engine().is_none())
+        })
         .unwrap();
     world.one.stop().unwrap();
     // The version after has more to say in every document.
@@ -38,7 +40,9 @@ fn a_box_that_went_back_reads_what_the_version_after_wrote() {
             if path.is_dir() && !["record", "keys", "tuf", "releases", "files", "about"].contains(&name.as_str()) {
                 folders.push(path);
             } else if name.ends_with(".json") && !FIXED.contains(&name.as_str()) {
-                let Ok(Value::Object(mut document)) = serde_json::from_slice(&fs::read(&path).unwrap()) else { continue };
+                let Ok(Value::Object(mut document)) = serde_json::from_slice(&fs::read(&path).unwrap()) else {
+                    continue;
+                };
                 document.insert("of_the_version_after".to_owned(), json!({"more": [1, 2, 3]}));
                 let mode = fs::metadata(&path).unwrap().permissions();
                 fs::write(&path, serde_json::to_vec_pretty(&Value::Object(document)).unwrap()).unwrap();
@@ -47,8 +51,18 @@ fn a_box_that_went_back_reads_what_the_version_after_wrote() {
             }
         }
     }
-    for document in ["pursuit.json", "installed.json", "policy.json", "clock.json", "box.json", "admitted.json"] {
-        assert!(changed.iter().any(|name| name == document), "{document} is not in {changed:?}");
+    for document in [
+        "pursuit.json",
+        "installed.json",
+        "policy.json",
+        "clock.json",
+        "box.json",
+        "admitted.json",
+    ] {
+        assert!(
+            changed.iter().any(|name| name == document),
+            "{document} is not in {changed:?}"
+        );
     }
     world.one.forget_status();
     world.one.start().unwrap();

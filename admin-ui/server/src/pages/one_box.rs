@@ -393,7 +393,9 @@ fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Opt
     let order = fleet.lease_order(&member.box_id);
     let shelf = console.shelf();
     let policy = shelf.policy.as_deref();
-    let demanded: Vec<String> = policy.map(|policy| policy.data().leased_models.iter().cloned().collect()).unwrap_or_default();
+    let demanded: Vec<String> = policy
+        .map(|policy| policy.data().leased_models.iter().cloned().collect())
+        .unwrap_or_default();
     if demanded.is_empty() && order.is_none() {
         return None;
     }

@@ -195,7 +195,12 @@ pub async fn propose(
         "lease_withdraw" => Proposal::Lease {
             box_id,
             change: LeaseChange::Withdraw {
-                models: form.field("model").filter(|name| !name.is_empty()).map(str::to_owned).into_iter().collect(),
+                models: form
+                    .field("model")
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned)
+                    .into_iter()
+                    .collect(),
             },
             changes: 0,
         },
@@ -543,9 +548,14 @@ fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
             "Make a new one.",
             "Withdraw the token",
         ),
-        Proposal::Lease { change: LeaseChange::Grant, .. } => (
+        Proposal::Lease {
+            change: LeaseChange::Grant,
+            ..
+        } => (
             vec![line("verdict lease", "withdrawn", "given with each good verdict")],
-            say(&["Models that policy ties to a fresh verdict start again when the box has heard of it and its verdict is good."]),
+            say(&[
+                "Models that policy ties to a fresh verdict start again when the box has heard of it and its verdict is good.",
+            ]),
             "Withdraw the lease.",
             "Grant the lease",
         ),
@@ -559,7 +569,10 @@ fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
                 &if models.is_empty() {
                     "withdrawn".to_owned()
                 } else {
-                    format!("without {}", models.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+                    format!(
+                        "without {}",
+                        models.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+                    )
                 },
             )],
             say(&[

@@ -88,7 +88,10 @@ pub async fn make(
     let wish = Wish {
         boxes,
         part_size: form.field("size").and_then(number),
-        days: form.field("days").and_then(number).and_then(|days| u32::try_from(days).ok()),
+        days: form
+            .field("days")
+            .and_then(number)
+            .and_then(|days| u32::try_from(days).ok()),
     };
     console.make_bundle(&wish, &visitor.account.name).await?;
     Ok(see(address::STICKS))

@@ -180,11 +180,7 @@ impl Console {
         self.put_shelf(stamped.shelf);
         let shelf = self.shelf();
         for name in self.wanted(&shelf, boxes) {
-            let Some(info) = shelf
-                .targets
-                .as_ref()
-                .and_then(|targets| targets.target(&name).ok().cloned())
-            else {
+            let Some(info) = shelf.targets.as_ref().and_then(|targets| targets.target(&name).ok()) else {
                 continue;
             };
             let Some((file, length)) = shelf.served(&name) else {

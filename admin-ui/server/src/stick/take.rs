@@ -199,7 +199,7 @@ impl Console {
     async fn hear_activate(&self, peer: &PeerIdentity, bytes: &[u8], held: Option<&Vec<u8>>) -> Result<(), Refused> {
         let message = read(bytes)?;
         let done = enrol::activate(State(self.clone()), Extension(Key(peer.clone())), Told(message)).await;
-        done?;
+        let _answered = done?;
         let box_id = self
             .fleet()
             .by_key(&peer.spki.to_hex())
@@ -260,7 +260,7 @@ impl Console {
         let message: BoxReport = read(bytes)?;
         let achieved = message.achieved;
         let member = Extension(Member(box_id.to_owned()));
-        report::take(State(self.clone()), member, Told(message)).await?;
+        let _answered = report::take(State(self.clone()), member, Told(message)).await?;
         let fleet = self.fleet();
         let head = fleet.member(box_id).and_then(|member| member.assignment.as_ref());
         Ok(head.is_some_and(|head| Some(head.counter) == achieved))

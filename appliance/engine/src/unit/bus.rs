@@ -4,8 +4,8 @@
 //! Refuses to wait for ever: every question has a limit. Invariant: a unit that was started here and is not wanted any more is
 //! stopped, killed where it does not stop, and its failed state reset, so that its name is free again.
 
-mod machine;
 mod job;
+mod machine;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;

@@ -229,7 +229,17 @@ impl Supervisor {
             let newer = repository.newer(&console, now, self.installed.revocations).await?;
             let listing = newer.map(|newer| newer.listing).or_else(|| repository.listing.clone());
             let listing = listing.ok_or_else(|| ImportRejection::Lacks("metadata".to_owned()))?;
-            observed_aim = aim(&self.state, Some(&console), &assignment, &listing, &self.installed, now).await?;
+            let ours = self.system.is_ours();
+            observed_aim = aim(
+                &self.state,
+                Some(&console),
+                &assignment,
+                &listing,
+                &self.installed,
+                now,
+                ours,
+            )
+            .await?;
         }
         let kept = std::mem::replace(&mut self.aim, observed_aim);
         let before = self.downloads.any();
@@ -407,8 +417,9 @@ impl Supervisor {
             boot: &boot,
             chronicle: &self.chronicle,
             models,
+            runtime_log: (&self.settings.runtime_log, self.settings.pcrextend.is_some()),
         };
-        let (bytes, _) = evidence(shown, &self.tpm, challenge).await?;
+        let (bytes, ..) = evidence(shown, &self.tpm, challenge).await?;
         self.status.tpm = crate::status::TpmStatus {
             state: "ok".to_owned(),
             message: None,

@@ -65,8 +65,6 @@ impl Supervisor {
     }
 
     pub(crate) fn console(&mut self) -> Result<&Console, Fault> {
-    },
-    pub(super) fn console(&mut self) -> Result<&Console, Fault> {
         if let (None, Some(courier)) = (&self.console, &self.sticks.courier) {
             self.console = Some(Console::by_stick(courier.clone()));
         }
@@ -239,16 +237,6 @@ impl Supervisor {
             gateway: self.gateway(),
             inventory: self.inventory().await,
             health: self.system.health(),
-        };
-        let answer = self.console()?.report(&report).await?;
-        self.inventory_told = true;
-        self.wished = Some(answer.next);
-        self.attest_due |= answer.attest;
-        let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
-        if tokens != self.tokens {
-            self.state.put_json("tokens.json", &tokens)?;
-            self.tokens = tokens;
-            health: Vec::new(),
         }
     }
 

@@ -51,11 +51,7 @@ impl Supervisor {
             let report = Fault::refusal(&rejection).report();
             if self.refused_lease.as_ref() != Some(&report.code) {
                 tracing::warn!(code = %report.code, message = %report.message, "a lease was refused");
-                self.chronicle
-                    .entry("lease.refused")
-                    .refused(&report)
-                    .write()
-                    .await?;
+                self.chronicle.entry("lease.refused").refused(&report).write().await?;
                 self.refused_lease = Some(report.code.clone());
                 self.remember(report);
             }

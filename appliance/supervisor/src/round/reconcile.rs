@@ -195,7 +195,12 @@ impl Supervisor {
         for release in self.store.unfinished()? {
             let mut files = BTreeMap::new();
             let model = self.aim.desired.models.get(&release).map(|model| &model.files);
-            let system = self.aim.desired.system.as_ref().filter(|system| system.release == release);
+            let system = self
+                .aim
+                .desired
+                .system
+                .as_ref()
+                .filter(|system| system.release == release);
             if let (Some(wanted), Some(signed)) = (
                 model.or_else(|| system.map(|system| &system.files)),
                 self.aim.releases.get(&release),
@@ -433,8 +438,12 @@ impl Supervisor {
                 because,
             } => model(&self.chronicle, "model.remove", root, name, Some(release)).with("because", because.as_str()),
             Step::DiscardStaged { release } => self.chronicle.entry("release.discard").with("release", *release),
-            Step::StageSystem { release, name, version } => system(&self.chronicle, "update.stage", release, name, version),
-            Step::WriteSystem { release, name, version } => system(&self.chronicle, "update.write", release, name, version),
+            Step::StageSystem { release, name, version } => {
+                system(&self.chronicle, "update.stage", release, name, version)
+            }
+            Step::WriteSystem { release, name, version } => {
+                system(&self.chronicle, "update.write", release, name, version)
+            }
             Step::RestartSystem { release, name, version } => {
                 system(&self.chronicle, "update.restart", release, name, version)
             }

@@ -43,7 +43,11 @@ impl Supervisor {
             }) => {
                 tracing::info!(name, version, "this system works and stays");
                 let entry = self.chronicle.entry("update.confirmed").with("release", release);
-                entry.with("name", name.as_str()).with("version", version).write().await?;
+                entry
+                    .with("name", name.as_str())
+                    .with("version", version)
+                    .write()
+                    .await?;
                 let line = self.installed.counters.entry(format!("systems/{name}")).or_default();
                 *line = counter.max(*line);
                 self.state.put_json("installed.json", &self.installed)?;

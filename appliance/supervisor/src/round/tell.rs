@@ -159,7 +159,11 @@ impl Supervisor {
                         .and_then(|reason| reason.split_once(": "))
                         .map(|(code, _)| code);
                     let code = code.filter(|code| code.starts_with("engine."));
-                    let code = self.held_back(&admitted.name).or(code).unwrap_or("engine.missing").to_owned();
+                    let code = self
+                        .held_back(&admitted.name)
+                        .or(code)
+                        .unwrap_or("engine.missing")
+                        .to_owned();
                     EngineDoor::Away {
                         code,
                         retry_after: RETRY_AFTER,

@@ -240,17 +240,25 @@ mod tests {
     fn an_outcome_is_reported_until_newer_ones_take_its_place() {
         let mut tried = note(Some("boot-a"));
         assert!(matches!(tried.health("1.1.0").as_slice(), [one] if one.state == HealthState::Trying));
-        assert!(tried.health("1.0.0").is_empty(), "nothing is tried while the old one runs");
+        assert!(
+            tried.health("1.0.0").is_empty(),
+            "nothing is tried while the old one runs"
+        );
         let went = UpdateRejection::WentBack {
             version: "1.1.0".to_owned(),
             why: String::new(),
         };
         assert_eq!(tried.ended(Some(&went)).map(|trial| trial.counter), Some(2));
-        assert!(!tried.slots.contains_key("1.1.0"), "a slot that failed counts for no floor");
+        assert!(
+            !tried.slots.contains_key("1.1.0"),
+            "a slot that failed counts for no floor"
+        );
         let state = HealthState::WentBack {
             code: "update.went_back".to_owned(),
         };
-        assert!(matches!(tried.health("1.0.0").as_slice(), [one] if one.state == state && one.name == "systems/freehold"));
+        assert!(
+            matches!(tried.health("1.0.0").as_slice(), [one] if one.state == state && one.name == "systems/freehold")
+        );
         // The same release again, and this time it works: one line, the newer.
         tried.trial = note(None).trial;
         tried.ended(None);
@@ -269,7 +277,11 @@ mod tests {
     #[test]
     fn the_floor_rises_only_when_both_slots_hold_what_the_release_asks_for() {
         let mut note = note(None);
-        assert_eq!(note.floor_due("1.1.0", 0), None, "while something is on trial nothing rises");
+        assert_eq!(
+            note.floor_due("1.1.0", 0),
+            None,
+            "while something is on trial nothing rises"
+        );
         note.trial = None;
         assert_eq!(note.floor_due("1.1.0", 0), Some(1), "no higher than the lower slot");
         assert_eq!(note.floor_due("1.1.0", 1), None);

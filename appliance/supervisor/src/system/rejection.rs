@@ -148,6 +148,9 @@ mod tests {
             assert!(UpdateRejection::CODES.contains(&code));
         }
         let low = UpdateRejection::BelowFloor { level: 1, floor: 2 }.report();
-        assert_eq!((low.expected.as_deref(), low.found.as_deref()), (Some("at least 2"), Some("1")));
+        assert_eq!(
+            (low.expected.as_deref(), low.found.as_deref()),
+            (Some("at least 2"), Some("1"))
+        );
     }
 }

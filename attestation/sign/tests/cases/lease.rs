@@ -96,13 +96,18 @@ fn a_lease_covers_what_it_names_and_nothing_else() {
 #[test]
 fn a_lease_by_another_key_or_of_another_form_is_refused() {
     let other = SigningKey::generate(KeyKind::P256).unwrap();
-    assert_eq!(judge(&sign_lease(&lease(), &other), &expectation(), NOW), "lease.signature");
+    assert_eq!(
+        judge(&sign_lease(&lease(), &other), &expectation(), NOW),
+        "lease.signature"
+    );
     let payload = serde_json::to_vec(&lease()).unwrap();
     let assignment = Envelope::sign(ASSIGNMENT_TYPE, &payload, &[key()]).to_json();
     assert_eq!(judge(&assignment, &expectation(), NOW), "lease.malformed");
     assert_eq!(judge(b"{}", &expectation(), NOW), "lease.malformed");
     assert_eq!(with(|lease| lease.v = 2), "lease.version");
-    let more = String::from_utf8(payload).unwrap().replacen("\"v\":1", "\"v\":1,\"w\":1", 1);
+    let more = String::from_utf8(payload)
+        .unwrap()
+        .replacen("\"v\":1", "\"v\":1,\"w\":1", 1);
     let envelope = Envelope::sign(LEASE_TYPE, more.as_bytes(), &[key()]).to_json();
     assert_eq!(judge(&envelope, &expectation(), NOW), "lease.malformed");
     // Any changed byte of what was signed; the name of the key beside it is nobody's word and is not looked at.
@@ -110,7 +115,11 @@ fn a_lease_by_another_key_or_of_another_form_is_refused() {
     for at in 0..good.payload.len() {
         let mut bad = good.clone();
         bad.payload[at] ^= 1;
-        assert_eq!(judge(&bad.to_json(), &expectation(), NOW), "lease.signature", "byte {at}");
+        assert_eq!(
+            judge(&bad.to_json(), &expectation(), NOW),
+            "lease.signature",
+            "byte {at}"
+        );
     }
 }
 

@@ -150,9 +150,7 @@ impl Lease {
             LeasedModels::Named(names) if names.is_empty() => return Err(LeaseRejection::Withdrawn),
             LeasedModels::Named(names) if names.contains(model) => {}
             LeasedModels::Named(_) => {
-                return Err(LeaseRejection::OtherModel {
-                    model: shown(model),
-                });
+                return Err(LeaseRejection::OtherModel { model: shown(model) });
             }
         }
         if self.not_after < now {

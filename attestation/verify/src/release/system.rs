@@ -67,14 +67,25 @@ impl SystemRelease {
             return fault(format!("version {} of the form", system.v));
         }
         if system.name != descriptor.name || system.version != descriptor.version {
-            return fault(format!("it calls itself `{} {}`", shown(&system.name), shown(&system.version)));
+            return fault(format!(
+                "it calls itself `{} {}`",
+                shown(&system.name),
+                shown(&system.version)
+            ));
         }
         // Between the wildcards of systemd-sysupdate's patterns nothing else is told apart (sysupdate.d(5)).
-        if !system.version.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'~')) {
+        if !system
+            .version
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'~'))
+        {
             return fault(format!("the version `{}` is no image version", shown(&system.version)));
         }
         if system.floor > system.level {
-            return fault(format!("a floor of {} above its own level {}", system.floor, system.level));
+            return fault(format!(
+                "a floor of {} above its own level {}",
+                system.floor, system.level
+            ));
         }
         if let Some(missing) = SYSTEM_FILES
             .iter()
