@@ -13,5 +13,6 @@ pub mod record;
 pub mod releases;
 pub mod reports;
 pub mod stick;
+pub mod rollouts;
 pub mod summary;
 pub mod supply;

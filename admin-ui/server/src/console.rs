@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use axum::http::StatusCode;
 use freehold_channel::PeerIdentity;
 use freehold_fleet::{Answer, Effect, Entry, Event, Fleet, Outcome, TpmKind};
-use freehold_store::{AccountChange, Change, CommitFault, PendingChange, Store};
+use freehold_store::{AccountChange, Change, CommitFault, PendingChange, RolloutChange, Store};
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
 use freehold_verify::identity::Enrolling;
@@ -25,6 +25,7 @@ use crate::people::throttle::Throttle;
 use crate::plan::Plans;
 use crate::refused::Refused;
 use crate::repository::Shelf;
+use crate::rollouts::Rollouts;
 use crate::state::{ConsoleFile, Keys, StateDir};
 
 /// Addresses by which the outside reaches a running console.
@@ -54,6 +55,8 @@ pub struct Parts {
     pub fleet: Fleet,
     /// The plans as loaded.
     pub plans: Plans,
+    /// The rollouts as loaded.
+    pub rollouts: Rollouts,
     /// The failures to sign in as loaded.
     pub throttle: Throttle,
     /// Findings that somebody accepted.
@@ -71,6 +74,7 @@ pub(crate) struct Inner {
     pub(crate) throttle: Throttle,
     pub(crate) plans: Plans,
     pub(crate) accepted: RwLock<Vec<freehold_supply::Acceptance>>,
+    pub(crate) rollouts: Rollouts,
     pub(crate) addresses: OnceLock<Addresses>,
     /// Bounds the memory of Argon2: each verification takes 19 MiB.
     pub(crate) hashing: tokio::sync::Semaphore,
@@ -125,6 +129,7 @@ impl Console {
             throttle: parts.throttle,
             plans: parts.plans,
             accepted: RwLock::new(parts.accepted),
+            rollouts: parts.rollouts,
             addresses: OnceLock::new(),
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),
@@ -390,6 +395,20 @@ impl Console {
         Ok(())
     }
 
+    /// Rollouts changed.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub(crate) async fn rollout_change(&self, changes: Vec<RolloutChange>, entries: Vec<Entry>) -> Result<(), Refused> {
+        let changes: Vec<Change<'_>> = changes.iter().map(Change::Rollout).collect();
+        match self.commit(&changes, entries).await {
+            Ok(()) => {}
+            Err(fault) => return Err(self.not_committed(fault).await),
+        }
+        self.0.live.tell(Changed::Record);
+        Ok(())
+    }
+
     /// Writes an entry that no other change goes with.
     ///
     /// # Errors
@@ -438,6 +457,8 @@ impl Console {
                 let mut waiting = self.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
                 let box_id = box_id.clone();
                 waiting.insert(box_id, effect);
+                drop(waiting);
+                self.0.rollouts.wake();
             }
             Effect::Record(_) => live.tell(Changed::Record),
             Effect::SessionClosed { session } => {

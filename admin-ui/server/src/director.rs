@@ -79,13 +79,45 @@ impl Console {
     /// # Errors
     /// 422 with the release's code, 404 for a box that is no member.
     pub async fn assign(&self, box_id: &str, names: &[String], days: Option<u32>, by: &str) -> Result<Made, Refused> {
+        if names.is_empty() {
+            // Nothing is a wish of rollouts only: a person takes the box out of the fleet instead.
+            self.judge_targets(names)?;
+        }
+        self.assign_with_fallback(box_id, names, &[], days, by).await
+    }
+
+    /// Assigns releases to a box, and names those that it keeps as the way back. A fallback that a box would refuse today is
+    /// left out: it is a convenience, not a condition.
+    ///
+    /// # Errors
+    /// As [`Console::assign`].
+    pub(crate) async fn assign_with_fallback(
+        &self,
+        box_id: &str,
+        names: &[String],
+        fallback: &[String],
+        days: Option<u32>,
+        by: &str,
+    ) -> Result<Made, Refused> {
         let console = self.clone();
-        let wished = names.to_vec();
-        let targets = tokio::task::spawn_blocking(move || console.judge_targets(&wished))
-            .await
-            .map_err(|error| Refused::inside(&error))?;
-        let targets = match targets {
-            Ok(targets) => targets,
+        let (wished, back) = (names.to_vec(), fallback.to_vec());
+        let judged = tokio::task::spawn_blocking(move || {
+            let targets = if wished.is_empty() {
+                Vec::new()
+            } else {
+                console.judge_targets(&wished)?
+            };
+            let fallback = if back.is_empty() {
+                Vec::new()
+            } else {
+                console.judge_targets(&back).unwrap_or_default()
+            };
+            Ok::<_, Refused>((targets, fallback))
+        })
+        .await
+        .map_err(|error| Refused::inside(&error))?;
+        let (targets, fallback) = match judged {
+            Ok(judged) => judged,
             Err(refused) => {
                 let entry = self
                     .entry("assignment.made", by)
@@ -114,6 +146,7 @@ impl Console {
             counter: head.counter,
             not_after: head.not_after,
             targets,
+            fallback,
             settings_digest: settings_digest(&self.settings_envelope()).unwrap_or_default(),
             approvals: Vec::new(),
         };

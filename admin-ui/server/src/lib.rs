@@ -24,6 +24,7 @@ pub mod random;
 pub mod refused;
 pub mod report;
 pub mod repository;
+pub mod rollouts;
 pub mod run;
 pub mod state;
 pub mod stick;

@@ -13,6 +13,7 @@ pub mod plans;
 pub mod record;
 pub mod releases;
 pub mod reports;
+pub mod rollouts;
 pub mod search;
 pub mod settings;
 pub mod shell;

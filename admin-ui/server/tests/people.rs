@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 fn concrete(path: &str) -> String {
     path.replace("{id}", "none-none-0000")
         .replace("{token}", "none")
+        .replace("{wave}", "1")
         .replace("{name}", "none")
         .replace("{version}", "none")
         .replace("{tab}", "boot")

@@ -15,6 +15,7 @@ use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
 use crate::pending::PendingChange;
 use crate::stick::StickChange;
+use crate::rollout::RolloutChange;
 
 /// Evidence packages kept per box: enough to look at what was before a fault.
 const EVIDENCE_KEPT: i64 = 8;
@@ -35,6 +36,8 @@ pub enum Change<'a> {
     Pending(&'a PendingChange),
     /// Of sticks.
     Stick(&'a StickChange),
+    /// Of rollouts.
+    Rollout(&'a RolloutChange),
 }
 
 impl Store {
@@ -55,6 +58,7 @@ impl Store {
                 Change::Account(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Pending(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Stick(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Rollout(change) => change.write(&mut transaction, &self.site).await?,
             }
         }
         if let Err(source) = seal.await {

@@ -12,6 +12,7 @@ pub mod load;
 pub mod open;
 pub mod pending;
 pub mod stick;
+pub mod rollout;
 
 pub use account::{AccountChange, AccountRow, SessionRow};
 pub use change::Change;
@@ -20,3 +21,5 @@ pub use history::VerdictRow;
 pub use open::Store;
 pub use pending::{AcceptanceRow, FailureRow, PendingChange, PlanRow};
 pub use stick::{BundleRow, ReturnRow, StickChallengeRow, StickChange};
+pub use pending::{FailureRow, PendingChange, PlanRow};
+pub use rollout::{RolloutChange, RolloutChangeRow, RolloutRow};

@@ -27,6 +27,10 @@ pub const STICKS: &str = "/sticks";
 pub const STICKS_MAKE: &str = "/sticks/make";
 /// `POST`, `multipart/form-data`: `csrf` first, then `file` as often as there are files. Answers 303 to [`STICKS`].
 pub const STICKS_TAKE: &str = "/sticks/take";
+/// `GET`: [`crate::RolloutsPage`].
+pub const ROLLOUTS: &str = "/rollouts";
+/// `GET`: [`crate::NewRolloutPage`]. `POST` fields: those of the form; answers 303 to [`rollout`].
+pub const NEW_ROLLOUT: &str = "/rollouts/new";
 /// `GET`: [`crate::RecordPage`]; query: `q`, `kind`, `before` (entry index; entries below it are shown).
 pub const RECORD: &str = "/record";
 /// `GET`: the last checkpoint as the signed note, `text/plain`.
@@ -58,6 +62,8 @@ pub mod event {
     pub const RELEASES: &str = "releases";
     /// An entry was added to the record. The record's page listens.
     pub const RECORD: &str = "record";
+    /// A rollout changed. Overview and rollouts listen.
+    pub const ROLLOUTS: &str = "rollouts";
 
     /// Longest part of an id that counts; ids are three short words.
     const LONGEST: usize = 64;
@@ -115,6 +121,18 @@ pub fn withdraw(id: &str) -> String {
 #[must_use]
 pub fn stick_part(number: impl std::fmt::Display, part: impl std::fmt::Display) -> String {
     format!("/sticks/{number}/{part}")
+},
+/// `GET`: [`crate::RolloutPage`].
+#[must_use]
+pub fn rollout(id: &str) -> String {
+    format!("/rollouts/{}", segment(id))
+}
+
+/// `POST` fields: `command` (`approve`, `start`, `pause`, `resume`, `abort`, `rollback`, `allow`), `digest` (hex of the plan
+/// that was shown), `password` for `approve`, `wave` for `allow`. Answers 303 to [`rollout`].
+#[must_use]
+pub fn command_rollout(id: &str) -> String {
+    format!("/rollouts/{}/command", segment(id))
 }
 
 /// `GET`: [`crate::ModelPage`].

@@ -188,7 +188,7 @@ impl Shell {
             ("Overview", crate::address::OVERVIEW, w.overview, true),
             ("Boxes", crate::address::BOXES, w.boxes, true),
             ("Models", crate::address::MODELS, w.models, true),
-            ("Rollouts", "/rollouts", w.rollouts, self.parts.rollouts),
+            ("Rollouts", crate::address::ROLLOUTS, w.rollouts, self.parts.rollouts),
             ("Approvals", crate::address::APPROVALS, w.approvals, true),
             ("Reports", crate::address::REPORTS, 0, self.parts.reports),
             ("Record", crate::address::RECORD, w.record, true),
@@ -212,6 +212,7 @@ impl Shell {
         let listening = [
             crate::address::BOXES,
             crate::address::APPROVALS,
+            crate::address::ROLLOUTS,
             crate::address::MODELS,
             crate::address::RELEASES,
             crate::address::RECORD,

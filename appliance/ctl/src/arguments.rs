@@ -9,9 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{
-    advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, supply,
-};
+use crate::{advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout, supply};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -64,6 +62,9 @@ enum Verb {
     /// Make the auditor's report.
     #[command(subcommand)]
     Report(report::ReportVerb),
+    /// Bring a release to many boxes, a few at a time.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutVerb),
     /// Look at a fleet as a whole.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
@@ -104,6 +105,7 @@ impl Arguments {
         let result = match self.verb {
             Verb::Console(verb) => in_runtime(console::run(verb, &setting)),
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
+            Verb::Rollout(verb) => in_runtime(rollout::run(verb, &setting)),
             Verb::Ask(ask) => in_runtime(ask.run(&setting)),
             Verb::Model(verb) => model::run(verb, &setting),
             Verb::Policy(verb) => policy::run(verb, &setting),

@@ -60,6 +60,17 @@ pub enum ConsoleVerb {
     },
     /// Models and where they run.
     Models,
+    /// Make an account; its one-time password is shown once.
+    Account {
+        /// Its name.
+        name: String,
+        /// `viewer`, `auditor`, `operator`, `approver` or `administrator`.
+        #[arg(long)]
+        role: String,
+        /// Write the one-time password to this file instead of showing it.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
     /// Give the console a publisher's export; it verifies everything before it keeps anything.
     Import {
         /// What `freehold release export` wrote.
@@ -186,7 +197,7 @@ pub fn success(answer: Answer) -> Result<Answer, Fault> {
     }
 }
 
-fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
+pub(crate) fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
     let text = match file {
         Some(path) if path.as_os_str() == "-" => {
             let mut text = String::new();
@@ -210,6 +221,17 @@ fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
         }
     };
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Writes a new file that only its owner may read; one that is there is not touched.
+fn write_private(path: &std::path::Path, text: &str) -> Result<(), Fault> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|error| Fault::could_not_tell(format!("`{}`: {error}", path.display()), "name a new file"))
 }
 
 /// Runs a verb.
@@ -286,6 +308,31 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
                     })
                     .collect();
                 table::print(&["MODEL", "VERSION", "LICENCE", "", "RUNS ON", "DIGEST"], &rows);
+            });
+            Ok(())
+        }
+        ConsoleVerb::Account {
+            name,
+            role,
+            password_file,
+        } => {
+            let body = json!({ "name": name, "role": role });
+            let made = console.call(Method::POST, "/api/v1/accounts", Some(body)).await?;
+            if let Some(file) = password_file {
+                write_private(&file, &text(&made, "password"))?;
+                let said = json!({ "name": name, "role": role });
+                show(setting, &said, |_| {
+                    println!("made {name} ({role}); its one-time password is in {}", file.display())
+                });
+                return Ok(());
+            }
+            show(setting, &made, |made| {
+                println!(
+                    "made {} ({}), one-time password: {}",
+                    text(made, "name"),
+                    text(made, "role"),
+                    text(made, "password")
+                );
             });
             Ok(())
         }

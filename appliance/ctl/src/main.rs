@@ -19,6 +19,7 @@ mod recover;
 mod release;
 mod report;
 mod supply;
+mod rollout;
 mod table;
 
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 //! Refuses to be made from anything but verified values. Invariant: a target that cannot be had is still in it, as a
 //! refusal, so that a plan never passes over one in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_trust::Sha256Digest;
 use freehold_verify::release::Release;
@@ -22,6 +22,9 @@ pub struct Desired {
     /// The operating system to run, when the assignment names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<WantedSystem>,
+    /// Releases that stay in the store after their successor is confirmed, so that the box can be sent back to them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ways_back: BTreeSet<Sha256Digest>,
     /// Targets of the assignment that cannot be had, by target name.
     pub refused: BTreeMap<String, RefusalReport>,
 }

@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod desired;
+mod health;
 mod observed;
 mod plan;
 mod planner;
@@ -14,6 +15,8 @@ mod system;
 
 pub use desired::{Desired, Place, WantedFile, WantedModel};
 pub use observed::{EngineState, Observed, Permission, Purpose, RunPermission, RunningEngine, StoredFile, StoredModel};
+pub use health::{HealthRejection, MAX_SELF_TEST, Question, SelfTest};
+pub use observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredFile, StoredModel};
 pub use plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 pub use planner::plan;
 pub use rejection::PlanRejection;

@@ -46,6 +46,8 @@ pub struct StoredModel {
     pub version: String,
     /// Whether a second engine serves embeddings.
     pub embeddings: bool,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 /// A file of an admitted release that has the bytes of a wanted one.
@@ -114,7 +116,12 @@ pub struct Observed {
     pub runs: BTreeMap<String, RunPermission>,
     /// Stored releases that the publisher took back, each with the refusal.
     pub revoked: BTreeMap<Sha256Digest, RefusalReport>,
-    /// Releases that failed verification or admission here, each with the refusal: they are not tried again.
+    /// Releases whose health check held on this box.
+    pub confirmed: BTreeSet<Sha256Digest>,
+    /// By a model's name, the release of it that was confirmed last: the one that runs until another is.
+    pub standing: BTreeMap<String, Sha256Digest>,
+    /// Releases that failed verification, admission or their health check here, each with the refusal: they are not tried
+    /// again.
     pub failed: BTreeMap<Sha256Digest, RefusalReport>,
     /// Targets whose refusal the record already holds, with the code.
     pub told: BTreeMap<String, String>,
@@ -140,6 +147,8 @@ impl Observed {
             engines: Vec::new(),
             runs: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            standing: BTreeMap::new(),
             failed: BTreeMap::new(),
             told: BTreeMap::new(),
             system: None,

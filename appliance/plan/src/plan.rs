@@ -108,6 +108,15 @@ pub enum Step {
         /// What for.
         purpose: Purpose,
     },
+    /// Ask a running model its own questions; what it replaces stays until the answers are as expected.
+    CheckHealth {
+        /// The release.
+        release: Sha256Digest,
+        /// The model.
+        root: Sha256Digest,
+        /// Its name, for people.
+        name: String,
+    },
     /// Take a release out of the store; the content goes with the last release that has it.
     RemoveModel {
         /// The release.

@@ -19,6 +19,8 @@ use crate::system::WantedSystem;
 const NOT_ASSIGNED: &str = "plan.not_assigned";
 /// Why a download ends that may not go on.
 const NOT_PERMITTED: &str = "plan.not_permitted";
+/// Why something goes early that nobody wants any more.
+const ROOM: &str = "plan.room";
 
 /// Makes the plan that leads from `observed` towards `desired`.
 #[must_use]
@@ -38,6 +40,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     planner.start(&wanted, &obtained);
     planner.remove(&wanted, system);
     planner.system(system);
+    planner.check(&wanted);
+    planner.remove(&wanted);
     Plan {
         v: PLAN_VERSION,
         assignment: desired.assignment,
@@ -203,6 +207,8 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let (steps, needed) = self.fetches(&model.target, model.release, &model.files);
+            let (steps, needed) = self.fetches(model);
+            free = free.saturating_add(self.make_room(needed.saturating_sub(free), wanted));
             if needed > free {
                 self.waiting.push(Waiting {
                     what: model.target.clone(),
@@ -235,10 +241,44 @@ impl<'a> Planner<'a> {
                     name: model.name.clone(),
                     version: model.version.clone(),
                     embeddings: model.embeddings,
+                    bytes: model.files.iter().map(|file| file.length).sum(),
                 },
             );
         }
         obtained
+    }
+
+    /// Removes what nobody wants any more before its time, when that makes room for `missing` bytes; answers what it gives.
+    fn make_room(&mut self, missing: u64, wanted: &[&WantedModel]) -> u64 {
+        let (mut steps, mut gives) = (Vec::new(), 0_u64);
+        for (release, stored) in &self.observed.stored {
+            if gives >= missing {
+                break;
+            }
+            let others = (self.observed.stored.iter()).any(|(other, one)| other != release && one.root == stored.root);
+            let runs = self.observed.engines.iter().any(|engine| engine.root == stored.root);
+            let goes = self.unwanted(release, wanted).as_deref() == Some(NOT_ASSIGNED)
+                && (self.replaced(release) || !self.on_trial(release, wanted));
+            if goes && !others && !runs && !self.removes(release) {
+                gives = gives.saturating_add(stored.bytes);
+                steps.push(Step::RemoveModel {
+                    release: *release,
+                    root: stored.root,
+                    name: stored.name.clone(),
+                    because: ROOM.to_owned(),
+                });
+            }
+        }
+        if missing == 0 || gives < missing {
+            return 0;
+        }
+        self.steps.extend(steps);
+        gives
+    }
+
+    /// Whether this plan removes the release.
+    fn removes(&self, release: &Sha256Digest) -> bool {
+        (self.steps.iter()).any(|step| matches!(step, Step::RemoveModel { release: gone, .. } if gone == release))
     }
 
     /// The steps that bring a release's missing files, and the bytes that they need on the disk. A file whose bytes the
@@ -286,15 +326,56 @@ impl<'a> Planner<'a> {
         if wanted.iter().any(|model| model.release == *release) {
             return None;
         }
+        // It was tried here, and its health check did not hold: the box goes back.
+        if let Some(report) = self.observed.failed.get(release) {
+            return Some(report.code.clone());
+        }
+        if self.rests(release, wanted) {
+            return None;
+        }
         // What the assignment still names keeps its place, and so does everything while a target of it is refused: a wrong
         // assignment takes nothing away. What a newer version of the same model replaces goes all the same.
         let name = self.observed.stored.get(release).map(|stored| &stored.name);
         let superseded = wanted
             .iter()
             .any(|model| Some(&model.name) == name && self.will_be_there(model) && !self.is_loading(model));
+        let superseded = self.superseded(release, wanted);
         let named = self.desired.models.contains_key(release);
         let waiting = wanted.iter().any(|model| Some(&model.name) == name);
-        (superseded || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
+        let replaced = self.replaced(release) && !self.desired.ways_back.contains(release);
+        (superseded || replaced || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
+    }
+
+    /// Whether a newer release of the same model takes this one's place.
+    fn superseded(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
+        let name = self.observed.stored.get(release).map(|stored| &stored.name);
+        (wanted.iter()).any(|model| Some(&model.name) == name && self.will_be_there(model))
+    }
+
+    /// Whether another release of the same model was confirmed after this one, and is there.
+    fn replaced(&self, release: &Sha256Digest) -> bool {
+        let stored = &self.observed.stored;
+        let standing = (stored.get(release)).and_then(|one| self.observed.standing.get(&one.name));
+        standing.is_some_and(|standing| standing != release && stored.contains_key(standing))
+    }
+
+    /// Whether a release only stays as the way back from the one that took its place: in the store, without an engine.
+    fn rests(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
+        self.desired.ways_back.contains(release)
+            && !wanted.iter().any(|model| model.release == *release)
+            && (self.superseded(release, wanted) || self.replaced(release))
+    }
+
+    /// Whether the release that takes this one's place was not found healthy yet: until then it is the way back.
+    fn on_trial(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
+        let name = self.observed.stored.get(release).map(|stored| &stored.name);
+        let checks = |model: &WantedModel| {
+            (self.steps.iter())
+                .any(|step| matches!(step, Step::CheckHealth { release, .. } if *release == model.release))
+        };
+        (wanted.iter()).any(|model| {
+            Some(&model.name) == name && !self.observed.confirmed.contains(&model.release) && !checks(model)
+        })
     }
 
     /// Whether a wanted release is in the store or is stored by this plan.
@@ -324,6 +405,10 @@ impl<'a> Planner<'a> {
                 (Some(code), None) => code,
                 (Some(code), Some(_)) if code != NOT_ASSIGNED => code,
                 (_, Some(lost)) => lost.to_owned(),
+            },
+            let code = match self.unwanted(release, wanted) {
+                None if self.rests(release, wanted) => NOT_ASSIGNED.to_owned(),
+                unwanted => unwanted?,
             };
             // That it was taken back says more than that nobody assigns it.
             if because.is_none() || code != NOT_ASSIGNED {
@@ -362,7 +447,7 @@ impl<'a> Planner<'a> {
             return;
         }
         let stays: Vec<(Sha256Digest, StoredModel)> = (self.observed.stored.iter().chain(obtained))
-            .filter(|(release, _)| self.unwanted(release, wanted).is_none())
+            .filter(|(release, _)| self.unwanted(release, wanted).is_none() && !self.rests(release, wanted))
             .map(|(release, stored)| (*release, stored.clone()))
             .collect();
         let mut begun = BTreeSet::new();
@@ -414,6 +499,25 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Has every wanted release whose engine runs answer its own questions, unless it has. What it replaces is removed after
+    /// that: a plan ends at the first step that fails.
+    fn check(&mut self, wanted: &[&WantedModel]) {
+        for model in wanted {
+            let runs = (self.engine(model.root, Purpose::Chat))
+                .is_some_and(|engine| engine.state == EngineState::Running && !self.stops(engine));
+            let starts = self.steps.iter().any(
+                |step| matches!(step, Step::StartEngine { root, purpose: Purpose::Chat, .. } if *root == model.root),
+            );
+            if (runs || starts) && self.will_be_there(model) && !self.observed.confirmed.contains(&model.release) {
+                self.steps.push(Step::CheckHealth {
+                    release: model.release,
+                    root: model.root,
+                    name: model.name.clone(),
+                });
+            }
+        }
+    }
+
     /// Whether this plan stops the engine.
     fn stops(&self, engine: &RunningEngine) -> bool {
         self.steps.iter().any(|step| {
@@ -430,7 +534,10 @@ impl<'a> Planner<'a> {
 
     fn remove(&mut self, wanted: &[&WantedModel], system: Option<&WantedSystem>) {
         for (release, model) in &self.observed.stored {
-            if let Some(because) = self.unwanted(release, wanted) {
+            if let Some(because) = self.unwanted(release, wanted)
+                && !self.removes(release)
+                && (because != NOT_ASSIGNED || self.replaced(release) || !self.on_trial(release, wanted))
+            {
                 self.steps.push(Step::RemoveModel {
                     release: *release,
                     root: model.root,

@@ -41,6 +41,9 @@ impl PlanRejection {
         "plan.system",
         "plan.not_assigned",
         "plan.not_permitted",
+        "plan.not_assigned",
+        "plan.not_permitted",
+        "plan.room",
     ];
 }
 

@@ -81,6 +81,7 @@ impl fmt::Display for Step {
             } => {
                 write!(f, "start     engine for {purpose} of {name} {}", short(root))
             }
+            Self::CheckHealth { name, root, .. } => write!(f, "check     {name} {} by its own questions", short(root)),
             Self::RemoveModel {
                 name, root, because, ..
             } => write!(f, "remove    {name} {} ({because})", short(root)),

@@ -3,7 +3,7 @@
 //! Refuses to take away anything on the word of an assignment that cannot be read in full. Invariant: a target that is
 //! neither wanted nor refused does not exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_execute::Admitted;
 use freehold_plan::{Desired, WantedModel, WantedSystem};
@@ -33,6 +33,8 @@ pub(crate) struct Aim {
 
 /// Works out the aim. A descriptor that is not at hand is fetched.
 ///
+/// `kept` are the releases in the store.
+///
 /// # Errors
 /// A fault that is no refusal, for example `console.away`: keep the last aim. `ours` says that the box is the operating system image:
 /// elsewhere a system in an assignment is refused.
@@ -42,13 +44,15 @@ pub(crate) async fn aim(
     assignment: &Verified<Assignment>,
     listing: &Listing,
     installed: &InstalledReleases,
+    kept: &BTreeSet<Sha256Digest>,
     now: i64,
     ours: bool,
 ) -> Result<Aim, Fault> {
     let mut aim = Aim::default();
+    aim.desired.ways_back = (assignment.fallback.iter()).map(|target| target.sha256).collect();
     aim.desired.assignment = Some(assignment.counter);
     for assigned in &assignment.targets {
-        match one(state, console, assigned, listing, installed, now).await? {
+        match one(state, console, assigned, listing, installed, kept, now).await? {
             Ok(Found { release, expired }) => {
                 aim.expired |= expired;
                 match WantedModel::new(&release, &assigned.hardware) {
@@ -88,6 +92,7 @@ async fn one(
     assigned: &AssignedTarget,
     listing: &Listing,
     installed: &InstalledReleases,
+    kept: &BTreeSet<Sha256Digest>,
     now: i64,
 ) -> Result<Result<Found, RefusalReport>, Fault> {
     let name = &assigned.name;
@@ -118,14 +123,26 @@ async fn one(
             ));
         }
     };
-    let select = |now| select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now);
-    Ok(match select(now) {
+    let select = |installed: &InstalledReleases, now| {
+        select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now)
+    };
+    let selected = match select(installed, now) {
+        // What the box still keeps, because it ran it before, may be gone back to; floors and revocations hold all the same.
+        Err(ReleaseRejection::Rollback { what, .. }) if kept.contains(&info.sha256) => {
+            let mut without = installed.clone();
+            without.counters.remove(&what);
+            (select(&without, now), without)
+        }
+        other => (other, installed.clone()),
+    };
+    let (selected, installed) = selected;
+    Ok(match selected {
         Ok(release) => Ok(Found {
             release,
             expired: false,
         }),
         // What is expired stays what it is: it is not taken anew, and what runs goes on.
-        Err(ReleaseRejection::Expired { .. }) => select(i64::MIN)
+        Err(ReleaseRejection::Expired { .. }) => select(&installed, i64::MIN)
             .map(|release| Found { release, expired: true })
             .map_err(|rejection| rejection.report()),
         Err(rejection) => Err(rejection.report()),

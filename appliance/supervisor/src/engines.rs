@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use freehold_engine::ask::{Chat, Message, Role, Sampling};
 use freehold_engine::backoff::backoff;
 use freehold_engine::bounds::MemoryBound;
 use freehold_engine::launch;
@@ -23,6 +24,15 @@ use freehold_verify::milestone::{Milestone, MilestoneKind};
 use freehold_verify::release::Release;
 use freehold_verify::{Refusal as _, Verified};
 use tokio::sync::{Notify, oneshot};
+use freehold_engine::unit::{UnitOptions, probe, sweep};
+use freehold_engine::{Answer, Engine as _, LlamaServer};
+use freehold_engine::{EngineProcess, LaunchSpec, ModelFile, ProcessState};
+use freehold_execute::{Admitted, Host, Reading, StepFailed};
+use freehold_model_files::{Watch, hash_files};
+use freehold_plan::{EngineState, HealthRejection, MAX_SELF_TEST, Purpose, RunningEngine, SelfTest};
+use freehold_trust::Sha256Digest;
+use freehold_verify::Refusal as _;
+use freehold_verify::release::SELF_TEST;
 
 use crate::fault::Fault;
 use crate::judge::signed_files;
@@ -31,6 +41,10 @@ use crate::options::{EngineHost, Settings};
 
 /// How long an engine may take to load its model; a large one from a slow disk takes minutes.
 const READY_LIMIT: Duration = Duration::from_secs(600);
+/// How long one answer of a self-test may take: a large model on a processor writes a token in a few seconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(300);
+/// Bounds what an engine can make us hold of one answer.
+const MAX_ANSWER: usize = 64 << 10;
 /// Ends in a row are forgotten after an engine has run this long.
 const STEADY: Duration = Duration::from_secs(60);
 
@@ -596,12 +610,93 @@ impl Host for Engines {
         Ok(())
     }
 
+    async fn check_health(&mut self, admitted: &Admitted, model: &Path) -> (Reading, Result<(), StepFailed>) {
+        let socket = self.view(&admitted.root, Purpose::Chat).socket;
+        let Some(socket) = socket else {
+            let missing = StepFailed::away("engine.missing", "the engine to be asked is not there");
+            return (Reading::default(), Err(missing));
+        };
+        if !admitted.files.iter().any(|file| file.path == SELF_TEST) {
+            return (Reading::default(), Ok(()));
+        }
+        let path = model.join("files").join(SELF_TEST);
+        let test = match read_self_test(&admitted.name, &path) {
+            Ok(test) => test,
+            Err(failed) => return (Reading::default(), Err(failed)),
+        };
+        let (right, reading) = ask_all(&LlamaServer::new(socket), &test).await;
+        let outcome = test.judge(&admitted.name, right);
+        (
+            reading,
+            outcome.map_err(|rejection| StepFailed::Refused(rejection.report())),
+        )
+    }
+
     async fn stop_engine(&mut self, root: &Sha256Digest, purpose: Purpose) -> Result<(), StepFailed> {
         if let Some(slot) = self.slots.remove(&(*root, purpose)) {
             ended(slot).await;
         }
         Ok(())
     }
+}
+
+/// The questions that a release brings; its bytes were found to be the admitted ones when its engine was started.
+fn read_self_test(name: &str, path: &Path) -> Result<SelfTest, StepFailed> {
+    let refused = |rejection: HealthRejection| StepFailed::Refused(rejection.report());
+    let length = std::fs::metadata(path).map(|file| file.len());
+    let read = match length {
+        Ok(length) if length > u64::try_from(MAX_SELF_TEST).unwrap_or(u64::MAX) => {
+            return Err(refused(HealthRejection::Malformed {
+                name: name.to_owned(),
+                detail: format!("{length} bytes"),
+            }));
+        }
+        Ok(_) => std::fs::read(path),
+        Err(error) => Err(error),
+    };
+    let bytes = read.map_err(|error| StepFailed::away("store.io", format!("`{}`: {error}", path.display())))?;
+    SelfTest::parse(name, &bytes).map_err(refused)
+}
+
+/// Asks every question in a conversation of its own; answers how many answers were as expected. What was asked and answered
+/// is not kept.
+async fn ask_all(engine: &LlamaServer, test: &SelfTest) -> (u32, Reading) {
+    let (mut right, mut tokens, mut took) = (0_u32, 0_u64, Duration::ZERO);
+    for question in &test.questions {
+        let chat = Chat {
+            messages: vec![Message {
+                role: Role::User,
+                content: question.prompt.clone(),
+            }],
+            sampling: Sampling {
+                max_tokens: Some(test.max_tokens),
+                temperature: Some(0.0),
+                ..Sampling::default()
+            },
+        };
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(ANSWER_LIMIT, async {
+            Answer::collect(engine.chat(chat).await?, MAX_ANSWER).await
+        });
+        match answer.await {
+            Ok(Ok(answer)) => {
+                took += begun.elapsed();
+                tokens = tokens.saturating_add(answer.usage.answer_tokens.into());
+                right = right.saturating_add(u32::from(question.holds(&answer.text)));
+            }
+            // No answer is a wrong one.
+            Ok(Err(error)) => tracing::warn!(code = error.code(), %error, "a question of the self-test got no answer"),
+            Err(_) => tracing::warn!("a question of the self-test got no answer in time"),
+        }
+    }
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let speed = tokens.saturating_mul(1_000_000_000).checked_div(micros);
+    let total = u32::try_from(test.questions.len()).unwrap_or(u32::MAX);
+    let reading = Reading {
+        answers: Some((right, total)),
+        speed: speed.filter(|speed| *speed > 0),
+    };
+    (right, reading)
 }
 
 fn said(error: &dyn std::error::Error) -> String {

@@ -3,17 +3,20 @@
 //! Refuses frames of another form, and to answer an entry before it is on the disk. Invariant: what a gateway sends can
 //! become an entry of the record and nothing else.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use freehold_protocol::health::Requests;
 use freehold_protocol::local::{
     Config, FrameRejection, HEADER_BYTES, Outcome, RequestEntry, ToGateway, ToSupervisor, check_version, decode,
     encode, frame_length,
 };
 use freehold_record::{Entry, RefusalNote};
 use freehold_record_files::Recorder;
+use freehold_trust::Sha256Digest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -27,12 +30,37 @@ const MAX_CONNECTIONS: usize = 4;
 /// Answers that wait for the socket; a gateway that does not read its answers is not read either.
 const MAX_ANSWERS: usize = 1024;
 
+/// Models whose requests are counted: bounds what a gateway that was taken over can make us hold.
+const MAX_COUNTED: usize = 256;
+
+/// How requests went, by model. Counted since the supervisor started; the record has them all.
+#[derive(Debug, Clone, Default)]
+struct Counts(Arc<Mutex<BTreeMap<Sha256Digest, Requests>>>);
+
+impl Counts {
+    fn add(&self, request: &RequestEntry) {
+        let Some(model) = request.model else { return };
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_COUNTED && !all.contains_key(&model) {
+            return;
+        }
+        let one = all.entry(model).or_default();
+        match &request.outcome {
+            Outcome::Answered => one.served = one.served.saturating_add(1),
+            // What a client asked wrongly, or broke off, says nothing about the model.
+            Outcome::Refused { code } if code.starts_with("engine.") => one.failed = one.failed.saturating_add(1),
+            _ => {}
+        }
+    }
+}
+
 /// The open socket. Dropping it removes the file.
 #[derive(Debug)]
 pub(crate) struct Door {
     path: PathBuf,
     config: watch::Sender<Arc<Config>>,
     book: Book,
+    counts: Counts,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -67,6 +95,7 @@ impl Door {
         let listener = UnixListener::bind(path).map_err(fault)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
         let (config, configs) = watch::channel(Arc::new(first));
+<<<<<<< ours
         let book = Book {
             recorder,
             salts,
@@ -77,6 +106,14 @@ impl Door {
             path: path.to_owned(),
             config,
             book,
+=======
+        let counts = Counts::default();
+        let task = tokio::spawn(accept(listener, recorder, configs, counts.clone()));
+        Ok(Self {
+            path: path.to_owned(),
+            config,
+            counts,
+>>>>>>> theirs
             task,
         })
     }
@@ -84,6 +121,11 @@ impl Door {
     /// How the box stands from now on, for the entries of requests.
     pub(crate) fn stands(&self, standing: Standing) {
         *self.book.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
+    },
+    /// How requests for a model went since the supervisor started.
+    pub(crate) fn requests(&self, model: &Sha256Digest) -> Requests {
+        let all = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(model).copied().unwrap_or_default()
     }
 
     /// Says what is served now, when it is something else than before.
@@ -108,6 +150,8 @@ impl Drop for Door {
 }
 
 async fn accept(listener: UnixListener, book: Book, configs: watch::Receiver<Arc<Config>>) {
+},
+async fn accept(listener: UnixListener, recorder: Recorder, configs: watch::Receiver<Arc<Config>>, counts: Counts) {
     let room = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
     let mut talks = tokio::task::JoinSet::new();
     loop {
@@ -115,9 +159,15 @@ async fn accept(listener: UnixListener, book: Book, configs: watch::Receiver<Arc
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+<<<<<<< ours
                     let (book, configs) = (book.clone(), configs.clone());
                     talks.spawn(async move {
                         if let Err(error) = talk(stream, book, configs).await {
+=======
+                    let (recorder, configs, counts) = (recorder.clone(), configs.clone(), counts.clone());
+                    talks.spawn(async move {
+                        if let Err(error) = talk(stream, recorder, configs, counts).await {
+>>>>>>> theirs
                             tracing::warn!(%error, "the gateway's connection ended");
                         }
                         drop(permit);
@@ -153,6 +203,13 @@ async fn say(stream: &mut OwnedWriteHalf, message: &ToGateway) -> io::Result<()>
 }
 
 async fn talk(stream: UnixStream, book: Book, mut configs: watch::Receiver<Arc<Config>>) -> io::Result<()> {
+},
+async fn talk(
+    stream: UnixStream,
+    recorder: Recorder,
+    mut configs: watch::Receiver<Arc<Config>>,
+    counts: Counts,
+) -> io::Result<()> {
     let (mut read, mut write) = stream.into_split();
     match next(&mut read).await? {
         Some(ToSupervisor::Hello { v, program }) => {
@@ -192,6 +249,8 @@ async fn talk(stream: UnixStream, book: Book, mut configs: watch::Receiver<Arc<C
             if let Some(commitments) = &entry.commitments {
                 book.salts.keep(&entry.request, &commitments.salt);
             }
+            counts.add(&entry);
+            let pending = recorder.submit(&as_entry(&entry));
             let answers = answers.clone();
             // Entries become durable in groups; each is answered when its own group is.
             tokio::spawn(async move {

@@ -17,6 +17,7 @@ mod engines;
 mod enrol;
 mod fault;
 mod gateway;
+mod health;
 mod identity;
 mod introduce;
 mod judge;

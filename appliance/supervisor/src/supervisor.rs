@@ -29,6 +29,7 @@ use crate::download::Downloads;
 use crate::engines::Engines;
 use crate::fault::Fault;
 use crate::gateway::Door;
+use crate::health::HealthBook;
 use crate::identity::{self, Identity};
 use crate::lease::Held;
 use crate::milestones::Milestones;
@@ -85,6 +86,7 @@ pub(crate) struct Supervisor {
     /// Contents that turned out changed on the disk: they are fetched, not taken from the store.
     pub(crate) spoilt: std::collections::BTreeSet<Sha256Digest>,
     pub(crate) engines: Engines,
+    pub(crate) health: HealthBook,
     pub(crate) door: Door,
     pub(crate) board: Board,
     pub(crate) network: Network,
@@ -174,6 +176,7 @@ impl Supervisor {
         });
         let policy = Policy::stored(&state)?;
         let sticks = Sticks::open(&state)?;
+        let health = HealthBook::stored(&state)?;
         let mut status = Status {
             v: 1,
             box_id: box_id.clone(),
@@ -218,6 +221,7 @@ impl Supervisor {
             downloads,
             spoilt: std::collections::BTreeSet::new(),
             engines,
+            health,
             door,
             board: Board::default(),
             network: Network::new(None, None, milestones.clone()),

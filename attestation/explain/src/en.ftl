@@ -1004,6 +1004,20 @@ plan-not_assigned = The model is no longer assigned to this box.
 plan-not_permitted = The box may not take anything new at present.
     .means = The download that was under way ended; what it has fetched is kept, and it goes on when the box may again.
     .do = Look at the box's verdict and at the date of the release metadata: one of them does not allow changes.
+plan-room = The disk is full, and nobody needs this release any more.
+    .means = Its files are removed before their time, so that what is assigned fits.
+    .do = Nothing. It comes back when it is assigned again.
+
+## health: what a box finds out about a release that it took
+health-self_test = The model brings a self-test that cannot be read.
+    .means = The box does not confirm the release and runs again what it ran before.
+    .do = Ask the publisher for a release whose `selftest.json` is of the form that docs/rollouts.md describes.
+health-answers = The model did not answer its own questions as its publisher expects.
+    .means = The box does not confirm the release and runs again what it ran before.
+    .do = Compare this box's engine, context and hardware with those of boxes on which the answers are right.
+health-engine = The model's engine did not start, several times in a row.
+    .means = The box does not confirm the release and runs again what it ran before.
+    .do = Look at the engine's log on the box: too little memory and a format that the engine does not know are the usual reasons.
 
 ## box: its own state and its pairing
 box-state = A file of the box's state cannot be used.
@@ -1208,6 +1222,12 @@ release-incomplete = A file of the repository is missing.
     .do = Export the repository again and send all of it.
 
 ## rollout: one release over many boxes
+rollout-query = The query for boxes is not understood.
+    .means = No plan was made: a mistyped query must not mean every box.
+    .do = Write `all`, or terms such as `site=north label=ward-* model=triage-8b`; a `-` before a term means not.
+rollout-busy = A box is part of another rollout of the same release that is not over.
+    .means = Nothing was begun: two rollouts would tell the box two things.
+    .do = Wait for the other rollout, or end it, and propose this one again.
 rollout-no_boxes = The query found no box.
     .means = There is nothing to roll out to; no plan was made.
     .do = Widen the query, or look whether the boxes are approved and assigned to the site you mean.

@@ -16,7 +16,7 @@ mod target;
 
 pub use chunk::ChunkCheck;
 pub use descriptor::{
-    CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, chunk_count,
+    CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, SELF_TEST, chunk_count,
 };
 pub use metadata::{
     MetadataError, RoleSigners, RootDescription, UnsignedMetadata, metadata_version, root_metadata, sign_timestamp,

@@ -1,4 +1,4 @@
-//! The five acts, in order, and what happens after them.
+//! The six acts, in order, and what happens after them.
 
 mod ask;
 mod attack;
@@ -6,6 +6,7 @@ mod check;
 mod fleet;
 mod island;
 mod prove;
+mod roll;
 mod stay;
 
 pub use fleet::SYSTEM;
@@ -37,7 +38,7 @@ pub fn run(folder: &Path, once: bool) -> anyhow::Result<bool> {
         return Ok(false);
     }
     println!(
-        "\n     Five acts in {:.0} s. Summary: {}",
+        "\n     Six acts in {:.0} s. Summary: {}",
         stage.seconds(),
         file.display()
     );
@@ -61,5 +62,6 @@ fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::
     ask::play(stage, world, summary)?;
     island::play(stage, world, summary)?;
     attack::play(stage, world, summary)?;
+    roll::play(stage, world, summary)?;
     check::play(stage, world, summary)
 }

@@ -48,6 +48,9 @@ pub struct World {
     pub island: Option<DemoBox>,
 }
 
+/// The box whose engine has little room: 256 tokens of context, one conversation at a time.
+pub const SMALL: usize = 2;
+
 /// One process box.
 pub struct DemoBox {
     /// `box1` and so on.
@@ -140,6 +143,13 @@ impl World {
     pub fn operate(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         let profile = self.path("operator/profile.json");
         let mut all = vec!["--profile", profile.as_str()];
+        all.extend_from_slice(arguments);
+        run(&self.operator, ROOT, &self.program("freehold"), &all)
+    }
+
+    /// Runs `freehold` on the operator's machine as another person, whose profile lies there.
+    pub fn as_person(&self, profile: &str, arguments: &[&str]) -> anyhow::Result<Said> {
+        let mut all = vec!["--profile", profile];
         all.extend_from_slice(arguments);
         run(&self.operator, ROOT, &self.program("freehold"), &all)
     }
@@ -327,7 +337,12 @@ impl World {
             .arg("--ek-chain")
             .arg(&chain);
         program.args(["--interval", "0.5", "--threads", "1"]);
-        Ok(program)
+        Ok(program),
+        if index == SMALL {
+            program.args(["--context", "256", "--slots", "1"]);
+        }
+        one.supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
+        Ok(())
     }
 
     /// Starts the gateway of a box.

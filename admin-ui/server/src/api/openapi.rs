@@ -34,7 +34,14 @@ use crate::people::session::Door;
         super::supply::NewAcceptance,
         super::reports::NewReport,
         super::change::LeaseWish,
-        super::change::LeaseVerb
+        super::change::LeaseVerb,
+        super::rollouts::SeenPlan,
+        super::rollouts::RolloutApproval,
+        crate::rollouts::Wish,
+        crate::rollouts::shown::RolloutShown,
+        crate::rollouts::shown::WaveShown,
+        crate::rollouts::shown::BoxShown,
+        crate::rollouts::shown::CountsShown
     ))
 )]
 pub struct Description;
@@ -57,6 +64,9 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),
         ("POST", "/api/v1/reports") => Some("NewReport"),
         ("POST", "/api/v1/boxes/{id}/lease") => Some("LeaseWish"),
+        ("POST", "/api/v1/rollouts" | "/api/v1/rollouts/plan") => Some("RolloutWish"),
+        ("POST", "/api/v1/rollouts/{id}/approve") => Some("RolloutApproval"),
+        ("POST", "/api/v1/rollouts/{id}/start") => Some("SeenPlan"),
         _ => None,
     }
 }
@@ -66,6 +76,8 @@ fn answer_of(method: &str, path: &str) -> Option<&'static str> {
     match (method, path) {
         ("POST", "/api/v1/session") => Some("NewSession"),
         ("POST", "/api/v1/boxes/{id}/approve" | "/api/v1/boxes/{id}/refuse") => Some("BoxSummary"),
+        ("GET", "/api/v1/rollouts/{id}") => Some("RolloutShown"),
+        ("POST", path) if path.starts_with("/api/v1/rollouts") => Some("RolloutShown"),
         _ => None,
     }
 }

@@ -49,6 +49,10 @@ impl Console {
                     .boxes()
                     .values()
                     .any(|member| member.ek_trust.kind() == TpmKind::Software),
+            parts: Parts {
+                rollouts: true,
+                ..Parts::default()
+            },
             ..Shell::default()
         }
     }
@@ -67,11 +71,17 @@ impl Console {
         let enrolments = members().filter(|member| member.waits_for_person()).count();
         let waiting = enrolments.saturating_add(self.0.plans.waiting());
         let faults = usize::from(self.shelf().policy_fault.is_some());
+        let rollouts = self.0.rollouts.for_people(now);
         Waiting {
-            overview: number(bad.saturating_add(waiting).saturating_add(faults)),
+            overview: number(
+                bad.saturating_add(waiting)
+                    .saturating_add(faults)
+                    .saturating_add(rollouts),
+            ),
             boxes: number(bad),
             approvals: number(waiting),
             models: number(faults),
+            rollouts: number(rollouts),
             ..Waiting::default()
         }
     }

@@ -21,6 +21,8 @@ pub enum Action {
     RemoveBox,
     /// Assign releases to a box.
     Assign,
+    /// Approve a plan of somebody else.
+    DecidePlan,
     /// Ask a box for evidence.
     Attest,
     /// Make and withdraw tokens of applications.
@@ -36,6 +38,8 @@ pub enum Action {
 impl Action {
     /// Every action.
     pub const ALL: [Self; 13] = [
+    },
+    pub const ALL: [Self; 12] = [
         Self::Look,
         Self::ReadEvidence,
         Self::ReadRecord,
@@ -44,6 +48,7 @@ impl Action {
         Self::DecideEnrolment,
         Self::RemoveBox,
         Self::Assign,
+        Self::DecidePlan,
         Self::Attest,
         Self::ManageTokens,
         Self::ImportReleases,
@@ -63,6 +68,7 @@ impl Action {
             Self::DecideEnrolment => "decide_enrolment",
             Self::RemoveBox => "remove_box",
             Self::Assign => "assign",
+            Self::DecidePlan => "decide_plan",
             Self::Attest => "attest",
             Self::ManageTokens => "manage_tokens",
             Self::ImportReleases => "import_releases",

@@ -13,7 +13,7 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, reports, stick, supply};
+use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, reports, rollouts, stick, supply};
 use crate::console::Console;
 use crate::{outer, pages};
 
@@ -108,6 +108,17 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/accounts" May(A::ManageAccounts), "Make an account." => account::make;
         "POST" "/api/v1/accounts/{name}/role" May(A::ManageAccounts), "Change an account's role." => account::role;
         "DELETE" "/api/v1/accounts/{name}" May(A::ManageAccounts), "Remove an account." => account::remove;
+        "GET" "/api/v1/rollouts" May(A::Look), "The rollouts." => rollouts::list;
+        "POST" "/api/v1/rollouts" May(A::Assign), "Propose a rollout." => rollouts::propose;
+        "POST" "/api/v1/rollouts/plan" May(A::Assign), "The plan that a wish would make; nothing is kept." => rollouts::preview;
+        "GET" "/api/v1/rollouts/{id}" May(A::Look), "One rollout." => rollouts::show;
+        "POST" "/api/v1/rollouts/{id}/approve" May(A::Look), "Approve its plan, which somebody else proposed." => rollouts::approve;
+        "POST" "/api/v1/rollouts/{id}/start" May(A::Assign), "Begin it." => rollouts::start;
+        "POST" "/api/v1/rollouts/{id}/pause" May(A::Assign), "Begin nothing more for now." => rollouts::pause;
+        "POST" "/api/v1/rollouts/{id}/resume" May(A::Assign), "Go on." => rollouts::resume;
+        "POST" "/api/v1/rollouts/{id}/abort" May(A::Assign), "Begin nothing more; boxes stay as they are." => rollouts::abort;
+        "POST" "/api/v1/rollouts/{id}/rollback" May(A::Assign), "Send every box back that has the release." => rollouts::rollback;
+        "POST" "/api/v1/rollouts/{id}/waves/{wave}/allow" May(A::Assign), "Let a wave begin that waits for a person." => rollouts::allow;
         "GET" "/api/v1/events" May(A::Look), "What changes, as server-sent events." => events::stream;
     }
 }
@@ -137,6 +148,11 @@ fn shown() -> Vec<Route> {
         "POST" "/plans/{id}/confirm", May(A::Look), "Confirm a plan." => pages::plans::confirm;
         "POST" "/plans/{id}/withdraw", May(A::Look), "Withdraw a plan." => pages::plans::withdraw;
         "GET" address::APPROVALS, May(A::Look), "What waits for a person." => pages::approvals::show;
+        "GET" address::ROLLOUTS, May(A::Look), "The rollouts." => pages::rollouts::list;
+        "GET" address::NEW_ROLLOUT, May(A::Assign), "A new rollout." => pages::rollouts::new;
+        "POST" address::NEW_ROLLOUT, May(A::Assign), "Propose a rollout." => pages::rollouts::propose;
+        "GET" "/rollouts/{id}", May(A::Look), "One rollout." => pages::rollouts::one;
+        "POST" "/rollouts/{id}/command", May(A::Look), "Approve, start or steer it." => pages::rollouts::command;
         "GET" address::MODELS, May(A::Look), "The models." => pages::models::list;
         "GET" "/models/{name}/{version}", May(A::Look), "One model." => pages::models::one;
         "GET" address::RELEASES, May(A::Look), "The releases." => pages::releases::show;

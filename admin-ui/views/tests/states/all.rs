@@ -12,6 +12,8 @@ mod one_box;
 mod others;
 #[path = "sticks.rs"]
 mod sticks;
+#[path = "rollouts.rs"]
+mod rollouts;
 
 use freehold_views::shell::{Parts, Person, Waiting};
 use freehold_views::*;
@@ -77,6 +79,15 @@ pub fn all() -> Vec<State> {
         state("settings-normal", others::settings().render()),
         state("search-normal", others::search().render()),
         state("search-empty", others::search_empty().render()),
+        state("rollouts-normal", rollouts::list().render()),
+        state("rollouts-empty", rollouts::list_empty().render()),
+        state("rollout-running", rollouts::running().render()),
+        state("rollout-proposed", rollouts::proposed().render()),
+        state("rollout-halted", rollouts::halted().render()),
+        state("rollout-large", rollouts::large().render()),
+        state("rollout-new", rollouts::new().render()),
+        state("rollout-new-refused", rollouts::new_refused().render()),
+        state("rollout-new-empty", rollouts::new_empty().render()),
         state("failure-refused", others::failure().render()),
     ];
     states.extend(hostile_pages().into_iter().map(|(name, html)| state(name, html)));
@@ -106,6 +117,10 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
         ("reports-hostile", everywhere(&others::reports()).render()),
         ("settings-hostile", everywhere(&others::settings()).render()),
         ("search-hostile", everywhere(&others::search()).render()),
+        ("rollouts-hostile", everywhere(&rollouts::list()).render()),
+        ("rollout-hostile", everywhere(&rollouts::running()).render()),
+        ("rollout-proposed-hostile", everywhere(&rollouts::proposed()).render()),
+        ("rollout-new-hostile", everywhere(&rollouts::new_refused()).render()),
         ("failure-hostile", everywhere(&others::failure()).render()),
     ]
 }

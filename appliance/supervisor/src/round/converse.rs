@@ -222,6 +222,9 @@ impl Supervisor {
         self.sequence = self.sequence.saturating_add(1);
         self.how_far();
         BoxReport {
+        },
+        let stored = self.store.stored().unwrap_or_default();
+        let report = BoxReport {
             v: V1,
             sequence: self.sequence,
             at: self.clock.now(),
@@ -237,6 +240,25 @@ impl Supervisor {
             gateway: self.gateway(),
             inventory: self.inventory().await,
             health: self.system.health(),
+            health: self.health.report(
+                (self.aim.desired.models.values())
+                    .map(|wanted| (&wanted.release, wanted.name.as_str(), wanted.version.as_str())),
+                |release| {
+                    let admitted = stored.get(release);
+                    admitted
+                        .map(|admitted| self.door.requests(&admitted.root))
+                        .unwrap_or_default()
+                },
+            ),
+        };
+        let answer = self.console()?.report(&report).await?;
+        self.inventory_told = true;
+        self.wished = Some(answer.next);
+        self.attest_due |= answer.attest;
+        let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
+        if tokens != self.tokens {
+            self.state.put_json("tokens.json", &tokens)?;
+            self.tokens = tokens;
         }
     }
 
@@ -289,6 +311,9 @@ impl Supervisor {
                     ..Pursuit::default()
                 };
                 self.state.put_json("pursuit.json", &self.pursuit)?;
+                let asked = assignment.targets.iter().map(|target| target.sha256).collect();
+                self.health.asked(&asked);
+                self.health.keep(&self.state)?;
                 self.assignment = Some(assignment);
                 self.aim.desired.assignment = None;
                 self.count_change().await?;

@@ -7,17 +7,22 @@
 use std::collections::BTreeMap;
 
 use freehold_execute::{Admitted, Hands, SoFar, StepFailed, carry_out};
-use freehold_plan::{Observed, Permission, Plan, Step, StoredFile, StoredModel, WaitingOn, plan};
+use freehold_plan::{
+    HealthRejection, Observed, Permission, Plan, Purpose, Step, StoredFile, StoredModel, WaitingOn, plan,
+};
 use freehold_protocol::enrol::EnrolState;
+use freehold_protocol::health::HealthState;
 use freehold_trust::Sha256Digest;
 use freehold_verify::milestone::{Milestone, MilestoneKind};
 use freehold_verify::release::Release;
-use freehold_verify::{RefusalReport, Verified};
+use freehold_verify::{Refusal as _, RefusalReport, Verified};
 
 use crate::console::Console;
 use crate::desired::{aim, taken_back};
 use crate::fault::Fault;
 use crate::judge::{Court, Examination, under};
+use crate::health::ENGINE_TRIES;
+use crate::judge::Court;
 use crate::round::converse::resume;
 use crate::source::FromConsole;
 use crate::supervisor::Supervisor;
@@ -30,6 +35,9 @@ enum Went {
     /// Until something began that goes on beside the rounds, a download, an examination or an engine's start: what else there is to do
     /// is planned anew.
     Begun,
+    /// Until a download began, which goes on beside the rounds, or a release was found broken: what else there is to do is
+    /// planned anew.
+    Anew,
 }
 
 impl Supervisor {
@@ -115,12 +123,14 @@ impl Supervisor {
             return Ok(());
         };
         let now = self.clock.now();
+        let kept = self.store.stored()?.into_keys().collect();
         match aim(
             &self.state,
             self.console.as_ref(),
             assignment,
             listing,
             &self.installed,
+            &kept,
             now,
             self.system.is_ours(),
         )
@@ -182,6 +192,7 @@ impl Supervisor {
                 name,
                 version,
                 embeddings,
+                files,
                 ..
             } = admitted.clone();
             let stored = StoredModel {
@@ -189,9 +200,12 @@ impl Supervisor {
                 name,
                 version,
                 embeddings,
+                bytes: files.iter().map(|file| file.length).sum(),
             };
             observed.stored.insert(*release, stored);
         }
+        observed.confirmed = self.health.confirmed();
+        observed.standing = self.health.standing(&stored);
         for release in self.store.unfinished()? {
             let mut files = BTreeMap::new();
             let model = self.aim.desired.models.get(&release).map(|model| &model.files);
@@ -287,6 +301,7 @@ impl Supervisor {
                 }
                 return match self.fetch(release, steps) {
                     Ok(()) => Ok(Went::Begun),
+                    Ok(()) => Ok(Went::Anew),
                     Err(failed) => Err(self.failed(step, failed).await?.into()),
                 };
             }
@@ -334,6 +349,18 @@ impl Supervisor {
             self.after(step, outcome, &so_far).await?;
             if matches!(step, Step::StartEngine { .. }) {
                 return Ok(Went::Begun);
+            },
+            let outcome = self.judged(step, outcome, &so_far).await?;
+            let broken = matches!(
+                (step, &outcome),
+                (
+                    Step::CheckHealth { .. } | Step::StartEngine { .. },
+                    Err(StepFailed::Refused(_))
+                )
+            );
+            match self.after(step, outcome, &so_far).await {
+                Err(_) if broken => return Ok(Went::Anew),
+                other => other?,
             }
         }
         Ok(Went::Through)
@@ -425,6 +452,9 @@ impl Supervisor {
                 name,
                 purpose,
             } => model(&self.chronicle, "engine.start", root, name, Some(release)).with("purpose", purpose.to_string()),
+            Step::CheckHealth { release, root, name } => {
+                model(&self.chronicle, "health.check", root, name, Some(release))
+            }
             Step::StopEngine { root, purpose, because } => self
                 .chronicle
                 .entry("engine.stop")
@@ -453,6 +483,77 @@ impl Supervisor {
         Ok(())
     }
 
+    /// What the end of a step says about the health of its release: confirmed, or broken. The box's own judgement; nobody is
+    /// asked.
+    async fn judged(
+        &mut self,
+        step: &Step,
+        outcome: Result<(), StepFailed>,
+        so_far: &SoFar,
+    ) -> Result<Result<(), StepFailed>, Fault> {
+        let (release, engine) = match step {
+            Step::CheckHealth { release, .. } => (release, false),
+            Step::StartEngine {
+                release,
+                purpose: Purpose::Chat,
+                ..
+            } if outcome.is_err() => (release, true),
+            _ => return Ok(outcome),
+        };
+        let stored = self.store.stored()?;
+        let Some(admitted) = stored.get(release) else {
+            return Ok(outcome);
+        };
+        let now = self.clock.now();
+        let reading = so_far.reading(release).unwrap_or_default();
+        let outcome = match outcome {
+            // A box without an engine, or with a changed file, says nothing about the release.
+            Err(StepFailed::Away(report))
+                if engine && !matches!(report.code.as_str(), "engine.missing" | "store.changed") =>
+            {
+                let tries = self.health.engine_failed(admitted, now);
+                let name = admitted.name.clone();
+                match tries.filter(|tries| *tries >= ENGINE_TRIES) {
+                    Some(tries) => {
+                        let last = report.code;
+                        Err(StepFailed::Refused(
+                            HealthRejection::Engine { name, tries, last }.report(),
+                        ))
+                    }
+                    None => Err(StepFailed::Away(report)),
+                }
+            }
+            other => other,
+        };
+        let state = match &outcome {
+            Ok(()) => HealthState::Confirmed,
+            Err(StepFailed::Refused(report)) => HealthState::WentBack {
+                code: report.code.clone(),
+            },
+            Err(StepFailed::Away(_)) => {
+                self.health.keep(&self.state)?;
+                return Ok(outcome);
+            }
+        };
+        let what = match &state {
+            HealthState::Confirmed => "health.confirmed",
+            _ => "health.went_back",
+        };
+        let mut entry = model(&self.chronicle, what, &admitted.root, &admitted.name, Some(release))
+            .with("version", admitted.version.as_str())
+            .with("right", reading.answers.map(|(right, _)| right))
+            .with("questions", reading.answers.map(|(_, total)| total))
+            .with("milli_tokens_per_second", reading.speed);
+        if let Err(StepFailed::Refused(report)) = &outcome {
+            entry = entry.refused(report);
+        }
+        entry.write().await?;
+        self.health.ended(admitted, reading, state, now);
+        self.health.prune(&stored);
+        self.health.keep(&self.state)?;
+        Ok(outcome)
+    }
+
     /// What a step leaves behind.
     async fn after(&mut self, step: &Step, outcome: Result<(), StepFailed>, so_far: &SoFar) -> Result<(), Fault> {
         if let Err(failed) = outcome {
@@ -475,6 +576,9 @@ impl Supervisor {
             }
             Step::StoreModel { release, .. } => {
                 self.downloads.forget(release);
+            }
+            Step::CheckHealth { release, .. } => {
+                // Only now is there no way below it: a release that was not confirmed is no floor.
                 if let Some(release) = self.aim.releases.get(release) {
                     self.installed.installed(release);
                     self.state.put_json("installed.json", &self.installed)?;
@@ -496,6 +600,8 @@ impl Supervisor {
             | Step::StoreModel { release, .. }
             | Step::StageSystem { release, .. }
             | Step::WriteSystem { release, .. } => Some(*release),
+            | Step::CheckHealth { release, .. }
+            | Step::StartEngine { release, .. } => Some(*release),
             _ => None,
         };
         match failed {

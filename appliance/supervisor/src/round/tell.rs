@@ -173,9 +173,11 @@ impl Supervisor {
         };
         // Of two releases of one model, as while one takes the other's place, the newer one that answers is meant.
         let mut served: BTreeMap<&str, &Admitted> = BTreeMap::new();
+        // One that is still on trial comes after one that is confirmed.
+        let confirmed = self.health.confirmed();
         let order = |admitted: &Admitted| {
             let answers = self.engines.view(&admitted.root, Purpose::Chat).socket.is_some();
-            (answers, admitted.counter)
+            (answers, confirmed.contains(&admitted.release), admitted.counter)
         };
         for admitted in stored.values() {
             let best = served.entry(&admitted.name).or_insert(admitted);

@@ -28,6 +28,7 @@ fn assignment() -> Assignment {
             sha256: sha256(b"descriptor"),
             hardware: vec![],
         }],
+        fallback: Vec::new(),
         settings_digest: sha256(b"settings"),
         approvals: vec![],
     }

@@ -15,6 +15,8 @@ use crate::text::shown;
 
 /// File name of a descriptor within its release.
 pub const DESCRIPTOR_NAME: &str = "release.json";
+/// The file of a model release that holds the questions of its self-test, at its top.
+pub const SELF_TEST: &str = "selftest.json";
 /// Bounds a descriptor: the chunks of a terabyte fit.
 pub const MAX_DESCRIPTOR: usize = 24 * 1024 * 1024;
 /// Chunk size that the publisher writes: small enough to hold in memory twice, large enough that 40 GB make 10,000.

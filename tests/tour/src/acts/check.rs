@@ -1,4 +1,4 @@
-//! Act 5: an auditor checks evidence and records in a namespace without any interface; the leaving frames are counted.
+//! Act 6: an auditor checks evidence and records in a namespace without any interface; the leaving frames are counted.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::world::{PATIENCE, World};
 
 /// Plays the act.
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
-    stage.act(5, "Check it without us");
+    stage.act(6, "Check it without us");
     stage.step("The auditor has no network: not even loopback is up", || {
         let said =
             crate::command::run(&world.auditor, crate::process::ROOT, "cat".as_ref(), &["/proc/net/dev"])?.yes()?;
