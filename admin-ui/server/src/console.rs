@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use axum::http::StatusCode;
 use freehold_channel::PeerIdentity;
 use freehold_fleet::{Answer, Effect, Entry, Event, Fleet, Outcome, TpmKind};
-use freehold_store::{AccountChange, Change, CommitFault, PendingChange, RolloutChange, Store};
+use freehold_store::{AccountChange, Change, CommitFault, PasskeyChange, PendingChange, RolloutChange, Store};
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
 use freehold_verify::identity::Enrolling;
@@ -21,6 +21,7 @@ use self::group::Waiting;
 use crate::book::Book;
 use crate::live::{Changed, Live};
 use crate::people::authority::Authority;
+use crate::people::passkey::Ceremonies;
 use crate::people::throttle::Throttle;
 use crate::plan::Plans;
 use crate::refused::Refused;
@@ -75,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) plans: Plans,
     pub(crate) accepted: RwLock<Vec<freehold_supply::Acceptance>>,
     pub(crate) rollouts: Rollouts,
+    pub(crate) ceremonies: Ceremonies,
     pub(crate) addresses: OnceLock<Addresses>,
     /// Bounds the memory of Argon2: each verification takes 19 MiB.
     pub(crate) hashing: tokio::sync::Semaphore,
@@ -130,6 +132,7 @@ impl Console {
             plans: parts.plans,
             accepted: RwLock::new(parts.accepted),
             rollouts: parts.rollouts,
+            ceremonies: Ceremonies::default(),
             addresses: OnceLock::new(),
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),
@@ -405,6 +408,21 @@ impl Console {
             Ok(()) => {}
             Err(fault) => return Err(self.not_committed(fault).await),
         }
+    },
+    /// Passkeys or approvals changed.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub async fn passkey_change(&self, changes: Vec<PasskeyChange>, entries: Vec<Entry>) -> Result<(), Refused> {
+        let console = self.clone();
+        let done = tokio::spawn(async move {
+            let changes: Vec<Change<'_>> = changes.iter().map(Change::Passkey).collect();
+            match console.commit(&changes, entries).await {
+                Ok(()) => Ok(()),
+                Err(fault) => Err(console.not_committed(fault).await),
+            }
+        });
+        done.await.unwrap_or_else(|error| Err(Refused::inside(&error)))?;
         self.0.live.tell(Changed::Record);
         Ok(())
     }

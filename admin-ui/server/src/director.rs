@@ -98,6 +98,20 @@ impl Console {
         fallback: &[String],
         days: Option<u32>,
         by: &str,
+        self.assign_approved(box_id, names, days, by, Vec::new()).await
+    }
+
+    /// Assigns releases to a box, with packages of approvals ([`crate::approvals`]) beside the assignment.
+    ///
+    /// # Errors
+    /// As [`Console::assign`]; 422 `approval.missing` when the policy wants approvals and there are none: the box would refuse it.
+    pub async fn assign_approved(
+        &self,
+        box_id: &str,
+        names: &[String],
+        days: Option<u32>,
+        by: &str,
+        packages: Vec<Vec<u8>>,
     ) -> Result<Made, Refused> {
         let console = self.clone();
         let (wished, back) = (names.to_vec(), fallback.to_vec());
@@ -127,7 +141,18 @@ impl Console {
                 return Err(refused);
             }
         };
+        if packages.is_empty()
+            && let Some(missing) = self.approvals_missing(box_id, &targets)
+        {
+            let refused = Refused::of(&missing);
+            let entry = self.entry("assignment.made", by).about(box_id);
+            let entry = entry.refused(&refused.report.code).fact("targets", names.to_vec());
+            self.record(entry).await?;
+            return Err(refused);
+        }
         let now = self.now();
+        let approvals = packages.iter().map(|package| sha256(package)).collect();
+        self.keep_packages(box_id, packages).await?;
         let life = days.map_or(self.0.file.rules.assignment_ttl, |days| {
             i64::from(days.min(MOST_DAYS)) * 86_400
         });
@@ -148,7 +173,7 @@ impl Console {
             targets,
             fallback,
             settings_digest: settings_digest(&self.settings_envelope()).unwrap_or_default(),
-            approvals: Vec::new(),
+            approvals,
         };
         let envelope = sign_assignment(&document, &self.0.keys.director);
         let sha256 = sha256(&envelope).to_hex();

@@ -4,6 +4,7 @@
 //! door carries the strict headers, faults included.
 
 pub mod advisories;
+pub mod account;
 pub mod approvals;
 pub mod boxes;
 pub mod models;

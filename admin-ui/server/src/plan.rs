@@ -13,6 +13,7 @@ use freehold_trust::sha256;
 use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::{Asked, Given};
 use crate::people::action::Action;
 
 /// Most plans remembered; the oldest are forgotten.
@@ -154,6 +155,9 @@ pub struct Plan {
     pub decided_by: String,
     /// When, Unix seconds.
     pub decided: Option<i64>,
+    /// What approvers are asked, where the publisher's policy wants them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 /// All plans.
@@ -230,6 +234,30 @@ impl Plans {
             .rev()
             .cloned()
             .collect()
+    }
+
+    /// Adds a person's approval to a waiting plan; what is to be stored comes back, with the plan as it is now.
+    pub fn approve(&self, id: &str, given: Given) -> Option<(PendingChange, Plan)> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans
+            .iter_mut()
+            .find(|plan| plan.id == id && plan.stand == Stand::Waiting)?;
+        let asked = plan.asked.as_mut()?;
+        // Two requests of one person at once: the second finds the first.
+        if asked.given.iter().any(|known| known.name == given.name) {
+            return None;
+        }
+        asked.given.push(given);
+        Some((plan.row(), plan.clone()))
+    }
+
+    /// Takes back what could not be stored.
+    pub fn unapprove(&self, id: &str, name: &str) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans.iter_mut().find(|plan| plan.id == id);
+        if let Some(asked) = plan.and_then(|plan| plan.asked.as_mut()) {
+            asked.given.retain(|given| given.name != name);
+        }
     }
 
     /// Moves a plan on, when it stands at `from`; what is to be stored comes back.

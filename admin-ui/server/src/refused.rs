@@ -42,6 +42,8 @@ pub const CODES: &[&str] = &[
     "record.key_unknown",
     "console.plan_interrupted",
     "bundle.part_size",
+    "console.other_passkey",
+    "console.bad_passkey",
 ];
 
 /// A refusal on its way out.

@@ -13,6 +13,7 @@ use sqlx::{Sqlite, Transaction};
 use crate::account::AccountChange;
 use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
+use crate::passkey::PasskeyChange;
 use crate::pending::PendingChange;
 use crate::stick::StickChange;
 use crate::rollout::RolloutChange;
@@ -38,6 +39,8 @@ pub enum Change<'a> {
     Stick(&'a StickChange),
     /// Of rollouts.
     Rollout(&'a RolloutChange),
+    /// Of passkeys and approvals.
+    Passkey(&'a PasskeyChange),
 }
 
 impl Store {
@@ -59,6 +62,7 @@ impl Store {
                 Change::Pending(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Stick(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Rollout(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Passkey(change) => change.write(&mut transaction, &self.site).await?,
             }
         }
         if let Err(source) = seal.await {

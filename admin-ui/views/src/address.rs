@@ -11,6 +11,13 @@ pub const SIGN_IN: &str = "/sign-in";
 pub const SIGN_OUT: &str = "/sign-out";
 /// `GET`: [`crate::PasswordPage`]. `POST` fields: `current`, `new`, `again`.
 pub const PASSWORD: &str = "/password";
+/// `GET`: [`crate::AccountPage`].
+pub const ACCOUNT: &str = "/account";
+/// `POST` fields: `name`, `purpose` (`approval`, `sign_in`), `password`, and what the passkey answered: `client_data`,
+/// `attestation`.
+pub const PASSKEY_ADD: &str = "/account/passkeys";
+/// `POST` field: `credential`.
+pub const PASSKEY_REMOVE: &str = "/account/passkeys/remove";
 /// `GET`: [`crate::BoxesPage`]; query: `q`, `verdict`, `site`, `model`, `sort`, `dir` (`up`, `down`), `page` (from 1).
 pub const BOXES: &str = "/boxes";
 /// `GET`: [`crate::ApprovalsPage`].
@@ -109,6 +116,12 @@ pub fn plan(id: &str) -> String {
 #[must_use]
 pub fn confirm(id: &str) -> String {
     format!("/plans/{}/confirm", segment(id))
+}
+
+/// `POST` fields: `credential`, `authenticator_data`, `client_data`, `signature` (base64url): a passkey's assertion.
+#[must_use]
+pub fn approve(id: &str) -> String {
+    format!("/plans/{}/approve", segment(id))
 }
 
 /// `POST`: withdraws the proposal.

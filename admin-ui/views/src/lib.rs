@@ -10,7 +10,10 @@
 //! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`OverviewPage`],
 //!   [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
 //!   [`ReleasesPage`], [`RecordPage`], [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
-//!   [`ReleasesPage`], [`SticksPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
+//!   [`ReleasesPage`], [`SticksPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
+//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`AccountPage`],
+//!   [`OverviewPage`], [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
+//!   [`ReleasesPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
 //!   handler writes `OverviewPage { shell, needs, ..Default::default() }`.
 //! * Every page of a signed-in person holds a [`Shell`]: navigation counts, who is signed in, the CSRF token, the time.
 //! * Times are unix seconds (`i64`); templates show them absolute and relative together. Digests are lower-case hex.
@@ -24,6 +27,7 @@
 //! such a request (header `HX-Request: true`, `HX-Target: <fragment id>`) with the whole page, or, cheaper, with
 //! `render_fragment(id)`. Send at most one event of a name per second.
 
+pub mod account;
 pub mod address;
 pub mod advisories;
 pub mod approvals;
@@ -49,6 +53,7 @@ pub mod sticks;
 pub mod text;
 
 pub use advisories::AdvisoriesPage;
+pub use account::AccountPage;
 pub use approvals::ApprovalsPage;
 pub use boxes::BoxesPage;
 pub use failure::FailurePage;

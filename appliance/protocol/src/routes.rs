@@ -29,6 +29,8 @@ pub const EVIDENCE: &str = "/box/v1/evidence";
 pub const ASSIGNMENT: &str = "/box/v1/assignment";
 /// `GET`: → the DSSE envelope of the verdict lease, or 204 when the console has nothing to say.
 pub const LEASE: &str = "/box/v1/lease";
+/// `GET`, followed by the SHA-256 (hex) that the assignment names: → [`freehold_verify::approval::ApprovalPackage`].
+pub const APPROVALS: &str = "/box/v1/approvals/";
 /// `GET`, followed by a TUF metadata file name.
 pub const REPOSITORY_METADATA: &str = "/box/v1/repository/metadata/";
 /// `GET`, followed by a TUF target's path; answers `Range` requests.
@@ -51,6 +53,7 @@ pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
     ("POST", EVIDENCE, Caller::KnownKey),
     ("GET", ASSIGNMENT, Caller::CurrentCertificate),
     ("GET", LEASE, Caller::KnownKey),
+    ("GET", APPROVALS, Caller::CurrentCertificate),
     ("GET", REPOSITORY_METADATA, Caller::CurrentCertificate),
     ("GET", REPOSITORY_TARGETS, Caller::CurrentCertificate),
     ("POST", REPORT, Caller::CurrentCertificate),

@@ -31,7 +31,7 @@ pub(crate) struct Aim {
     pub(crate) expired: bool,
 }
 
-/// Works out the aim. A descriptor that is not at hand is fetched.
+/// Works out the aim. A descriptor that is not at hand is fetched; what lacks people's approval does not come.
 ///
 /// `kept` are the releases in the store.
 ///
@@ -45,14 +45,21 @@ pub(crate) async fn aim(
     listing: &Listing,
     installed: &InstalledReleases,
     kept: &BTreeSet<Sha256Digest>,
+    unapproved: Vec<(String, RefusalReport)>,
     now: i64,
     ours: bool,
 ) -> Result<Aim, Fault> {
     let mut aim = Aim::default();
     aim.desired.ways_back = (assignment.fallback.iter()).map(|target| target.sha256).collect();
     aim.desired.assignment = Some(assignment.counter);
+    aim.desired.refused.extend(unapproved);
     for assigned in &assignment.targets {
         match one(state, console, assigned, listing, installed, kept, now).await? {
+        },
+        if aim.desired.refused.contains_key(&assigned.name) {
+            continue;
+        }
+        match one(state, console, assigned, listing, installed, now).await? {
             Ok(Found { release, expired }) => {
                 aim.expired |= expired;
                 match WantedModel::new(&release, &assigned.hardware) {

@@ -4,6 +4,7 @@
 //! accepted, recorded and written before anything comes of it.
 
 mod by_stick;
+mod approve;
 mod converse;
 mod lease;
 mod prove;
@@ -11,6 +12,7 @@ mod reconcile;
 mod renew;
 mod tell;
 
+pub(crate) use approve::Approvals;
 use freehold_verify::RefusalReport;
 
 use crate::fault::Fault;

@@ -40,6 +40,7 @@ use crate::pairing::{Fleet, pairing};
 use crate::policy::Policy;
 use crate::repository::Repository;
 use crate::salts::Salts;
+use crate::round::Approvals;
 use crate::screen::attended;
 use crate::site::Site;
 use crate::state::State;
@@ -118,6 +119,8 @@ pub(crate) struct Supervisor {
     pub(crate) repository: Option<Repository>,
     pub(crate) assignment: Option<Verified<Assignment>>,
     pub(crate) pursuit: Pursuit,
+    /// What people approved of the accepted assignment.
+    pub(crate) approvals: Approvals,
     pub(crate) installed: InstalledReleases,
     pub(crate) policy: Option<Policy>,
     pub(crate) lease: Held,
@@ -174,6 +177,7 @@ impl Supervisor {
             v: 1,
             ..Pursuit::default()
         });
+        let approvals = Approvals::stored(&state, pursuit.accepted)?;
         let policy = Policy::stored(&state)?;
         let sticks = Sticks::open(&state)?;
         let health = HealthBook::stored(&state)?;
@@ -248,6 +252,7 @@ impl Supervisor {
             fleet,
             repository,
             assignment: None,
+            approvals,
             pursuit,
             policy,
             tokens,

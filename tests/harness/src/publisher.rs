@@ -17,6 +17,7 @@ use freehold_sign::repository::{
     publish_other, revoke,
 };
 use freehold_trust::Sha256Digest;
+use freehold_verify::approval::Approvers;
 use freehold_verify::bom::verify_bom;
 use freehold_verify::boot::{BootDescription, generate};
 use freehold_verify::model::{ModelFile, SignerTrust, verify_bundle};
@@ -109,6 +110,21 @@ impl Publishing {
             leased_models: leased.iter().map(|name| (*name).to_owned()).collect(),
             ..BundleData::default()
         };
+        self.policy_with("ward", version, signers, None)
+    }
+
+    /// The same under a name, with the people who have to approve.
+    ///
+    /// # Errors
+    /// As [`Self::policy`].
+    pub fn policy_with(
+        &self,
+        name: &str,
+        version: &str,
+        signers: &[PathBuf],
+        approvers: Option<&Approvers>,
+    ) -> Result<()> {
+        let mut data = BundleData::default();
         data.licences.insert("Apache-2.0".to_owned());
         let file = self.work("policy.json")?;
         let mut files = vec![("policy.json".to_owned(), file.clone())];
@@ -117,8 +133,13 @@ impl Publishing {
                 .insert(read_public_key(signer)?.fingerprint().to_hex());
             files.push((format!("signer-{number}.pub.pem"), signer.clone()));
         }
-        fs::write(&file, Bundle::shipped("ward", version, data).to_bytes())?;
-        self.other(ReleaseKind::Policy, "ward", version, files)
+        if let Some(approvers) = approvers {
+            let file = self.work(Approvers::FILE)?;
+            fs::write(&file, approvers.to_bytes())?;
+            files.push((Approvers::FILE.to_owned(), file));
+        }
+        fs::write(&file, Bundle::shipped(name, version, data).to_bytes())?;
+        self.other(ReleaseKind::Policy, name, version, files)
     }
 
     /// Publishes a next version of the system, with files of a slot that are none; answers the target's name.

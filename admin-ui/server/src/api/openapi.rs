@@ -41,7 +41,10 @@ use crate::people::session::Door;
         crate::rollouts::shown::RolloutShown,
         crate::rollouts::shown::WaveShown,
         crate::rollouts::shown::BoxShown,
-        crate::rollouts::shown::CountsShown
+        crate::rollouts::shown::CountsShown,
+        super::plans::Proposed,
+        super::plans::PasskeyAnswer,
+        super::plans::Confirmation
     ))
 )]
 pub struct Description;
@@ -60,6 +63,9 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/accounts/{name}/role") => Some("NewRole"),
         ("POST", "/api/v1/boxes/{id}/approve") => Some("Approval"),
         ("POST", "/api/v1/boxes/{id}/assign") => Some("Wish"),
+        ("POST", "/api/v1/boxes/{id}/plans") => Some("Proposed"),
+        ("POST", "/api/v1/plans/{id}/approvals") => Some("PasskeyAnswer"),
+        ("POST", "/api/v1/plans/{id}/confirm") => Some("Confirmation"),
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
         ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),
         ("POST", "/api/v1/reports") => Some("NewReport"),

@@ -33,6 +33,8 @@ pub enum Action {
     ManageAccounts,
     /// Accept what is known to be wrong, for a while.
     AcceptFindings,
+    /// Approve plans of others.
+    DecidePlan,
 }
 
 impl Action {
@@ -54,6 +56,7 @@ impl Action {
         Self::ImportReleases,
         Self::ManageAccounts,
         Self::AcceptFindings,
+        Self::DecidePlan,
     ];
 
     /// The word.
@@ -74,6 +77,7 @@ impl Action {
             Self::ImportReleases => "import_releases",
             Self::ManageAccounts => "manage_accounts",
             Self::AcceptFindings => "accept_findings",
+            Self::DecidePlan => "decide_plan",
         }
     }
 }

@@ -66,6 +66,14 @@ fn facts(visitor: &Visitor, action: Action, site: &str, proposer: Proposer) -> C
     }
 }
 
+fn proposer_of(visitor: &Visitor, proposer: &str) -> Proposer {
+    if visitor.account.name == proposer {
+        Proposer::Oneself
+    } else {
+        Proposer::Other
+    }
+}
+
 impl Authority {
     fn console(&self, facts: &ConsoleFacts) -> Decision<Permission> {
         self.shipped
@@ -171,8 +179,26 @@ impl Console {
     pub fn permits_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> bool {
         self.0
             .authority
-            .console(&facts(visitor, action, &self.0.file.site, proposer))
+            .console(&facts(visitor, action, &self.0.file.site, proposer)),
+            .console(&facts(visitor, action, &self.0.file.site, Proposer::None))
             .is_allowed()
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
+    #[must_use]
+    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str) -> bool {
+        let proposer = proposer_of(visitor, proposer);
+        let facts = facts(visitor, Action::DecidePlan, &self.0.file.site, proposer);
+        self.0.authority.console(&facts).is_allowed()
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str) -> Result<(), Refused> {
+        self.allow_as(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
+            .await
     }
 
     /// Whether policy allows a visitor an action. A no is recorded.
@@ -188,6 +214,10 @@ impl Console {
     /// # Errors
     /// As [`Console::allow`].
     pub async fn allow_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
+        self.allow_as(visitor, action, Proposer::None).await
+    }
+
+    async fn allow_as(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
         let facts = facts(visitor, action, &self.0.file.site, proposer);
         let decision = self.0.authority.console(&facts);
         if decision.is_allowed() {

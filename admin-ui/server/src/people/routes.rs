@@ -13,7 +13,7 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, record, releases, reports, rollouts, stick, supply};
+use crate::api::{account, boxes, change, events, fleet, openapi, plans, record, releases, reports, rollouts, stick, supply};
 use crate::console::Console;
 use crate::{outer, pages};
 
@@ -92,6 +92,11 @@ fn api() -> Vec<Route> {
         "GET" "/api/v1/advisories" May(A::Look), "The findings of the fleet." => supply::fleet;
         "GET" "/api/v1/components" May(A::Look), "Which boxes have a package." => supply::components;
         "POST" "/api/v1/acceptances" May(A::AcceptFindings), "Accept a finding for a while." => supply::accept;
+        "GET" "/api/v1/plans" May(A::Look), "The plans, newest first." => plans::list;
+        "GET" "/api/v1/plans/{id}" May(A::Look), "A plan, with what approvers sign." => plans::one;
+        "POST" "/api/v1/boxes/{id}/plans" May(A::Assign), "Propose an assignment as a plan." => plans::propose;
+        "POST" "/api/v1/plans/{id}/approvals" May(A::Look), "Approve a plan with a passkey's assertion." => plans::approve;
+        "POST" "/api/v1/plans/{id}/confirm" May(A::Look), "Confirm a plan by its digest." => plans::confirm;
         "GET" "/api/v1/models" May(A::Look), "The models." => releases::models;
         "GET" "/api/v1/releases" May(A::Look), "The releases." => releases::releases;
         "POST" "/api/v1/repository" May(A::ImportReleases), "Take in what the publisher exported." => releases::upload;
@@ -139,6 +144,9 @@ fn shown() -> Vec<Route> {
         "POST" address::SIGN_OUT, SignedIn, "Sign out." => pages::sign_in::leave;
         "GET" address::PASSWORD, SignedIn, "The password page." => pages::sign_in::password;
         "POST" address::PASSWORD, SignedIn, "Change one's own password." => pages::sign_in::change_password;
+        "GET" address::ACCOUNT, May(A::Look), "One's own account." => pages::account::show;
+        "POST" address::PASSKEY_ADD, May(A::Look), "Register a passkey." => pages::account::add_passkey;
+        "POST" address::PASSKEY_REMOVE, May(A::Look), "Remove a passkey." => pages::account::remove_passkey;
         "GET" address::OVERVIEW, May(A::Look), "The overview." => pages::overview::show;
         "GET" address::BOXES, May(A::Look), "The boxes." => pages::boxes::list;
         "GET" "/boxes/{id}", May(A::Look), "One box." => pages::one_box::summary;
@@ -146,6 +154,7 @@ fn shown() -> Vec<Route> {
         "POST" "/boxes/{id}/propose", May(A::Look), "Propose a change." => pages::plans::propose;
         "GET" "/plans/{id}", May(A::Look), "A plan." => pages::plans::show;
         "POST" "/plans/{id}/confirm", May(A::Look), "Confirm a plan." => pages::plans::confirm;
+        "POST" "/plans/{id}/approve", May(A::Look), "Approve a plan with a passkey." => pages::plans::approve;
         "POST" "/plans/{id}/withdraw", May(A::Look), "Withdraw a plan." => pages::plans::withdraw;
         "GET" address::APPROVALS, May(A::Look), "What waits for a person." => pages::approvals::show;
         "GET" address::ROLLOUTS, May(A::Look), "The rollouts." => pages::rollouts::list;

@@ -115,6 +115,7 @@ impl Supervisor {
 
     /// What the assignment means under the metadata of now; the last aim stays when that cannot be said.
     async fn take_aim(&mut self) -> Result<(), Fault> {
+        let unapproved = self.unapproved()?;
         let listing = self
             .repository
             .as_ref()
@@ -131,6 +132,7 @@ impl Supervisor {
             listing,
             &self.installed,
             &kept,
+            unapproved,
             now,
             self.system.is_ours(),
         )
