@@ -13,7 +13,7 @@ pub mod plans;
 pub mod record;
 pub mod releases;
 pub mod reports;
-pub mod stick;
 pub mod rollouts;
+pub mod stick;
 pub mod summary;
 pub mod supply;

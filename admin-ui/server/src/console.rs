@@ -408,7 +408,10 @@ impl Console {
             Ok(()) => {}
             Err(fault) => return Err(self.not_committed(fault).await),
         }
-    },
+        self.0.live.tell(Changed::Record);
+        Ok(())
+    }
+
     /// Passkeys or approvals changed.
     ///
     /// # Errors

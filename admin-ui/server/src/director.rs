@@ -79,11 +79,7 @@ impl Console {
     /// # Errors
     /// 422 with the release's code, 404 for a box that is no member.
     pub async fn assign(&self, box_id: &str, names: &[String], days: Option<u32>, by: &str) -> Result<Made, Refused> {
-        if names.is_empty() {
-            // Nothing is a wish of rollouts only: a person takes the box out of the fleet instead.
-            self.judge_targets(names)?;
-        }
-        self.assign_with_fallback(box_id, names, &[], days, by).await
+        self.assign_approved(box_id, names, days, by, Vec::new()).await
     }
 
     /// Assigns releases to a box, and names those that it keeps as the way back. A fallback that a box would refuse today is
@@ -98,7 +94,9 @@ impl Console {
         fallback: &[String],
         days: Option<u32>,
         by: &str,
-        self.assign_approved(box_id, names, days, by, Vec::new()).await
+    ) -> Result<Made, Refused> {
+        self.assign_judged(box_id, [names, fallback], days, by, Vec::new())
+            .await
     }
 
     /// Assigns releases to a box, with packages of approvals ([`crate::approvals`]) beside the assignment.
@@ -109,6 +107,22 @@ impl Console {
         &self,
         box_id: &str,
         names: &[String],
+        days: Option<u32>,
+        by: &str,
+        packages: Vec<Vec<u8>>,
+    ) -> Result<Made, Refused> {
+        if names.is_empty() {
+            // Nothing is a wish of rollouts only: a person takes the box out of the fleet instead.
+            self.judge_targets(names)?;
+        }
+        self.assign_judged(box_id, [names, &[]], days, by, packages).await
+    }
+
+    /// Every assignment goes through here: releases judged as a box would, approvals there or not needed, then signed.
+    async fn assign_judged(
+        &self,
+        box_id: &str,
+        [names, fallback]: [&[String]; 2],
         days: Option<u32>,
         by: &str,
         packages: Vec<Vec<u8>>,

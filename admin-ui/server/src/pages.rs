@@ -3,8 +3,8 @@
 //! Refuses to decide: every change goes through the core, every page through `freehold_views`. Invariant: each answer of this
 //! door carries the strict headers, faults included.
 
-pub mod advisories;
 pub mod account;
+pub mod advisories;
 pub mod approvals;
 pub mod boxes;
 pub mod models;

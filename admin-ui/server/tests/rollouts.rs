@@ -127,7 +127,7 @@ async fn fleet(world: &World, count: usize, unsuited: &[usize]) -> Vec<Actor> {
     publish(world).await;
     let mut actors = Vec::new();
     for number in 0..count {
-        let paper = PaperBox::new(&format!("box-{number}"));
+        let paper = PaperBox::new(&format!("paper-box-{number:04x}"));
         world.member(&paper).await;
         let mut actor = Actor {
             id: paper.id.clone(),
@@ -148,7 +148,7 @@ async fn fleet(world: &World, count: usize, unsuited: &[usize]) -> Vec<Actor> {
 fn wish(more: Value) -> Wish {
     let mut wish = json!({
         "release": NEW,
-        "waves": [{ "canaries": ["box-0"] }, { "count": 2 }, { "percent": 100 }],
+        "waves": [{ "canaries": ["paper-box-0000"] }, { "count": 2 }, { "percent": 100 }],
         "limits": { "unavailable": 2, "unavailable_per_site": 2 },
         "approvals": 0,
     });
@@ -211,9 +211,9 @@ async fn a_rollout_goes_wave_by_wave_and_a_box_that_went_back_keeps_what_it_ran(
     play(console, &mut actors, &id).await;
     assert_eq!(phase(console, &id), "done");
     let seen = shown(console, &id);
-    assert_eq!(seen["rolled_back"], json!(["box-4"]));
+    assert_eq!(seen["rolled_back"], json!(["paper-box-0004"]));
     assert_eq!(seen["counts"]["healthy"], 5);
-    assert_eq!(seen["waves"][0]["boxes"][0]["box"], "box-0", "canaries first");
+    assert_eq!(seen["waves"][0]["boxes"][0]["box"], "paper-box-0000", "canaries first");
     let begun: Vec<i64> = (seen["waves"].as_array().unwrap().iter())
         .map(|wave| wave["begun"].as_i64().unwrap())
         .collect();
@@ -290,7 +290,7 @@ async fn more_failures_than_the_budget_send_every_box_back() {
             .targets;
         assert_eq!(targets, [OLD], "{} was told {counter} times", actor.id);
     }
-    assert_eq!(stages(console, &id)["box-0"], "returned");
+    assert_eq!(stages(console, &id)["paper-box-0000"], "returned");
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -327,8 +327,8 @@ async fn a_console_killed_at_any_step_of_a_rollout_loses_and_repeats_nothing() {
         console.tick_rollouts().await;
         snapshots.push((copies.path().join(format!("{}", snapshots.len())), playing.clone()));
         copy(&state, &snapshots.last().unwrap().0);
-        for actor in &mut playing {
-            actor.act(&console).await;
+        for place in 0..playing.len() {
+            playing[place].act(&console).await;
             snapshots.push((copies.path().join(format!("{}", snapshots.len())), playing.clone()));
             copy(&state, &snapshots.last().unwrap().0);
         }
@@ -440,7 +440,10 @@ async fn a_wish_that_makes_no_plan_is_refused_by_code() {
     for (more, expected) in [
         (json!({ "boxes": "sit=north" }), "rollout.query"),
         (json!({ "boxes": "label=nobody" }), "rollout.no_boxes"),
-        (json!({ "waves": [{ "canaries": ["box-9"] }] }), "rollout.canary"),
+        (
+            json!({ "waves": [{ "canaries": ["paper-box-0009"] }] }),
+            "rollout.canary",
+        ),
         (json!({ "waves": [{ "count": 1 }] }), "rollout.waves"),
         (
             json!({ "limits": { "unavailable": 0, "unavailable_per_site": 1 } }),

@@ -15,8 +15,8 @@ use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
 use crate::passkey::PasskeyChange;
 use crate::pending::PendingChange;
-use crate::stick::StickChange;
 use crate::rollout::RolloutChange;
+use crate::stick::StickChange;
 
 /// Evidence packages kept per box: enough to look at what was before a fault.
 const EVIDENCE_KEPT: i64 = 8;

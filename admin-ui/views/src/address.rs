@@ -134,7 +134,8 @@ pub fn withdraw(id: &str) -> String {
 #[must_use]
 pub fn stick_part(number: impl std::fmt::Display, part: impl std::fmt::Display) -> String {
     format!("/sticks/{number}/{part}")
-},
+}
+
 /// `GET`: [`crate::RolloutPage`].
 #[must_use]
 pub fn rollout(id: &str) -> String {

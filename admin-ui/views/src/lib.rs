@@ -52,8 +52,8 @@ pub mod sign_in;
 pub mod sticks;
 pub mod text;
 
-pub use advisories::AdvisoriesPage;
 pub use account::AccountPage;
+pub use advisories::AdvisoriesPage;
 pub use approvals::ApprovalsPage;
 pub use boxes::BoxesPage;
 pub use failure::FailurePage;

@@ -9,7 +9,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout, supply};
+use crate::{
+    advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout,
+    supply,
+};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///

@@ -18,8 +18,8 @@ mod record;
 mod recover;
 mod release;
 mod report;
-mod supply;
 mod rollout;
+mod supply;
 mod table;
 
 use std::process::ExitCode;

@@ -36,8 +36,24 @@ const MAX_SOCKET_PATH: usize = 107;
 /// An open connection.
 struct Sender {
     requests: SendRequest<Full<Bytes>>,
-    /// When its last answer was read to the end; shared with the task that drives it.
-    answered: Arc<Mutex<Option<Instant>>>,
+    life: Arc<Mutex<Life>>,
+}
+
+/// What is known of a connection, here and in the task that drives it.
+#[derive(Default)]
+struct Life {
+    /// When its last answer was read to the end.
+    answered: Option<Instant>,
+    /// Whether a new one took its place already: its end and the end of its answer are seen in either order.
+    replaced: bool,
+}
+
+impl Life {
+    /// Whether a new connection is to take its place now; true once.
+    fn ask_to_be_replaced(&mut self) -> bool {
+        let by_answer = self.answered.is_some_and(|last| last.elapsed() < ENDED_BY_ANSWER);
+        by_answer && !std::mem::replace(&mut self.replaced, true)
+    }
 }
 
 /// A pool of connections to one engine.
@@ -161,20 +177,18 @@ async fn connect(door: &Arc<Inner>) -> Result<Sender, EngineError> {
         reason: error.kind().to_string(),
     })?;
     let (requests, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let answered = Arc::new(Mutex::new(None::<Instant>));
-    let (last, door) = (Arc::clone(&answered), Arc::downgrade(door));
+    let life = Arc::new(Mutex::new(Life::default()));
+    let (ours, door) = (Arc::clone(&life), Arc::downgrade(door));
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection to an engine ended");
         }
-        let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(last), Some(door)) = (last, door.upgrade())
-            && last.elapsed() < ENDED_BY_ANSWER
-        {
+        let wanted = ours.lock().unwrap_or_else(PoisonError::into_inner).ask_to_be_replaced();
+        if let (true, Some(door)) = (wanted, door.upgrade()) {
             tokio::spawn(reopen(door));
         }
     });
-    Ok(Sender { requests, answered })
+    Ok(Sender { requests, life })
 }
 
 /// Puts a new connection into the pool. Boxed, because opening one and replacing it later call each other.
@@ -256,7 +270,12 @@ impl Reply {
 
 impl Lease {
     fn give_back(self) {
-        *self.sender.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        let mut life = self.sender.life.lock().unwrap_or_else(PoisonError::into_inner);
+        life.answered = Some(Instant::now());
+        if self.sender.requests.is_closed() && life.ask_to_be_replaced() {
+            tokio::spawn(reopen(Arc::clone(&self.door)));
+        }
+        drop(life);
         self.door.keep(self.sender);
     }
 }

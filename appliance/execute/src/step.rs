@@ -86,7 +86,7 @@ pub async fn carry_out<H: Host, J: Judge>(step: &Step, hands: &mut Hands<'_, H, 
         // Of the operating system: the supervisor's own, which asks systemd.
         Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RestartSystem { .. } | Step::RaiseFloor { .. } => {
             Err(earlier("system"))
-        },
+        }
         Step::CheckHealth { release, root, .. } => {
             let stored = hands.store.stored()?;
             let admitted = stored.get(release).ok_or_else(|| earlier("store"))?;

@@ -14,9 +14,8 @@ mod show;
 mod system;
 
 pub use desired::{Desired, Place, WantedFile, WantedModel};
-pub use observed::{EngineState, Observed, Permission, Purpose, RunPermission, RunningEngine, StoredFile, StoredModel};
 pub use health::{HealthRejection, MAX_SELF_TEST, Question, SelfTest};
-pub use observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredFile, StoredModel};
+pub use observed::{EngineState, Observed, Permission, Purpose, RunPermission, RunningEngine, StoredFile, StoredModel};
 pub use plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 pub use planner::plan;
 pub use rejection::PlanRejection;

@@ -38,10 +38,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let obtained = planner.obtain(&wanted);
     planner.stop(&wanted, Because::Anything);
     planner.start(&wanted, &obtained);
+    planner.check(&wanted);
     planner.remove(&wanted, system);
     planner.system(system);
-    planner.check(&wanted);
-    planner.remove(&wanted);
     Plan {
         v: PLAN_VERSION,
         assignment: desired.assignment,
@@ -207,7 +206,6 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let (steps, needed) = self.fetches(&model.target, model.release, &model.files);
-            let (steps, needed) = self.fetches(model);
             free = free.saturating_add(self.make_room(needed.saturating_sub(free), wanted));
             if needed > free {
                 self.waiting.push(Waiting {
@@ -336,9 +334,6 @@ impl<'a> Planner<'a> {
         // What the assignment still names keeps its place, and so does everything while a target of it is refused: a wrong
         // assignment takes nothing away. What a newer version of the same model replaces goes all the same.
         let name = self.observed.stored.get(release).map(|stored| &stored.name);
-        let superseded = wanted
-            .iter()
-            .any(|model| Some(&model.name) == name && self.will_be_there(model) && !self.is_loading(model));
         let superseded = self.superseded(release, wanted);
         let named = self.desired.models.contains_key(release);
         let waiting = wanted.iter().any(|model| Some(&model.name) == name);
@@ -349,7 +344,7 @@ impl<'a> Planner<'a> {
     /// Whether a newer release of the same model takes this one's place.
     fn superseded(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
         let name = self.observed.stored.get(release).map(|stored| &stored.name);
-        (wanted.iter()).any(|model| Some(&model.name) == name && self.will_be_there(model))
+        (wanted.iter()).any(|model| Some(&model.name) == name && self.will_be_there(model) && !self.is_loading(model))
     }
 
     /// Whether another release of the same model was confirmed after this one, and is there.
@@ -400,15 +395,15 @@ impl<'a> Planner<'a> {
             if stored.root != engine.root || (engine.purpose == Purpose::Embeddings && !stored.embeddings) {
                 continue;
             }
-            let code = match (self.unwanted(release, wanted), self.observed.may_not_run(&stored.name)) {
+            let unwanted = match self.unwanted(release, wanted) {
+                None if self.rests(release, wanted) => Some(NOT_ASSIGNED.to_owned()),
+                unwanted => unwanted,
+            };
+            let code = match (unwanted, self.observed.may_not_run(&stored.name)) {
                 (None, None) => return None,
                 (Some(code), None) => code,
                 (Some(code), Some(_)) if code != NOT_ASSIGNED => code,
                 (_, Some(lost)) => lost.to_owned(),
-            },
-            let code = match self.unwanted(release, wanted) {
-                None if self.rests(release, wanted) => NOT_ASSIGNED.to_owned(),
-                unwanted => unwanted?,
             };
             // That it was taken back says more than that nobody assigns it.
             if because.is_none() || code != NOT_ASSIGNED {

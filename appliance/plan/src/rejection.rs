@@ -41,8 +41,6 @@ impl PlanRejection {
         "plan.system",
         "plan.not_assigned",
         "plan.not_permitted",
-        "plan.not_assigned",
-        "plan.not_permitted",
         "plan.room",
     ];
 }

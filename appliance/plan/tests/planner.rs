@@ -427,7 +427,7 @@ fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
 #[test]
 fn what_a_newer_version_replaces_serves_until_the_newer_one_answers() {
     let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     for one in [&old, &new] {
         world.stored.insert(one.release, kept(one));
     }
@@ -445,7 +445,7 @@ fn what_a_newer_version_replaces_serves_until_the_newer_one_answers() {
     world.engines[1].state = EngineState::Running;
     let made = plan(&wanted, &world);
     assert!(
-        matches!(&made.steps[..], [Step::StopEngine { root, .. }, Step::RemoveModel { release, .. }]
+        matches!(&made.steps[..], [Step::StopEngine { root, .. }, Step::CheckHealth { .. }, Step::RemoveModel { release, .. }]
             if *root == old.root && *release == old.release),
         "{made}"
     );
@@ -533,6 +533,7 @@ fn d17_content_stays_while_one_of_its_releases_does() {
             state: EngineState::Running,
         });
     }
+    world.confirmed.insert(first.release);
     world.revoked.insert(other.release, refusal("release.revoked"));
     let made = plan(&desired(vec![first.clone()]), &world);
     assert!(
@@ -607,7 +608,7 @@ fn j05_a_model_whose_accelerator_vanished_is_refused_until_it_is_back() {
     let mut wanted = model("guide", 1, 1, false);
     wanted.hardware = vec![vec!["gpu-80g".to_owned()]];
     let with = |hardware: &[&str]| {
-        let mut world = Observed::empty(u64::MAX);
+        let mut world = world_with(u64::MAX);
         world.hardware = hardware.iter().map(|word| (*word).to_owned()).collect();
         plan(&desired(vec![wanted.clone()]), &world)
     };
@@ -650,10 +651,11 @@ fn a_model_whose_lease_ends_stops_with_the_code_and_starts_again_with_a_new_one(
     carry_out(&mut world, &wanted, &again, usize::MAX);
     assert_eq!(world.engines.len(), 2, "{again}");
     assert!(again.waiting.is_empty());
-},
+}
+
 /// A box that serves `old`, confirmed.
 fn standing(old: &WantedModel, free: u64) -> Observed {
-    let mut world = Observed::empty(free);
+    let mut world = world_with(free);
     world.stored.insert(old.release, kept(old));
     world.confirmed.insert(old.release);
     world.standing.insert(old.name.clone(), old.release);

@@ -70,6 +70,9 @@ pub struct Letter {
     pub answer: Option<ReportAnswer>,
     /// The signed assignment.
     pub assignment: Option<Base64>,
+    /// The packages of approvals that the assignment names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<Base64>,
     /// The head of its record that was cosigned last.
     pub cosigned: Option<Cosigned>,
 }

@@ -3,7 +3,7 @@
 //! Refuses to take away anything on the word of an assignment that cannot be read in full. Invariant: a target that is
 //! neither wanted nor refused does not exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use freehold_execute::Admitted;
 use freehold_plan::{Desired, WantedModel, WantedSystem};
@@ -44,7 +44,7 @@ pub(crate) async fn aim(
     assignment: &Verified<Assignment>,
     listing: &Listing,
     installed: &InstalledReleases,
-    kept: &BTreeSet<Sha256Digest>,
+    kept: &BTreeMap<Sha256Digest, Admitted>,
     unapproved: Vec<(String, RefusalReport)>,
     now: i64,
     ours: bool,
@@ -54,12 +54,10 @@ pub(crate) async fn aim(
     aim.desired.assignment = Some(assignment.counter);
     aim.desired.refused.extend(unapproved);
     for assigned in &assignment.targets {
-        match one(state, console, assigned, listing, installed, kept, now).await? {
-        },
         if aim.desired.refused.contains_key(&assigned.name) {
             continue;
         }
-        match one(state, console, assigned, listing, installed, now).await? {
+        match one(state, console, assigned, listing, installed, kept, now).await? {
             Ok(Found { release, expired }) => {
                 aim.expired |= expired;
                 match WantedModel::new(&release, &assigned.hardware) {
@@ -85,6 +83,23 @@ pub(crate) async fn aim(
             }
         }
     }
+    // What the box may go back to is started by its signed release too. What is not at hand, or not allowed any more, is not.
+    for (digest, admitted) in kept {
+        let Ok(info) = listing.targets.target(&admitted.target) else {
+            continue;
+        };
+        let back = AssignedTarget {
+            name: admitted.target.clone(),
+            sha256: *digest,
+            length: info.length,
+            hardware: Vec::new(),
+        };
+        if !aim.releases.contains_key(digest)
+            && let Ok(Ok(Found { release, .. })) = one(state, None, &back, listing, installed, kept, now).await
+        {
+            aim.releases.insert(*digest, release);
+        }
+    }
     Ok(aim)
 }
 
@@ -99,7 +114,7 @@ async fn one(
     assigned: &AssignedTarget,
     listing: &Listing,
     installed: &InstalledReleases,
-    kept: &BTreeSet<Sha256Digest>,
+    kept: &BTreeMap<Sha256Digest, Admitted>,
     now: i64,
 ) -> Result<Result<Found, RefusalReport>, Fault> {
     let name = &assigned.name;
@@ -135,7 +150,7 @@ async fn one(
     };
     let selected = match select(installed, now) {
         // What the box still keeps, because it ran it before, may be gone back to; floors and revocations hold all the same.
-        Err(ReleaseRejection::Rollback { what, .. }) if kept.contains(&info.sha256) => {
+        Err(ReleaseRejection::Rollback { what, .. }) if kept.contains_key(&info.sha256) => {
             let mut without = installed.clone();
             without.counters.remove(&what);
             (select(&without, now), without)

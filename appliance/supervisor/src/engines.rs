@@ -14,25 +14,16 @@ use freehold_engine::backoff::backoff;
 use freehold_engine::bounds::MemoryBound;
 use freehold_engine::launch;
 use freehold_engine::unit::{Root, UnitOptions, probe, sweep};
-use freehold_engine::{EngineProcess, LaunchSpec, ModelFile, ProcessState};
+use freehold_engine::{Answer, Engine as _, EngineProcess, LaunchSpec, LlamaServer, ModelFile, ProcessState};
 use freehold_execute::verity::{Held, measure};
-use freehold_execute::{Admitted, AdmittedFile, Host, StepFailed, VerityUse};
+use freehold_execute::{Admitted, AdmittedFile, Host, Reading, StepFailed, VerityUse};
 use freehold_model_files::{Watch, hash_files};
-use freehold_plan::{EngineState, Purpose, RunningEngine, Step};
+use freehold_plan::{EngineState, HealthRejection, MAX_SELF_TEST, Purpose, RunningEngine, SelfTest, Step};
 use freehold_trust::Sha256Digest;
 use freehold_verify::milestone::{Milestone, MilestoneKind};
-use freehold_verify::release::Release;
+use freehold_verify::release::{Release, SELF_TEST};
 use freehold_verify::{Refusal as _, Verified};
 use tokio::sync::{Notify, oneshot};
-use freehold_engine::unit::{UnitOptions, probe, sweep};
-use freehold_engine::{Answer, Engine as _, LlamaServer};
-use freehold_engine::{EngineProcess, LaunchSpec, ModelFile, ProcessState};
-use freehold_execute::{Admitted, Host, Reading, StepFailed};
-use freehold_model_files::{Watch, hash_files};
-use freehold_plan::{EngineState, HealthRejection, MAX_SELF_TEST, Purpose, RunningEngine, SelfTest};
-use freehold_trust::Sha256Digest;
-use freehold_verify::Refusal as _;
-use freehold_verify::release::SELF_TEST;
 
 use crate::fault::Fault;
 use crate::judge::signed_files;
@@ -222,6 +213,7 @@ impl Engines {
             });
         }
         let root = freehold_trust::sha256(b"freehold self-test");
+        self.signed.insert(root, listed.clone());
         // It is part of the verified root: nothing of it is admitted, and nothing of it is served.
         let model = Admitted {
             v: 1,
@@ -237,9 +229,14 @@ impl Engines {
             at: 0,
             because: Vec::new(),
         };
-        let started = self.start_engine(&model, folder, Purpose::Chat).await;
+        let begun = self.start_engine(&model, folder, Purpose::Chat).await;
+        self.started().await;
+        let of_it = |step: &Step| matches!(step, Step::StartEngine { release, .. } if *release == root);
+        let ended = (self.broken.iter()).position(|(step, _)| of_it(step));
+        let ended = ended.map_or(Ok(()), |at| Err(self.broken.remove(at).1));
         let _ = self.stop_engine(&root, Purpose::Chat).await;
-        started.map_err(|failed| failed.report().code.clone())
+        self.signed.remove(&root);
+        begun.and(ended).map_err(|failed| failed.report().code.clone())
     }
 
     /// One engine for status and reports.

@@ -60,7 +60,6 @@ pub(crate) struct Door {
     path: PathBuf,
     config: watch::Sender<Arc<Config>>,
     book: Book,
-    counts: Counts,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -79,6 +78,7 @@ struct Book {
     recorder: Recorder,
     salts: Salts,
     standing: Arc<Mutex<Standing>>,
+    counts: Counts,
 }
 
 impl Door {
@@ -95,25 +95,17 @@ impl Door {
         let listener = UnixListener::bind(path).map_err(fault)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(fault)?;
         let (config, configs) = watch::channel(Arc::new(first));
-<<<<<<< ours
         let book = Book {
             recorder,
             salts,
             standing: Arc::default(),
+            counts: Counts::default(),
         };
         let task = tokio::spawn(accept(listener, book.clone(), configs));
         Ok(Self {
             path: path.to_owned(),
             config,
             book,
-=======
-        let counts = Counts::default();
-        let task = tokio::spawn(accept(listener, recorder, configs, counts.clone()));
-        Ok(Self {
-            path: path.to_owned(),
-            config,
-            counts,
->>>>>>> theirs
             task,
         })
     }
@@ -121,10 +113,11 @@ impl Door {
     /// How the box stands from now on, for the entries of requests.
     pub(crate) fn stands(&self, standing: Standing) {
         *self.book.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
-    },
+    }
+
     /// How requests for a model went since the supervisor started.
     pub(crate) fn requests(&self, model: &Sha256Digest) -> Requests {
-        let all = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.book.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(model).copied().unwrap_or_default()
     }
 
@@ -150,8 +143,6 @@ impl Drop for Door {
 }
 
 async fn accept(listener: UnixListener, book: Book, configs: watch::Receiver<Arc<Config>>) {
-},
-async fn accept(listener: UnixListener, recorder: Recorder, configs: watch::Receiver<Arc<Config>>, counts: Counts) {
     let room = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
     let mut talks = tokio::task::JoinSet::new();
     loop {
@@ -159,15 +150,9 @@ async fn accept(listener: UnixListener, recorder: Recorder, configs: watch::Rece
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
-<<<<<<< ours
                     let (book, configs) = (book.clone(), configs.clone());
                     talks.spawn(async move {
                         if let Err(error) = talk(stream, book, configs).await {
-=======
-                    let (recorder, configs, counts) = (recorder.clone(), configs.clone(), counts.clone());
-                    talks.spawn(async move {
-                        if let Err(error) = talk(stream, recorder, configs, counts).await {
->>>>>>> theirs
                             tracing::warn!(%error, "the gateway's connection ended");
                         }
                         drop(permit);
@@ -203,13 +188,6 @@ async fn say(stream: &mut OwnedWriteHalf, message: &ToGateway) -> io::Result<()>
 }
 
 async fn talk(stream: UnixStream, book: Book, mut configs: watch::Receiver<Arc<Config>>) -> io::Result<()> {
-},
-async fn talk(
-    stream: UnixStream,
-    recorder: Recorder,
-    mut configs: watch::Receiver<Arc<Config>>,
-    counts: Counts,
-) -> io::Result<()> {
     let (mut read, mut write) = stream.into_split();
     match next(&mut read).await? {
         Some(ToSupervisor::Hello { v, program }) => {
@@ -249,8 +227,7 @@ async fn talk(
             if let Some(commitments) = &entry.commitments {
                 book.salts.keep(&entry.request, &commitments.salt);
             }
-            counts.add(&entry);
-            let pending = recorder.submit(&as_entry(&entry));
+            book.counts.add(&entry);
             let answers = answers.clone();
             // Entries become durable in groups; each is answered when its own group is.
             tokio::spawn(async move {

@@ -14,8 +14,8 @@ use freehold_decide::{
 };
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
-use freehold_verify::bom::ModelBom;
 use freehold_verify::approval::Approvers;
+use freehold_verify::bom::ModelBom;
 use freehold_verify::model::SignerTrust;
 use freehold_verify::release::{InstalledReleases, MAX_DESCRIPTOR, Release, ReleaseKind, Revocations, select_release};
 use freehold_verify::{RefusalReport, Verified};

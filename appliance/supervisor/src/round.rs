@@ -3,8 +3,8 @@
 //! Refuses to let a console that is away stop what runs: each part of a round fails alone. Invariant: an assignment is
 //! accepted, recorded and written before anything comes of it.
 
-mod by_stick;
 mod approve;
+mod by_stick;
 mod converse;
 mod lease;
 mod prove;

@@ -317,7 +317,7 @@ fn h05_only_a_trusted_current_statement_about_this_version_counts() {
     };
     let good = signed(&statement("not_affected", "pkg:cargo/thing@1.0.0", said), &trusted);
     assert!(matches!(
-        state(&with(&[good.clone()]), NOW),
+        state(&with(std::slice::from_ref(&good)), NOW),
         FindingState::NotAffected { .. }
     ));
     let open = |what: &str, documents: &[Vec<u8>], now: i64| {
@@ -343,7 +343,7 @@ fn h05_only_a_trusted_current_statement_about_this_version_counts() {
         )],
         NOW,
     );
-    open("an old one", &[good.clone()], NOW + VALID_SECONDS);
+    open("an old one", std::slice::from_ref(&good), NOW + VALID_SECONDS);
     open(
         "one from the future",
         &[signed(

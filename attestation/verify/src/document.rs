@@ -1,5 +1,4 @@
-//! Signed documents between people, console and box: assignment, settings, approval, lease. DSSE over JSON.
-//! Signed documents between console and box: assignment, settings. DSSE over JSON.
+//! Signed documents between console and box: assignment, settings, lease. DSSE over JSON.
 //!
 //! Refuses a document for another fleet or box, one that is not newer than the last one, and one that has expired. The
 //! payload is verified first and read afterwards. Invariant: a stolen assignment is worth nothing on another box, and an

@@ -227,7 +227,7 @@ fn every_fault_of_an_index_has_its_code() {
 fn a_million_entries_and_lengths_that_lie_are_refused_before_anything_is_reserved() {
     let million = Cbor::index(1, "report", 1, 1).head(4, 1_000_000);
     assert_eq!(refused(&forged(&million.0, b"")), "container.too_many");
-    assert!(MAX_ENTRIES < 1_000_000);
+    const { assert!(MAX_ENTRIES < 1_000_000) };
     // A petabyte that would need more chunk digests than any index holds.
     assert_eq!(one_entry(1 << 50, 0, 1 << 50, 0), "container.too_many");
     assert_eq!(one_entry(u64::MAX, 0, 5, 0), "container.truncated");

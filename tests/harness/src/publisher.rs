@@ -106,11 +106,11 @@ impl Publishing {
     /// # Errors
     /// As [`Self::policy`].
     pub fn policy_leasing(&self, version: &str, signers: &[PathBuf], leased: &[&str]) -> Result<()> {
-        let mut data = BundleData {
+        let data = BundleData {
             leased_models: leased.iter().map(|name| (*name).to_owned()).collect(),
             ..BundleData::default()
         };
-        self.policy_with("ward", version, signers, None)
+        self.policy_of("ward", version, signers, None, data)
     }
 
     /// The same under a name, with the people who have to approve.
@@ -124,7 +124,17 @@ impl Publishing {
         signers: &[PathBuf],
         approvers: Option<&Approvers>,
     ) -> Result<()> {
-        let mut data = BundleData::default();
+        self.policy_of(name, version, signers, approvers, BundleData::default())
+    }
+
+    fn policy_of(
+        &self,
+        name: &str,
+        version: &str,
+        signers: &[PathBuf],
+        approvers: Option<&Approvers>,
+        mut data: BundleData,
+    ) -> Result<()> {
         data.licences.insert("Apache-2.0".to_owned());
         let file = self.work("policy.json")?;
         let mut files = vec![("policy.json".to_owned(), file.clone())];

@@ -204,6 +204,12 @@ async fn two_approve(ward: &Ward, admin: &Server, box_id: &str) -> Result<u64> {
     let wish = json!({"targets": [GUIDE]});
     let (_, said) = admin.ask(Method::POST, &direct, Some(wish.clone())).await?;
     ensure!(code_of(&said) == "approval.missing", "{said}");
+    // A rollout carries no passkeys' approvals: it is refused before there is a plan, not at each box.
+    let rollout = json!({"release": GUIDE});
+    for path in ["/api/v1/rollouts", "/api/v1/rollouts/plan"] {
+        let (_, said) = admin.ask(Method::POST, path, Some(rollout.clone())).await?;
+        ensure!(code_of(&said) == "approval.missing", "{said}");
+    }
     let (status, plan) = admin
         .ask(Method::POST, &format!("/api/v1/boxes/{box_id}/plans"), Some(wish))
         .await?;

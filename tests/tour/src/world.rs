@@ -280,7 +280,10 @@ impl World {
     /// Starts the supervisor of a box.
     pub fn start_supervisor(&mut self, index: usize) -> anyhow::Result<()> {
         let pairing = self.folder.join("console/state/pairing.json");
-        let program = self.supervisor(&self.boxes[index], &pairing)?;
+        let mut program = self.supervisor(&self.boxes[index], &pairing)?;
+        if index == SMALL {
+            program.args(["--context", "256", "--slots", "1"]);
+        }
         let log = (self.folder.join("logs")).join(format!("{}-supervisor.log", self.boxes[index].label));
         self.boxes[index].supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
         Ok(())
@@ -337,12 +340,7 @@ impl World {
             .arg("--ek-chain")
             .arg(&chain);
         program.args(["--interval", "0.5", "--threads", "1"]);
-        Ok(program),
-        if index == SMALL {
-            program.args(["--context", "256", "--slots", "1"]);
-        }
-        one.supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
-        Ok(())
+        Ok(program)
     }
 
     /// Starts the gateway of a box.

@@ -31,8 +31,8 @@ fn health(state: HealthState) -> ReleaseHealth {
 /// A box that took assignment 7 and reports this.
 fn member(achieved: Option<u64>, pursuing: Option<u64>, health: Vec<ReleaseHealth>) -> Member {
     let mut fleet: Fleet = support::fleet();
-    support::member(&mut fleet, "box1", "ek", "key");
-    let mut member = fleet.member("box1").unwrap().clone();
+    support::member(&mut fleet, "amber-fox-9d1e", "ek", "key");
+    let mut member = fleet.member("amber-fox-9d1e").unwrap().clone();
     member.assignment = Some(AssignmentHead {
         counter: 7,
         targets: vec!["models/triage/2.0/release.json".into()],
@@ -59,7 +59,7 @@ fn member(achieved: Option<u64>, pursuing: Option<u64>, health: Vec<ReleaseHealt
 
 fn facts(member: &Member, direction: Direction, stage: Stage) -> Vec<Fact> {
     let order = Order {
-        box_id: "box1".into(),
+        box_id: "amber-fox-9d1e".into(),
         direction,
         run: Some(release(if direction == Direction::Forward { "2.0" } else { "1.0" })),
         by_stick: false,

@@ -41,6 +41,7 @@ impl Console {
             },
             parts: Parts {
                 reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
+                rollouts: true,
                 ..Parts::default()
             },
             development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
@@ -49,10 +50,6 @@ impl Console {
                     .boxes()
                     .values()
                     .any(|member| member.ek_trust.kind() == TpmKind::Software),
-            parts: Parts {
-                rollouts: true,
-                ..Parts::default()
-            },
             ..Shell::default()
         }
     }

@@ -78,6 +78,9 @@ impl Console {
                 .password_matches(password.to_owned(), Some(visitor.account.password.clone()))
                 .await?;
         if fits {
+            if let Some(freed) = self.0.throttle.succeeded(&throttled) {
+                self.pending_change(vec![freed], Vec::new()).await?;
+            }
             return Ok(());
         }
         let failed = self.0.throttle.failed(&[&throttled], self.now());

@@ -33,15 +33,11 @@ pub enum Action {
     ManageAccounts,
     /// Accept what is known to be wrong, for a while.
     AcceptFindings,
-    /// Approve plans of others.
-    DecidePlan,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
-    },
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Look,
         Self::ReadEvidence,
         Self::ReadRecord,
@@ -56,7 +52,6 @@ impl Action {
         Self::ImportReleases,
         Self::ManageAccounts,
         Self::AcceptFindings,
-        Self::DecidePlan,
     ];
 
     /// The word.
@@ -77,7 +72,6 @@ impl Action {
             Self::ImportReleases => "import_releases",
             Self::ManageAccounts => "manage_accounts",
             Self::AcceptFindings => "accept_findings",
-            Self::DecidePlan => "decide_plan",
         }
     }
 }

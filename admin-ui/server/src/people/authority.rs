@@ -179,17 +179,14 @@ impl Console {
     pub fn permits_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> bool {
         self.0
             .authority
-            .console(&facts(visitor, action, &self.0.file.site, proposer)),
-            .console(&facts(visitor, action, &self.0.file.site, Proposer::None))
+            .console(&facts(visitor, action, &self.0.file.site, proposer))
             .is_allowed()
     }
 
     /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
     #[must_use]
     pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str) -> bool {
-        let proposer = proposer_of(visitor, proposer);
-        let facts = facts(visitor, Action::DecidePlan, &self.0.file.site, proposer);
-        self.0.authority.console(&facts).is_allowed()
+        self.permits_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
     }
 
     /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
@@ -197,7 +194,7 @@ impl Console {
     /// # Errors
     /// As [`Console::allow`].
     pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str) -> Result<(), Refused> {
-        self.allow_as(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
+        self.allow_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
             .await
     }
 
@@ -214,10 +211,6 @@ impl Console {
     /// # Errors
     /// As [`Console::allow`].
     pub async fn allow_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
-        self.allow_as(visitor, action, Proposer::None).await
-    }
-
-    async fn allow_as(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
         let facts = facts(visitor, action, &self.0.file.site, proposer);
         let decision = self.0.authority.console(&facts);
         if decision.is_allowed() {

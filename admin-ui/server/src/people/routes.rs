@@ -13,7 +13,9 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, plans, record, releases, reports, rollouts, stick, supply};
+use crate::api::{
+    account, boxes, change, events, fleet, openapi, plans, record, releases, reports, rollouts, stick, supply,
+};
 use crate::console::Console;
 use crate::{outer, pages};
 

@@ -3,7 +3,6 @@
 //! Refuses an approval from a session that was left open, from a role that decides nothing, and of one's own plan. Invariant:
 //! both name the plan's digest, and another digest is another plan.
 
-use axum::http::StatusCode;
 use freehold_decide::Proposer;
 use freehold_fleet::rollout::{Command, RolloutRejection};
 
@@ -33,7 +32,8 @@ impl Console {
             Proposer::Other
         };
         self.allow_about(visitor, Action::DecidePlan, proposer).await?;
-        self.is_really(visitor, password).await?;
+        // A session that was left open approves nothing.
+        self.own_password(visitor, password, "session.again").await?;
         let digest = digest.to_lowercase();
         self.command_rollout(id, Command::Approve { by, digest }).await
     }
@@ -56,34 +56,5 @@ impl Console {
             return Err(refused);
         }
         self.command_rollout(id, Command::Start { by: by.to_owned() }).await
-    }
-
-    /// Whether the person at the session is the one it belongs to: the password once more, throttled like a sign-in.
-    async fn is_really(&self, visitor: &Visitor, password: &str) -> Result<(), Refused> {
-        let name = &visitor.account.name;
-        let throttled = format!("account {name}");
-        let now = self.now();
-        if self.0.throttle.wait(&[&throttled], now) > 0 {
-            return Err(Refused::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "console.too_many_failures",
-                "too many failures",
-            ));
-        }
-        let stored = Some(visitor.account.password.clone());
-        if self.password_matches(password.to_owned(), stored).await? {
-            if let Some(freed) = self.0.throttle.succeeded(&throttled) {
-                self.pending_change(vec![freed], Vec::new()).await?;
-            }
-            return Ok(());
-        }
-        let failed = self.0.throttle.failed(&[&throttled], now);
-        let entry = self.entry("session.again", name).refused("console.sign_in_refused");
-        self.pending_change(failed, vec![entry]).await?;
-        Err(Refused::new(
-            StatusCode::UNAUTHORIZED,
-            "console.sign_in_refused",
-            "the password is wrong",
-        ))
     }
 }

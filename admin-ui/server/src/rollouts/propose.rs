@@ -10,7 +10,7 @@ use freehold_fleet::Member;
 use freehold_fleet::rollout::{Candidate, Draft, Plan, PlannedBox, Query, ReleaseRef, Rollout, RolloutRejection};
 use freehold_store::{RolloutChange, RolloutRow};
 use freehold_trust::Sha256Digest;
-use freehold_verify::Refusal as _;
+use freehold_verify::approval::{ApprovalRejection, ApprovedRelease};
 use freehold_verify::release::{ReleaseDescriptor, ReleaseKind, SELF_TEST};
 
 use super::{Kept, Wish};
@@ -96,6 +96,9 @@ impl Console {
             version: release.descriptor.version.clone(),
             sha256: release.digest.to_hex(),
         };
+        drop(shelf);
+        self.approved_by_boxes(&wish.release, release.digest)?;
+        let shelf = self.shelf();
         let fleet = self.fleet();
         let members = || fleet.boxes().values().filter(|member| member.is_approved());
         let called = |name: &str| {
@@ -226,6 +229,22 @@ impl Console {
         self.store_rollout(row, entry, kept).await?;
         self.0.live.tell(Changed::Approvals);
         Ok(id)
+    }
+
+    /// Refuses what boxes want approved by passkeys: a rollout's orders carry no such approvals, so no box would take one.
+    fn approved_by_boxes(&self, target: &str, sha256: Sha256Digest) -> Result<(), Refused> {
+        let release = ApprovedRelease {
+            name: target.to_owned(),
+            sha256,
+        };
+        match self.approvals_needed(std::slice::from_ref(&release), [self.0.file.site.as_str()]) {
+            0 => Ok(()),
+            needed => Err(Refused::of(&ApprovalRejection::Missing {
+                release: release.name,
+                needed,
+                found: 0,
+            })),
+        }
     }
 
     async fn store_rollout(&self, row: RolloutRow, entry: freehold_fleet::Entry, kept: Kept) -> Result<(), Refused> {

@@ -9,6 +9,8 @@ use freehold_protocol::report::{Challenge, VerdictAnswer};
 use freehold_protocol::stick::{Cosigned, Letter};
 use freehold_protocol::{Base64, V1};
 use freehold_store::{Change, StickChange};
+use freehold_trust::dsse::Envelope;
+use freehold_verify::document::{Assignment, MAX_DOCUMENT};
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::{enrol, report};
@@ -89,6 +91,8 @@ impl Console {
             .filter(|credential| self.enrolling(&credential.session).is_some());
         let credential = open.filter(|_| enrol.state == EnrolState::Unknown);
         let answer = approved.then(|| report::answer(self, box_id, achieved)).transpose()?;
+        let assignment = self.assignment_for(box_id, approved).await?;
+        let approvals = self.approvals_of(box_id, assignment.as_ref()).await?;
         Ok(Letter {
             v: V1,
             box_id: box_id.to_owned(),
@@ -97,7 +101,8 @@ impl Console {
             challenge,
             verdict,
             answer,
-            assignment: self.assignment_for(box_id, approved).await?,
+            assignment,
+            approvals,
             cosigned: note.cosigned,
             enrol,
         })
@@ -115,5 +120,17 @@ impl Console {
         };
         let stored = self.0.store.assignment_of(&box_id, counter).await;
         Ok(stored.map_err(|error| Refused::inside(&error))?.map(Base64))
+    }
+
+    /// The packages that an assignment names. The box judges them, and refuses an assignment that lacks one.
+    async fn approvals_of(&self, box_id: &str, assignment: Option<&Base64>) -> Result<Vec<Base64>, Refused> {
+        let envelope = assignment.and_then(|bytes| Envelope::parse(&bytes.0, MAX_DOCUMENT).ok());
+        let named = envelope.and_then(|envelope| serde_json::from_slice::<Assignment>(&envelope.payload).ok());
+        let mut packages = Vec::new();
+        for named in named.map(|assignment| assignment.approvals).unwrap_or_default() {
+            let package = self.0.store.approval_package(box_id, &named.to_hex()).await;
+            packages.extend(package.map_err(|error| Refused::inside(&error))?.map(Base64));
+        }
+        Ok(packages)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Refuses to look like a real fleet's secrets: every name, key and number is made up. Invariant: a page that exists is here.
 
+#[path = "approving.rs"]
+mod approving;
 #[path = "fleet.rs"]
 mod fleet;
 #[path = "hostile.rs"]
@@ -10,10 +12,10 @@ pub mod hostile;
 mod one_box;
 #[path = "others.rs"]
 mod others;
-#[path = "sticks.rs"]
-mod sticks;
 #[path = "rollouts.rs"]
 mod rollouts;
+#[path = "sticks.rs"]
+mod sticks;
 
 use freehold_views::shell::{Parts, Person, Waiting};
 use freehold_views::*;
@@ -60,10 +62,10 @@ pub fn all() -> Vec<State> {
         state("approvals-normal", others::approvals().render()),
         state("approvals-empty", others::approvals_empty().render()),
         state("plan-normal", others::plan().render()),
-        state("plan-approval", others::plan_approval().render()),
+        state("plan-approval", approving::plan_approval().render()),
         state("plan-refused", others::plan_refused().render()),
-        state("account-normal", others::account().render()),
-        state("account-empty", others::account_by_number().render()),
+        state("account-normal", approving::account().render()),
+        state("account-empty", approving::account_by_number().render()),
         state("secret-normal", others::secret().render()),
         state("models-normal", others::models().render()),
         state("models-empty", others::models_empty().render()),
@@ -111,8 +113,11 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
         ("box-hardware-hostile", everywhere(&one_box::hardware()).render()),
         ("approvals-hostile", everywhere(&others::approvals()).render()),
         ("plan-hostile", everywhere(&others::plan()).render()),
-        ("plan-approval-hostile", everywhere(&others::plan_approval()).render()),
-        ("account-hostile", everywhere(&others::account()).render()),
+        (
+            "plan-approval-hostile",
+            everywhere(&approving::plan_approval()).render(),
+        ),
+        ("account-hostile", everywhere(&approving::account()).render()),
         ("models-hostile", everywhere(&others::models()).render()),
         ("model-hostile", everywhere(&others::model()).render()),
         ("releases-hostile", everywhere(&others::releases()).render()),

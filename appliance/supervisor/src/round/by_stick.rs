@@ -205,6 +205,8 @@ impl Supervisor {
                 Fleet::check(&self.pairing, &courier.parts.director, root.0)?
             }
         };
+        // Of the assignment that is here already, for the same one once more.
+        let still_unapproved = self.unapproved()?;
         let opened;
         let repository = match &self.repository {
             Some(repository) => repository,
@@ -222,9 +224,15 @@ impl Supervisor {
                 purpose,
             };
             let verify = |purpose| verify_assignment(&envelope.0, &fleet.director, &expectation(purpose), now);
-            let assignment = match verify(AssignmentUse::Install) {
-                Err(AssignmentRejection::Rollback { last, found }) if last == found => verify(AssignmentUse::Resume)?,
-                other => other?,
+            let (new, resumed) = (verify(AssignmentUse::Install), verify(AssignmentUse::Resume));
+            let (assignment, unapproved) = match new {
+                Err(AssignmentRejection::Rollback { last, found }) if last == found => (resumed?, still_unapproved),
+                other => {
+                    let assignment = other?;
+                    let packages = letter.approvals.iter().map(|package| package.0.clone()).collect();
+                    self.judge_approvals(&assignment, packages)??;
+                    (assignment, Vec::new())
+                }
             };
             let newer = repository.newer(&console, now, self.installed.revocations).await?;
             let listing = newer.map(|newer| newer.listing).or_else(|| repository.listing.clone());
@@ -236,6 +244,8 @@ impl Supervisor {
                 &assignment,
                 &listing,
                 &self.installed,
+                &self.store.stored()?,
+                unapproved,
                 now,
                 ours,
             )

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use freehold_protocol::enrol::EnrolState;
+use freehold_protocol::health::HEALTH_LIMIT;
 use freehold_protocol::local::{ApiToken, Quota, Scope};
 use freehold_protocol::report::{BoxReport, ClientToken};
 use freehold_protocol::{V1, routes};
@@ -222,10 +223,22 @@ impl Supervisor {
     pub(super) async fn say_how_we_are(&mut self) -> BoxReport {
         self.sequence = self.sequence.saturating_add(1);
         self.how_far();
-        BoxReport {
-        },
         let stored = self.store.stored().unwrap_or_default();
-        let report = BoxReport {
+        let mut health = self.system.health();
+        health.extend(
+            self.health.report(
+                (self.aim.desired.models.values())
+                    .map(|wanted| (&wanted.release, wanted.name.as_str(), wanted.version.as_str())),
+                |release| {
+                    let admitted = stored.get(release);
+                    admitted
+                        .map(|admitted| self.door.requests(&admitted.root))
+                        .unwrap_or_default()
+                },
+            ),
+        );
+        health.truncate(HEALTH_LIMIT);
+        BoxReport {
             v: V1,
             sequence: self.sequence,
             at: self.clock.now(),
@@ -240,26 +253,7 @@ impl Supervisor {
             models: self.status.models.clone(),
             gateway: self.gateway(),
             inventory: self.inventory().await,
-            health: self.system.health(),
-            health: self.health.report(
-                (self.aim.desired.models.values())
-                    .map(|wanted| (&wanted.release, wanted.name.as_str(), wanted.version.as_str())),
-                |release| {
-                    let admitted = stored.get(release);
-                    admitted
-                        .map(|admitted| self.door.requests(&admitted.root))
-                        .unwrap_or_default()
-                },
-            ),
-        };
-        let answer = self.console()?.report(&report).await?;
-        self.inventory_told = true;
-        self.wished = Some(answer.next);
-        self.attest_due |= answer.attest;
-        let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
-        if tokens != self.tokens {
-            self.state.put_json("tokens.json", &tokens)?;
-            self.tokens = tokens;
+            health,
         }
     }
 
@@ -335,8 +329,6 @@ impl Supervisor {
         Ok(())
     }
 
-    pub(super) async fn update_repository(&mut self) -> Result<(), Fault> {
-    },
     async fn assignment_refused(&mut self, envelope: Sha256Digest, report: RefusalReport) -> Result<(), Fault> {
         tracing::warn!(code = %report.code, message = %report.message, "assignment refused");
         self.chronicle
@@ -350,7 +342,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn update_repository(&mut self) -> Result<(), Fault> {
+    pub(super) async fn update_repository(&mut self) -> Result<(), Fault> {
         self.console()?;
         let now = self.clock.now();
         let (Some(repository), Some(console)) = (&mut self.repository, &self.console) else {

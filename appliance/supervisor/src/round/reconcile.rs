@@ -20,9 +20,8 @@ use freehold_verify::{Refusal as _, RefusalReport, Verified};
 use crate::console::Console;
 use crate::desired::{aim, taken_back};
 use crate::fault::Fault;
-use crate::judge::{Court, Examination, under};
 use crate::health::ENGINE_TRIES;
-use crate::judge::Court;
+use crate::judge::{Court, Examination, under};
 use crate::round::converse::resume;
 use crate::source::FromConsole;
 use crate::supervisor::Supervisor;
@@ -32,11 +31,8 @@ use crate::supervisor::Supervisor;
 enum Went {
     /// To its end.
     Through,
-    /// Until something began that goes on beside the rounds, a download, an examination or an engine's start: what else there is to do
-    /// is planned anew.
-    Begun,
-    /// Until a download began, which goes on beside the rounds, or a release was found broken: what else there is to do is
-    /// planned anew.
+    /// Until something began that goes on beside the rounds, a download, an examination or an engine's start, or a release was
+    /// found broken: what else there is to do is planned anew.
     Anew,
 }
 
@@ -65,6 +61,10 @@ impl Supervisor {
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
         for (step, failed) in self.engines.broken() {
+            // A start goes on beside the rounds: that it did not work is judged here.
+            let Err(failed) = self.judged(&step, Err(failed), &SoFar::default()).await? else {
+                continue;
+            };
             let report = self.failed(&step, failed).await?;
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
@@ -124,7 +124,7 @@ impl Supervisor {
             return Ok(());
         };
         let now = self.clock.now();
-        let kept = self.store.stored()?.into_keys().collect();
+        let kept = self.store.stored()?;
         match aim(
             &self.state,
             self.console.as_ref(),
@@ -302,7 +302,6 @@ impl Supervisor {
                     self.before(step).await?;
                 }
                 return match self.fetch(release, steps) {
-                    Ok(()) => Ok(Went::Begun),
                     Ok(()) => Ok(Went::Anew),
                     Err(failed) => Err(self.failed(step, failed).await?.into()),
                 };
@@ -310,7 +309,7 @@ impl Supervisor {
             if let Step::VerifyModel { release, root, .. } = step
                 && self.begin_examination(*release, *root, step).await?
             {
-                return Ok(Went::Begun);
+                return Ok(Went::Anew);
             }
             // That it is verified was said when its examination began.
             if !matches!(step, Step::VerifyModel { .. }) {
@@ -348,10 +347,6 @@ impl Supervisor {
             let outcome = carry_out(step, &mut hands).await;
             so_far = hands.so_far;
             seen = court.seen;
-            self.after(step, outcome, &so_far).await?;
-            if matches!(step, Step::StartEngine { .. }) {
-                return Ok(Went::Begun);
-            },
             let outcome = self.judged(step, outcome, &so_far).await?;
             let broken = matches!(
                 (step, &outcome),
@@ -363,6 +358,9 @@ impl Supervisor {
             match self.after(step, outcome, &so_far).await {
                 Err(_) if broken => return Ok(Went::Anew),
                 other => other?,
+            }
+            if matches!(step, Step::StartEngine { .. }) {
+                return Ok(Went::Anew);
             }
         }
         Ok(Went::Through)
@@ -509,9 +507,9 @@ impl Supervisor {
         let now = self.clock.now();
         let reading = so_far.reading(release).unwrap_or_default();
         let outcome = match outcome {
-            // A box without an engine, or with a changed file, says nothing about the release.
+            // A box without an engine, with a changed file or with a TPM that does not measure says nothing about the release.
             Err(StepFailed::Away(report))
-                if engine && !matches!(report.code.as_str(), "engine.missing" | "store.changed") =>
+                if engine && report.code.starts_with("engine.") && report.code != "engine.missing" =>
             {
                 let tries = self.health.engine_failed(admitted, now);
                 let name = admitted.name.clone();
@@ -601,7 +599,7 @@ impl Supervisor {
             | Step::AdmitModel { release, .. }
             | Step::StoreModel { release, .. }
             | Step::StageSystem { release, .. }
-            | Step::WriteSystem { release, .. } => Some(*release),
+            | Step::WriteSystem { release, .. }
             | Step::CheckHealth { release, .. }
             | Step::StartEngine { release, .. } => Some(*release),
             _ => None,

@@ -13,7 +13,7 @@ use freehold_protocol::enrol::{EnrolActivate, EnrolBegin, EnrolChallenge, EnrolS
 use freehold_protocol::report::{BoxReport, ReportAnswer};
 use freehold_protocol::routes;
 use freehold_protocol::stick::{Letter, MAX_LETTER, METADATA, ROOT, TARGETS, letter_name};
-use freehold_trust::Sha256Digest;
+use freehold_trust::{Sha256Digest, sha256};
 
 use super::ImportRejection;
 use super::folder::Parts;
@@ -116,6 +116,11 @@ impl Courier {
             return Ok(letter
                 .and_then(|letter| letter.assignment.clone())
                 .map(|bytes| bytes.0.into()));
+        }
+        if let Some(named) = path.strip_prefix(routes::APPROVALS) {
+            let packages = self.letter.iter().flat_map(|letter| &letter.approvals);
+            let mut named = packages.filter(|package| sha256(&package.0).to_hex() == named);
+            return Ok(named.next().map(|package| package.0.clone().into()));
         }
         let name = if let Some(file) = path.strip_prefix(routes::REPOSITORY_METADATA) {
             format!("{METADATA}{file}")

@@ -306,7 +306,7 @@ fn one(reader: &mut Reader<'_>, position: u64, budget: &mut u64) -> Result<Entry
     let whole = reader.uint("a file's length")?;
     let start = reader.uint("where a piece begins")?;
     let length = reader.uint("an entry's length")?;
-    if !start.checked_add(length).is_some_and(|end| end <= whole) {
+    if start.checked_add(length).is_none_or(|end| end > whole) {
         return Err(fault("the piece ends behind the file"));
     }
     // Pieces begin at a chunk, so that the digests of pieces are those of the file; and none is empty but an empty file's.
