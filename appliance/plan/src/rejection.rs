@@ -17,14 +17,6 @@ pub enum PlanRejection {
         /// The classes of this box.
         here: Vec<String>,
     },
-    /// An operating system for a box that runs another one.
-    #[error("the release is the system `{found}`")]
-    System {
-        /// What runs here; empty where the box is a program on somebody's system.
-        here: String,
-        /// The release's.
-        found: String,
-    },
     /// Two releases of one model in one assignment.
     #[error("the assignment names `{name}` twice")]
     Twice {
@@ -35,14 +27,7 @@ pub enum PlanRejection {
 
 impl PlanRejection {
     /// Every code of this enum, and the reasons for stopping what is no longer assigned or permitted.
-    pub const CODES: &[&str] = &[
-        "plan.hardware",
-        "plan.twice",
-        "plan.system",
-        "plan.not_assigned",
-        "plan.not_permitted",
-        "plan.room",
-    ];
+    pub const CODES: &[&str] = &["plan.hardware", "plan.twice", "plan.not_assigned", "plan.not_permitted"];
 }
 
 impl Refusal for PlanRejection {
@@ -50,7 +35,6 @@ impl Refusal for PlanRejection {
         match self {
             Self::Hardware { .. } => "plan.hardware",
             Self::Twice { .. } => "plan.twice",
-            Self::System { .. } => "plan.system",
         }
     }
 
@@ -58,7 +42,6 @@ impl Refusal for PlanRejection {
         match self {
             Self::Hardware { here, .. } => Some(here.join(", ")),
             Self::Twice { .. } => Some("one release of each model".to_owned()),
-            Self::System { here, .. } => Some(here.clone()),
         }
     }
 
@@ -66,7 +49,6 @@ impl Refusal for PlanRejection {
         match self {
             Self::Hardware { meant, .. } => Some(meant.join(", ")),
             Self::Twice { .. } => None,
-            Self::System { found, .. } => Some(found.clone()),
         }
     }
 }

@@ -115,8 +115,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Compares both with the pairing.
-    pub(crate) fn check(pairing: &Pairing, director: &[u8], root: Vec<u8>) -> Result<Self, Fault> {
+    fn check(pairing: &Pairing, director: &[u8], root: Vec<u8>) -> Result<Self, Fault> {
         let differs = |code: &str, what: &str, expected: &str, found: String| Fault::Coded {
             code: code.to_owned(),
             message: format!("the console shows another {what} than the box was paired with"),

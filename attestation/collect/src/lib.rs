@@ -6,7 +6,6 @@
 
 mod attest;
 mod authorise;
-mod counter;
 mod device;
 mod encode;
 mod endorsement;
@@ -17,7 +16,6 @@ mod tpm;
 mod worker;
 
 pub use attest::{Attested, Clock, EcdsaNumbers};
-pub use counter::RECORD_COUNTER;
 pub use endorsement::{EkKind, Endorsement};
 pub use error::TpmError;
 pub use keys::{KeyAuth, KeyBlob, KeyBlobRejected, Keys};

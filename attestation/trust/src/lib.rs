@@ -11,7 +11,6 @@ pub mod dsse;
 pub mod hpke;
 pub mod kdf;
 pub mod key;
-pub mod merkle;
 pub mod signing;
 
 pub use digest::{HashAlgorithm, Sha256Digest, Sha256Hasher, sha256};

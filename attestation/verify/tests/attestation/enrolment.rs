@@ -139,7 +139,6 @@ pub(crate) fn attests(tpm: &RealTpm, ak: &AttestationKey, session: &PublicKey) {
             selection: required,
             manifests: &manifests,
             previous,
-            volume: None,
         };
         verify_evidence(&evidence.encode(), &expectation, NOW)
             .unwrap()

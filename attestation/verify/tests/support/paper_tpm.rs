@@ -227,7 +227,6 @@ impl PaperBox {
             selection: PcrSet::of(&REQUIRED),
             manifests: &self.manifests,
             previous: None,
-            volume: None,
         }
     }
 }
