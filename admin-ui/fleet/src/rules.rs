@@ -29,6 +29,9 @@ pub struct Rules {
     pub away_after: i64,
     /// How long an assignment may be taken up by a box.
     pub assignment_ttl: i64,
+    /// Sites beside the console's own, where boxes may stand: a box that was paired for another one is refused.
+    #[serde(default)]
+    pub sites: Vec<String>,
 }
 
 impl Default for Rules {
@@ -44,6 +47,7 @@ impl Default for Rules {
             report_every: 30,
             away_after: 120,
             assignment_ttl: 30 * 86_400,
+            sites: Vec::new(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod change;
 pub mod events;
 pub mod fleet;
 pub mod openapi;
+pub mod plans;
 pub mod record;
 pub mod releases;
 pub mod summary;

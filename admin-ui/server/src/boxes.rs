@@ -3,6 +3,7 @@
 //! Refuses everybody without a client certificate, and on each route everybody whose key or certificate does not fit.
 //! Invariant: the routes are those of `freehold_protocol::routes::BOX_ROUTES`, and the caller said there is the one enforced.
 
+pub mod approval;
 pub mod assignment;
 pub mod caller;
 pub mod challenge;

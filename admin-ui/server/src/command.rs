@@ -36,6 +36,18 @@ enum Verb {
     Pairing(PairingArgs),
     /// Take in the repository that the publisher exported (the console must not be running; else use the API).
     Import(Import),
+    /// The sites that this console serves; add one (the console must not be running).
+    Site(SiteArgs),
+}
+
+#[derive(Debug, Args)]
+struct SiteArgs {
+    /// The state folder.
+    #[arg(long)]
+    state: PathBuf,
+    /// The name of a further site.
+    #[arg(long, value_name = "NAME")]
+    add: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -158,6 +170,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Run(typed) => run(typed).await,
         Verb::Pairing(typed) => pairing(&typed),
         Verb::Import(typed) => take_in(&typed).await,
+        Verb::Site(typed) => sites(&typed).await,
     }
 }
 
@@ -241,6 +254,29 @@ fn pairing(typed: &PairingArgs) -> anyhow::Result<ExitCode> {
         director: keys.director.public().fingerprint().to_hex(),
     };
     println!("{}", serde_json::to_string_pretty(&pairing)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sites(typed: &SiteArgs) -> anyhow::Result<ExitCode> {
+    let dir = StateDir::new(&typed.state);
+    let mut file = dir.console()?;
+    if let Some(name) = &typed.add {
+        crate::init::check_name("site", name)?;
+        anyhow::ensure!(name != "*", "`*` stands for every site and is no name");
+        if *name != file.site && !file.rules.sites.contains(name) {
+            let book =
+                crate::init::open_book(&dir, &file.fleet).context("is the console running? hint: stop it first")?;
+            let now = time::OffsetDateTime::now_utc().unix_timestamp();
+            let entry = freehold_fleet::Entry::new("fleet.site", now, &file.site, "console").about(name);
+            book.append(vec![entry]).await?;
+            file.rules.sites.push(name.clone());
+            dir.replace("console.json", &serde_json::to_vec_pretty(&file)?)?;
+        }
+    }
+    println!("{}", file.site);
+    for site in &file.rules.sites {
+        println!("{site}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

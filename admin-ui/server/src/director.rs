@@ -79,6 +79,21 @@ impl Console {
     /// # Errors
     /// 422 with the release's code, 404 for a box that is no member.
     pub async fn assign(&self, box_id: &str, names: &[String], days: Option<u32>, by: &str) -> Result<Made, Refused> {
+        self.assign_approved(box_id, names, days, by, Vec::new()).await
+    }
+
+    /// Assigns releases to a box, with packages of approvals ([`crate::approvals`]) beside the assignment.
+    ///
+    /// # Errors
+    /// As [`Console::assign`]; 422 `approval.missing` when the policy wants approvals and there are none: the box would refuse it.
+    pub async fn assign_approved(
+        &self,
+        box_id: &str,
+        names: &[String],
+        days: Option<u32>,
+        by: &str,
+        packages: Vec<Vec<u8>>,
+    ) -> Result<Made, Refused> {
         let console = self.clone();
         let wished = names.to_vec();
         let targets = tokio::task::spawn_blocking(move || console.judge_targets(&wished))
@@ -95,7 +110,18 @@ impl Console {
                 return Err(refused);
             }
         };
+        if packages.is_empty()
+            && let Some(missing) = self.approvals_missing(box_id, &targets)
+        {
+            let refused = Refused::of(&missing);
+            let entry = self.entry("assignment.made", by).about(box_id);
+            let entry = entry.refused(&refused.report.code).fact("targets", names.to_vec());
+            self.record(entry).await?;
+            return Err(refused);
+        }
         let now = self.now();
+        let approvals = packages.iter().map(|package| sha256(package)).collect();
+        self.keep_packages(box_id, packages).await?;
         let life = days.map_or(self.0.file.rules.assignment_ttl, |days| {
             i64::from(days.min(MOST_DAYS)) * 86_400
         });
@@ -109,13 +135,13 @@ impl Console {
         let document = Assignment {
             v: 1,
             fleet: self.0.file.fleet.clone(),
-            site: self.0.file.site.clone(),
+            site: self.box_site(box_id),
             box_id: box_id.to_owned(),
             counter: head.counter,
             not_after: head.not_after,
             targets,
             settings_digest: settings_digest(&self.settings_envelope()).unwrap_or_default(),
-            approvals: Vec::new(),
+            approvals,
         };
         let envelope = sign_assignment(&document, &self.0.keys.director);
         let sha256 = sha256(&envelope).to_hex();

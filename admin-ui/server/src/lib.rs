@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod appraise;
+pub mod approvals;
 pub mod body;
 pub mod book;
 pub mod boxes;

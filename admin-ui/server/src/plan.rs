@@ -12,7 +12,9 @@ use freehold_trust::sha256;
 use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::{Asked, Given};
 use crate::people::action::Action;
+use crate::people::proposal::AccountProposal;
 
 /// Most plans remembered; the oldest are forgotten.
 const REMEMBERED: usize = 500;
@@ -64,6 +66,13 @@ pub enum Proposal {
         /// Which.
         token: String,
     },
+    /// Something about an account.
+    Account {
+        /// Which account.
+        name: String,
+        /// What.
+        proposal: AccountProposal,
+    },
     /// Take the box out of the fleet.
     Remove {
         /// Which box.
@@ -74,16 +83,26 @@ pub enum Proposal {
 }
 
 impl Proposal {
-    /// Which box.
+    /// Which box; empty for what is about none.
     #[must_use]
     pub fn box_id(&self) -> &str {
         match self {
+            Self::Account { .. } => "",
             Self::Approve { box_id, .. }
             | Self::Refuse { box_id, .. }
             | Self::Assign { box_id, .. }
             | Self::MakeToken { box_id, .. }
             | Self::WithdrawToken { box_id, .. }
             | Self::Remove { box_id, .. } => box_id,
+        }
+    }
+
+    /// What it is about, for the record: a box or an account.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Account { name, .. } => name,
+            _ => self.box_id(),
         }
     }
 
@@ -95,6 +114,7 @@ impl Proposal {
             Self::Assign { .. } => Action::Assign,
             Self::MakeToken { .. } | Self::WithdrawToken { .. } => Action::ManageTokens,
             Self::Remove { .. } => Action::RemoveBox,
+            Self::Account { .. } => Action::ManageAccounts,
         }
     }
 
@@ -143,6 +163,9 @@ pub struct Plan {
     pub decided_by: String,
     /// When, Unix seconds.
     pub decided: Option<i64>,
+    /// What approvers are asked, where the publisher's policy wants them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 /// All plans.
@@ -219,6 +242,30 @@ impl Plans {
             .rev()
             .cloned()
             .collect()
+    }
+
+    /// Adds a person's approval to a waiting plan; what is to be stored comes back, with the plan as it is now.
+    pub fn approve(&self, id: &str, given: Given) -> Option<(PendingChange, Plan)> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans
+            .iter_mut()
+            .find(|plan| plan.id == id && plan.stand == Stand::Waiting)?;
+        let asked = plan.asked.as_mut()?;
+        // Two requests of one person at once: the second finds the first.
+        if asked.given.iter().any(|known| known.name == given.name) {
+            return None;
+        }
+        asked.given.push(given);
+        Some((plan.row(), plan.clone()))
+    }
+
+    /// Takes back what could not be stored.
+    pub fn unapprove(&self, id: &str, name: &str) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans.iter_mut().find(|plan| plan.id == id);
+        if let Some(asked) = plan.and_then(|plan| plan.asked.as_mut()) {
+            asked.given.retain(|given| given.name != name);
+        }
     }
 
     /// Moves a plan on, when it stands at `from`; what is to be stored comes back.

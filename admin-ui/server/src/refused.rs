@@ -41,6 +41,14 @@ pub const CODES: &[&str] = &[
     "record.old_size",
     "record.key_unknown",
     "console.plan_interrupted",
+    "console.other_passkey",
+    "console.bad_passkey",
+    "console.second_factor",
+    "console.bad_site",
+    "console.bad_token",
+    "console.token_scope",
+    "console.outside_refused",
+    "console.outside_unknown",
 ];
 
 /// A refusal on its way out.

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::console::{Addresses, Console, Parts};
 use crate::init::open_book;
 use crate::listen::{Door, Limits, raise_file_limit, serve};
+use crate::people::outside::Outside;
 use crate::people::throttle::{self, Throttle};
 use crate::plan::Plans;
 use crate::repository::{Shelf, Stamp, timestamp};
@@ -75,6 +76,9 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     let mut fleet = Fleet::new(&file.fleet, &file.site, file.rules.clone(), started);
     store.load(&mut fleet).await?;
     let plans = Plans::of(store.plans().await?);
+    let alarms = store.alarms().await?;
+    let codes = dir.codes_key()?;
+    let outside = Outside::open(&dir)?;
     let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
     let console = Console::new(Parts {
         dir,
@@ -86,6 +90,9 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         fleet,
         plans,
         throttle,
+        alarms,
+        codes,
+        outside,
     });
     console
         .record(

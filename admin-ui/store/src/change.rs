@@ -13,6 +13,7 @@ use sqlx::{Sqlite, Transaction};
 use crate::account::AccountChange;
 use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
+use crate::passkey::PasskeyChange;
 use crate::pending::PendingChange;
 
 /// Evidence packages kept per box: enough to look at what was before a fault.
@@ -32,6 +33,8 @@ pub enum Change<'a> {
     Account(&'a AccountChange),
     /// Of plans and failures.
     Pending(&'a PendingChange),
+    /// Of passkeys and approvals.
+    Passkey(&'a PasskeyChange),
 }
 
 impl Store {
@@ -51,6 +54,7 @@ impl Store {
                 Change::Fleet(effect) => self.write(&mut transaction, effect).await?,
                 Change::Account(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Pending(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Passkey(change) => change.write(&mut transaction, &self.site).await?,
             }
         }
         if let Err(source) = seal.await {

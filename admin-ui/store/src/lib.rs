@@ -10,11 +10,13 @@ pub mod fault;
 pub mod history;
 pub mod load;
 pub mod open;
+mod passkey;
 pub mod pending;
 
-pub use account::{AccountChange, AccountRow, SessionRow};
+pub use account::{AccountChange, AccountRow, AlarmRow, ApiTokenRow, SessionRow};
 pub use change::Change;
 pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;
 pub use open::Store;
+pub use passkey::{PackageRow, PasskeyChange, PasskeyRow};
 pub use pending::{FailureRow, PendingChange, PlanRow};

@@ -7,8 +7,8 @@
 //!
 //! # How a server uses this
 //!
-//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`OverviewPage`],
-//!   [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
+//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`SecondPage`], [`OnwardPage`], [`PasswordPage`], [`AccountPage`], [`AccessPage`],
+//!   [`OverviewPage`], [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
 //!   [`ReleasesPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
 //!   handler writes `OverviewPage { shell, needs, ..Default::default() }`.
 //! * Every page of a signed-in person holds a [`Shell`]: navigation counts, who is signed in, the CSRF token, the time.
@@ -23,6 +23,8 @@
 //! such a request (header `HX-Request: true`, `HX-Target: <fragment id>`) with the whole page, or, cheaper, with
 //! `render_fragment(id)`. Send at most one event of a name per second.
 
+pub mod access;
+pub mod account;
 pub mod address;
 pub mod approvals;
 pub mod assets;
@@ -41,6 +43,8 @@ pub mod shell;
 pub mod sign_in;
 pub mod text;
 
+pub use access::AccessPage;
+pub use account::AccountPage;
 pub use approvals::ApprovalsPage;
 pub use boxes::BoxesPage;
 pub use failure::FailurePage;
@@ -54,4 +58,4 @@ pub use search::SearchPage;
 pub use secret::SecretPage;
 pub use settings::SettingsPage;
 pub use shell::Shell;
-pub use sign_in::{PasswordPage, SignInPage};
+pub use sign_in::{OnwardPage, PasswordPage, SecondPage, SignInPage};

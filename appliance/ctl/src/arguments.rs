@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{ask, boxes, console, demo, fleet, model, policy, recover, release};
+use crate::{account, ask, boxes, console, demo, fleet, model, policy, recover, release};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -33,6 +33,9 @@ enum Verb {
     /// Sign in to a console and see the fleet.
     #[command(subcommand)]
     Console(console::ConsoleVerb),
+    /// Accounts, sessions and tokens of a console.
+    #[command(subcommand)]
+    Account(account::AccountVerb),
     /// Look at boxes and change what they run.
     #[command(subcommand, name = "box")]
     Box(boxes::BoxVerb),
@@ -86,6 +89,7 @@ impl Arguments {
         };
         let result = match self.verb {
             Verb::Console(verb) => in_runtime(console::run(verb, &setting)),
+            Verb::Account(verb) => in_runtime(account::run(verb, &setting)),
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
             Verb::Ask(ask) => in_runtime(ask.run(&setting)),
             Verb::Model(verb) => model::run(verb, &setting),

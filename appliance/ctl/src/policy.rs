@@ -3,6 +3,8 @@
 //! Refuses a bundle that no box could use. Invariant: nothing here takes effect; a policy counts only as a release that the
 //! offline keys signed (`freehold release publish --kind policy`).
 
+pub mod approver;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -24,6 +26,9 @@ pub enum PolicyVerb {
         /// The bundle.
         file: PathBuf,
     },
+    /// Whose passkeys approve, and what needs them.
+    #[command(subcommand)]
+    Approver(approver::ApproverVerb),
 }
 
 /// Put a bundle together.
@@ -64,6 +69,7 @@ pub fn run(verb: PolicyVerb, setting: &Setting) -> Result<(), Fault> {
             show(&PolicySet::from_bundle(&bytes).map_err(refused)?, setting);
             Ok(())
         }
+        PolicyVerb::Approver(verb) => approver::run(verb, setting),
     }
 }
 

@@ -25,6 +25,8 @@ pub const CHALLENGE: &str = "/box/v1/challenge";
 pub const EVIDENCE: &str = "/box/v1/evidence";
 /// `GET`: → the DSSE envelope of the assignment, or 204 when there is none.
 pub const ASSIGNMENT: &str = "/box/v1/assignment";
+/// `GET`, followed by the SHA-256 (hex) that the assignment names: → [`freehold_verify::approval::ApprovalPackage`].
+pub const APPROVALS: &str = "/box/v1/approvals/";
 /// `GET`, followed by a TUF metadata file name.
 pub const REPOSITORY_METADATA: &str = "/box/v1/repository/metadata/";
 /// `GET`, followed by a TUF target's path; answers `Range` requests.
@@ -42,6 +44,7 @@ pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
     ("POST", CHALLENGE, Caller::KnownKey),
     ("POST", EVIDENCE, Caller::KnownKey),
     ("GET", ASSIGNMENT, Caller::CurrentCertificate),
+    ("GET", APPROVALS, Caller::CurrentCertificate),
     ("GET", REPOSITORY_METADATA, Caller::CurrentCertificate),
     ("GET", REPOSITORY_TARGETS, Caller::CurrentCertificate),
     ("POST", REPORT, Caller::CurrentCertificate),

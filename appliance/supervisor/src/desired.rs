@@ -31,7 +31,7 @@ pub(crate) struct Aim {
     pub(crate) expired: bool,
 }
 
-/// Works out the aim. A descriptor that is not at hand is fetched.
+/// Works out the aim. A descriptor that is not at hand is fetched; what lacks people's approval does not come.
 ///
 /// # Errors
 /// A fault that is no refusal, for example `console.away`: keep the last aim.
@@ -41,11 +41,16 @@ pub(crate) async fn aim(
     assignment: &Verified<Assignment>,
     listing: &Listing,
     installed: &InstalledReleases,
+    unapproved: Vec<(String, RefusalReport)>,
     now: i64,
 ) -> Result<Aim, Fault> {
     let mut aim = Aim::default();
     aim.desired.assignment = Some(assignment.counter);
+    aim.desired.refused.extend(unapproved);
     for assigned in &assignment.targets {
+        if aim.desired.refused.contains_key(&assigned.name) {
+            continue;
+        }
         match one(state, console, assigned, listing, installed, now).await? {
             Ok(Found { release, expired }) => {
                 aim.expired |= expired;

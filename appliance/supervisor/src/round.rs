@@ -3,11 +3,13 @@
 //! Refuses to let a console that is away stop what runs: each part of a round fails alone. Invariant: an assignment is
 //! accepted, recorded and written before anything comes of it.
 
+mod approve;
 mod converse;
 mod prove;
 mod reconcile;
 mod tell;
 
+pub(crate) use approve::Approvals;
 use freehold_verify::RefusalReport;
 
 use crate::fault::Fault;

@@ -33,6 +33,7 @@ use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
 use crate::policy::Policy;
 use crate::repository::Repository;
+use crate::round::Approvals;
 use crate::screen::attended;
 use crate::state::State;
 use crate::status::{Board, Status};
@@ -100,6 +101,8 @@ pub(crate) struct Supervisor {
     pub(crate) repository: Option<Repository>,
     pub(crate) assignment: Option<Verified<Assignment>>,
     pub(crate) pursuit: Pursuit,
+    /// What people approved of the accepted assignment.
+    pub(crate) approvals: Approvals,
     pub(crate) installed: InstalledReleases,
     pub(crate) policy: Option<Policy>,
     pub(crate) tokens: Vec<ApiToken>,
@@ -139,6 +142,7 @@ impl Supervisor {
             v: 1,
             ..Pursuit::default()
         });
+        let approvals = Approvals::stored(&state, pursuit.accepted)?;
         let policy = Policy::stored(&state)?;
         let mut status = Status {
             v: 1,
@@ -192,6 +196,7 @@ impl Supervisor {
             fleet,
             repository,
             assignment: None,
+            approvals,
             pursuit,
             policy,
             tokens,

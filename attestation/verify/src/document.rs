@@ -1,15 +1,13 @@
-//! Signed documents between people, console and box: assignment, settings, approval. DSSE over JSON.
+//! Signed documents between console and box: assignment, settings. DSSE over JSON.
 //!
 //! Refuses a document for another fleet or box, one that is not newer than the last one, and one that has expired. The
 //! payload is verified first and read afterwards. Invariant: a stolen assignment is worth nothing on another box, and an
 //! old one nothing on the same.
 
-mod approval;
 mod assignment;
 mod rejection;
 mod settings;
 
-pub use approval::{APPROVAL_TYPE, Approval, sign_approval, verify_approval};
 pub use assignment::{
     ASSIGNMENT_TYPE, AssignedTarget, Assignment, AssignmentExpectation, AssignmentUse, sign_assignment,
     verify_assignment,

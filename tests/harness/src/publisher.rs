@@ -17,6 +17,7 @@ use freehold_sign::repository::{
     publish_other, revoke,
 };
 use freehold_trust::Sha256Digest;
+use freehold_verify::approval::Approvers;
 use freehold_verify::bom::verify_bom;
 use freehold_verify::boot::{BootDescription, generate};
 use freehold_verify::model::{ModelFile, SignerTrust, verify_bundle};
@@ -96,6 +97,20 @@ impl Publishing {
     /// # Errors
     /// When a key cannot be read.
     pub fn policy(&self, version: &str, signers: &[PathBuf]) -> Result<()> {
+        self.policy_with("ward", version, signers, None)
+    }
+
+    /// The same under a name, with the people who have to approve.
+    ///
+    /// # Errors
+    /// As [`Self::policy`].
+    pub fn policy_with(
+        &self,
+        name: &str,
+        version: &str,
+        signers: &[PathBuf],
+        approvers: Option<&Approvers>,
+    ) -> Result<()> {
         let mut data = BundleData::default();
         data.licences.insert("Apache-2.0".to_owned());
         let file = self.work("policy.json")?;
@@ -105,8 +120,13 @@ impl Publishing {
                 .insert(read_public_key(signer)?.fingerprint().to_hex());
             files.push((format!("signer-{number}.pub.pem"), signer.clone()));
         }
-        fs::write(&file, Bundle::shipped("ward", version, data).to_bytes())?;
-        self.other(ReleaseKind::Policy, "ward", version, files)
+        if let Some(approvers) = approvers {
+            let file = self.work(Approvers::FILE)?;
+            fs::write(&file, approvers.to_bytes())?;
+            files.push((Approvers::FILE.to_owned(), file));
+        }
+        fs::write(&file, Bundle::shipped(name, version, data).to_bytes())?;
+        self.other(ReleaseKind::Policy, name, version, files)
     }
 
     fn other(&self, kind: ReleaseKind, name: &str, version: &str, files: Vec<(String, PathBuf)>) -> Result<()> {

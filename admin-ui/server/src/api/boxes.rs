@@ -2,21 +2,22 @@
 //!
 //! Refuses to change anything; see `change`. Invariant: evidence goes out as it came in.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::summary::{detail, summary, tokens};
 use crate::console::Console;
+use crate::people::session::Visitor;
 use crate::refused::Refused;
 
 /// `GET /api/v1/boxes`.
-pub async fn list(State(console): State<Console>) -> Json<Value> {
+pub async fn list(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
     let now = console.now();
-    let fleet = console.fleet();
+    let fleet = console.fleet_of(&visitor);
     let shown: Vec<_> = fleet
         .boxes()
         .values()

@@ -30,7 +30,10 @@ use crate::people::session::Door;
         super::account::NewRole,
         super::change::Approval,
         super::change::Wish,
-        super::change::NewToken
+        super::change::NewToken,
+        super::plans::Proposed,
+        super::plans::PasskeyAnswer,
+        super::plans::Confirmation
     ))
 )]
 pub struct Description;
@@ -49,6 +52,9 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/accounts/{name}/role") => Some("NewRole"),
         ("POST", "/api/v1/boxes/{id}/approve") => Some("Approval"),
         ("POST", "/api/v1/boxes/{id}/assign") => Some("Wish"),
+        ("POST", "/api/v1/boxes/{id}/plans") => Some("Proposed"),
+        ("POST", "/api/v1/plans/{id}/approvals") => Some("PasskeyAnswer"),
+        ("POST", "/api/v1/plans/{id}/confirm") => Some("Confirmation"),
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
         _ => None,
     }

@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use freehold_protocol::routes::{self as paths, BOX_ROUTES, Caller};
 
-use super::{assignment, caller, challenge, enrol, evidence, files, report};
+use super::{approval, assignment, caller, challenge, enrol, evidence, files, report};
 use crate::console::Console;
 use crate::outer;
 
@@ -52,6 +52,7 @@ pub fn table() -> Vec<BoxRoute> {
         route("POST", paths::CHALLENGE, challenge::issue),
         route("POST", paths::EVIDENCE, evidence::take),
         route("GET", paths::ASSIGNMENT, assignment::give),
+        route("GET", paths::APPROVALS, approval::give),
         route("GET", paths::REPOSITORY_METADATA, files::metadata),
         route("GET", paths::REPOSITORY_TARGETS, files::target),
         route("POST", paths::REPORT, report::take),

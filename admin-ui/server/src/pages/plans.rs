@@ -9,16 +9,20 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
 use freehold_fleet::{EkTrust, Event, Member};
 use freehold_protocol::fingerprint::Fingerprint as Words;
+use freehold_verify::approval::ApprovalRejection;
+use freehold_verify::webauthn::{Assertion, encoded};
 use freehold_views::one_box::Tab;
-use freehold_views::plan::{Line, PlanState};
+use freehold_views::plan::{ApprovalPart, Approved, Line, PlanState};
 use freehold_views::shell::{Fingerprint, Notice, Outcome};
 use freehold_views::text::counted;
 use freehold_views::{PlanPage, SecretPage, address};
 
 use super::see;
-use super::shell::{fault, fingerprint};
+use super::shell::{digest, fault, fingerprint};
 use crate::console::Console;
+use crate::people::authority::Place;
 use crate::people::guard::SafeForm;
+use crate::people::proposal::account_of;
 use crate::people::session::Visitor;
 use crate::plan::{Plan, Proposal, Stand};
 use crate::random;
@@ -43,6 +47,7 @@ pub fn title(proposal: &Proposal) -> String {
         Proposal::MakeToken { box_id, name, .. } => format!("Make a token of {box_id} for {name}"),
         Proposal::WithdrawToken { box_id, token } => format!("Withdraw token {token} of {box_id}"),
         Proposal::Remove { box_id, .. } => format!("Take {box_id} out of the fleet"),
+        Proposal::Account { name, proposal } => proposal.title(name),
     }
 }
 
@@ -110,6 +115,7 @@ impl Console {
                     token: token.clone(),
                 }
             }
+            Proposal::Account { .. } => old.clone(),
             Proposal::Remove { .. } => {
                 let key = member
                     .shown_keys()
@@ -132,9 +138,13 @@ pub async fn propose(
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
     let by = visitor.account.name.clone();
+    let site = console.site_of(&box_id).unwrap_or_default();
+    let place = Place::Site(&site);
     let wish = match form.need("action")? {
         "attest" => {
-            console.allow(&visitor, crate::people::action::Action::Attest).await?;
+            console
+                .allow_at(&visitor, crate::people::action::Action::Attest, place)
+                .await?;
             console
                 .happen(Event::AttestWanted {
                     box_id: box_id.clone(),
@@ -185,31 +195,47 @@ pub async fn propose(
         },
         _ => return Err(Refused::unreadable("there is no such action")),
     };
-    console.allow(&visitor, wish.action()).await?;
-    let proposal = renew(&console, &wish).await?;
+    console.allow_at(&visitor, wish.action(), place).await?;
+    let plan = propose_plan(&console, &wish, &by).await?;
+    Ok(see(&address::plan(&plan.id)))
+}
+
+/// Makes a plan of a wish, with what approvers are asked, and keeps it.
+///
+/// # Errors
+/// As [`propose`], without the form's.
+pub async fn propose_plan(console: &Console, wish: &Proposal, by: &str) -> Result<Plan, Refused> {
+    let proposal = renew(console, wish).await?;
+    let id = random::hex::<8>().map_err(|error| Refused::inside(&error))?;
     let plan = Plan {
-        id: random::hex::<8>().map_err(|error| Refused::inside(&error))?,
+        asked: console.ask_about(&id, &proposal, by),
+        id,
         digest: proposal.digest(),
         stand: Stand::Waiting,
-        by: by.clone(),
+        by: by.to_owned(),
         at: console.now(),
         decided_by: String::new(),
         decided: None,
         proposal,
     };
     let entry = console
-        .entry("plan.proposed", &by)
-        .about(plan.proposal.box_id())
+        .entry("plan.proposed", by)
+        .about(plan.proposal.subject())
         .fact("plan", plan.digest.clone());
     let entry = entry.fact("title", title(&plan.proposal));
     console.pending_change(vec![plan.row()], vec![entry]).await?;
-    let to = address::plan(&plan.id);
-    console.0.plans.add(plan);
+    console.0.plans.add(plan.clone());
     console.0.live.tell(crate::live::Changed::Approvals);
-    Ok(see(&to))
+    Ok(plan)
 }
 
 async fn renew(console: &Console, wish: &Proposal) -> Result<Proposal, Refused> {
+    if let Some((name, proposal)) = account_of(wish) {
+        return Ok(Proposal::Account {
+            proposal: console.renewed_account(name, proposal).await?,
+            name: name.to_owned(),
+        });
+    }
     let (console, wish) = (console.clone(), wish.clone());
     tokio::task::spawn_blocking(move || console.renewed(&wish))
         .await
@@ -239,8 +265,25 @@ pub async fn confirm(
     Path(id): Path<String>,
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
-    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
-    console.allow(&visitor, plan.proposal.action()).await?;
+    let secret = confirm_plan(&console, &visitor, &id, form.need("digest")?).await?;
+    match secret {
+        Some(secret) => Ok(Html(secret.render()).into_response()),
+        None => Ok(see(&address::plan(&id))),
+    }
+}
+
+/// Confirms a plan by its digest, and does it.
+///
+/// # Errors
+/// As [`confirm`].
+pub async fn confirm_plan(
+    console: &Console,
+    visitor: &Visitor,
+    id: &str,
+    digest: &str,
+) -> Result<Option<SecretPage>, Refused> {
+    let plan = console.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
+    console.allow_proposal(visitor, &plan.proposal).await?;
     let by = visitor.account.name.clone();
     let now = console.now();
     if plan.stand != Stand::Waiting {
@@ -250,25 +293,30 @@ pub async fn confirm(
             "the plan was decided already",
         ));
     }
-    let outdated = match renew(&console, &plan.proposal).await {
+    let outdated = match renew(console, &plan.proposal).await {
         Ok(renewed) => renewed.digest() != plan.digest,
         Err(_) => true,
     };
-    if form.need("digest")? != plan.digest || outdated {
+    if digest != plan.digest || outdated {
         let moved = if outdated {
-            console.0.plans.advance(&id, &Stand::Waiting, Stand::Outdated, &by, now)
+            console.0.plans.advance(id, &Stand::Waiting, Stand::Outdated, &by, now)
         } else {
             None
         };
         let entry = console
             .entry("plan.confirmed", &by)
-            .about(plan.proposal.box_id())
+            .about(plan.proposal.subject())
             .refused("console.plan_changed");
         console.pending_change(moved.into_iter().collect(), vec![entry]).await?;
         let message = "what the plan was made from has changed since it was shown";
         return Err(Refused::new(StatusCode::CONFLICT, "console.plan_changed", message));
     }
-    let Some(in_work) = console.0.plans.advance(&id, &Stand::Waiting, Stand::InWork, &by, now) else {
+    if let Some(refused) = lacks_people(&plan, now) {
+        let entry = console.entry("plan.confirmed", &by).about(plan.proposal.subject());
+        console.record(entry.refused(&refused.report.code)).await?;
+        return Err(refused);
+    }
+    let Some(in_work) = console.0.plans.advance(id, &Stand::Waiting, Stand::InWork, &by, now) else {
         return Err(Refused::new(
             StatusCode::CONFLICT,
             "console.plan_decided",
@@ -277,32 +325,60 @@ pub async fn confirm(
     };
     if let Err(refused) = console.pending_change(vec![in_work], Vec::new()).await {
         // Nothing was begun: the plan waits on.
-        let _ = console.0.plans.advance(&id, &Stand::InWork, Stand::Waiting, "", now);
+        let _ = console.0.plans.advance(id, &Stand::InWork, Stand::Waiting, "", now);
         return Err(refused);
     }
-    let done = carry_out(&console, &visitor, &plan.proposal, &by).await;
+    let done = carry_out(console, visitor, &plan, &by).await;
     let stand = match &done {
         Ok(_) => Stand::Done,
         Err(refused) => Stand::Refused(refused.report.clone()),
     };
-    let ended = console.0.plans.advance(&id, &Stand::InWork, stand, &by, console.now());
+    let ended = console.0.plans.advance(id, &Stand::InWork, stand, &by, console.now());
     // It was done or refused, and the record says so; a plan's row that cannot be written now says "interrupted" after a restart.
     let _ = console.pending_change(ended.into_iter().collect(), Vec::new()).await;
     console.0.live.tell(crate::live::Changed::Approvals);
-    match done? {
-        Some(secret) => Ok(Html(secret.render()).into_response()),
-        None => Ok(see(&address::plan(&id))),
-    }
+    done
 }
 
-async fn carry_out(
-    console: &Console,
-    visitor: &Visitor,
-    proposal: &Proposal,
-    by: &str,
-) -> Result<Option<SecretPage>, Refused> {
+/// A plan that still needs people, or whose time with them is over.
+fn lacks_people(plan: &Plan, now: i64) -> Option<Refused> {
+    let asked = plan.asked.as_ref()?;
+    let not_after = asked.read().map_or(i64::MIN, |statement| statement.not_after);
+    if not_after < now {
+        return Some(Refused::of(&ApprovalRejection::Expired { not_after, now }));
+    }
+    (asked.missing() > 0).then(|| {
+        Refused::of(&ApprovalRejection::Missing {
+            release: title(&plan.proposal),
+            needed: asked.needed,
+            found: asked.given.len(),
+        })
+    })
+}
+
+/// `POST /plans/{id}/approve`.
+///
+/// # Errors
+/// 403, 404, 409, 422 with the box's own code.
+pub async fn approve(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    SafeForm(form): SafeForm,
+) -> Result<Response, Refused> {
+    let assertion = Assertion {
+        credential: form.need("credential")?.to_owned(),
+        authenticator_data: form.need("authenticator_data")?.to_owned(),
+        client_data: form.need("client_data")?.to_owned(),
+        signature: form.need("signature")?.to_owned(),
+    };
+    console.approve_plan(&visitor, &id, assertion).await?;
+    Ok(see(&address::plan(&id)))
+}
+
+async fn carry_out(console: &Console, visitor: &Visitor, plan: &Plan, by: &str) -> Result<Option<SecretPage>, Refused> {
     let by = by.to_owned();
-    match proposal.clone() {
+    match plan.proposal.clone() {
         Proposal::Approve {
             box_id,
             fingerprint,
@@ -322,7 +398,10 @@ async fn carry_out(
         }
         Proposal::Assign { box_id, targets, .. } => {
             let names: Vec<String> = targets.into_keys().collect();
-            console.assign(&box_id, &names, None, &by).await?;
+            let lines = console.plan_lines(&plan.proposal);
+            let package = plan.asked.as_ref().and_then(|asked| asked.package(&lines, &box_id));
+            let packages = package.into_iter().collect();
+            console.assign_approved(&box_id, &names, None, &by, packages).await?;
         }
         Proposal::MakeToken { box_id, name, days, .. } => {
             let made = console.make_token(&box_id, &name, Vec::new(), Some(days), &by).await?;
@@ -338,6 +417,9 @@ async fn carry_out(
         }
         Proposal::WithdrawToken { box_id, token } => {
             console.happen(Event::TokenWithdrawn { box_id, id: token, by }).await?;
+        }
+        Proposal::Account { name, proposal } => {
+            return console.carry_out_account(visitor, &name, &proposal, &by).await;
         }
         Proposal::Remove { box_id, .. } => {
             console.happen(Event::Removed { box_id, by }).await?;
@@ -357,7 +439,7 @@ pub async fn withdraw(
     SafeForm(_): SafeForm,
 ) -> Result<Response, Refused> {
     let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
-    console.allow(&visitor, plan.proposal.action()).await?;
+    console.allow_proposal(&visitor, &plan.proposal).await?;
     let by = &visitor.account.name;
     let now = console.now();
     let Some(withdrawn) = console.0.plans.advance(&id, &Stand::Waiting, Stand::Withdrawn, by, now) else {
@@ -369,7 +451,7 @@ pub async fn withdraw(
     };
     let entry = console
         .entry("plan.withdrawn", by)
-        .about(plan.proposal.box_id())
+        .about(plan.proposal.subject())
         .fact("plan", plan.digest.clone());
     if let Err(refused) = console.pending_change(vec![withdrawn], vec![entry]).await {
         let _ = console.0.plans.advance(&id, &Stand::Withdrawn, Stand::Waiting, "", now);
@@ -381,10 +463,14 @@ pub async fn withdraw(
 
 fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
     let mut shell = console.shell(Some(visitor), &address::plan(&plan.id));
+    // Before the fleet is held: both look into it.
+    let may_confirm = console.permits_proposal(visitor, &plan.proposal);
+    let approval = approval(console, visitor, plan);
     let fleet = console.fleet();
     let box_id = plan.proposal.box_id().to_owned();
     let member = fleet.member(&box_id);
     let (lines, consequences, undo, verb) = told(&plan.proposal, member);
+    let about = account_of(&plan.proposal);
     let (state, faults) = match &plan.stand {
         Stand::Waiting | Stand::InWork => (PlanState::Waiting, Vec::new()),
         Stand::Done => (PlanState::Done, Vec::new()),
@@ -398,7 +484,6 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
             outcome: Outcome::Done,
         });
     }
-    let may_confirm = console.permits(visitor, plan.proposal.action());
     let compare = match (&plan.proposal, member) {
         (Proposal::Approve { .. }, Some(member)) => member
             .shown_keys()
@@ -417,12 +502,14 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         id: plan.id.clone(),
         title: title(&plan.proposal),
         verb: verb.to_owned(),
-        grave: matches!(plan.proposal, Proposal::Remove { .. } | Proposal::Refuse { .. }),
+        grave: matches!(plan.proposal, Proposal::Remove { .. } | Proposal::Refuse { .. })
+            || about.is_some_and(|(_, proposal)| proposal.told().grave),
         state,
         lines,
         consequences,
         undo: undo.to_owned(),
         compare,
+        approval,
         digest: fingerprint("plan (SHA-256)", &plan.digest),
         proposed_by: plan.by.clone(),
         proposed: plan.at,
@@ -435,14 +522,63 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         } else {
             format!("your role `{}` may look", visitor.account.role)
         },
-        subject_href: if member.is_some() {
+        subject_href: if about.is_some() {
+            address::ACCESS.to_owned()
+        } else if member.is_some() {
             address::one_box(&box_id, Tab::Summary)
         } else {
             address::BOXES.to_owned()
         },
-        subject: box_id,
+        subject: about.map_or(box_id, |(name, _)| name.to_owned()),
         shell,
     }
+}
+
+/// What approvers see of a plan that needs them.
+fn approval(console: &Console, visitor: &Visitor, plan: &Plan) -> Option<ApprovalPart> {
+    let asked = plan.asked.as_ref()?;
+    let approvers = console.shelf().approvers.clone();
+    let me = &visitor.account.name;
+    let listed = approvers
+        .as_ref()
+        .and_then(|list| list.approvers.iter().find(|approver| approver.name == *me));
+    let why_not = if plan.by == *me {
+        "You proposed this plan: somebody else has to approve it.".to_owned()
+    } else if !console.permits_deciding(visitor, &plan.by, console.place_of_proposal(&plan.proposal).as_place()) {
+        format!("Your role `{}` does not approve.", visitor.account.role)
+    } else if asked.given.iter().any(|given| given.name == *me) {
+        "You have approved this plan.".to_owned()
+    } else if listed.is_none() {
+        "The publisher's policy lists no passkey of yours: register one on your account page, and send its line to the publisher."
+            .to_owned()
+    } else {
+        String::new()
+    };
+    let keys = listed.map(|approver| {
+        approver
+            .keys
+            .iter()
+            .map(|key| key.credential.clone())
+            .collect::<Vec<_>>()
+    });
+    Some(ApprovalPart {
+        needed: asked.needed,
+        given: asked
+            .given
+            .iter()
+            .map(|given| Approved {
+                name: given.name.clone(),
+                at: given.at,
+            })
+            .collect(),
+        digest: digest("what approvers sign (SHA-256)", asked.digest()),
+        until: asked.read().map(|statement| statement.not_after).unwrap_or_default(),
+        may_approve: why_not.is_empty(),
+        why_not,
+        challenge: encoded(asked.digest().as_bytes()),
+        relying_party: approvers.map(|list| list.relying_party.clone()).unwrap_or_default(),
+        credentials: keys.unwrap_or_default(),
+    })
 }
 
 type Told = (Vec<Line>, Vec<String>, &'static str, &'static str);
@@ -515,6 +651,10 @@ fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
             "Make a new one.",
             "Withdraw the token",
         ),
+        Proposal::Account { proposal, .. } => {
+            let told = proposal.told();
+            (told.lines, told.consequences, told.undo, told.verb)
+        }
         Proposal::Remove { key, .. } => (
             vec![line("membership", "member or waiting", ""), line("TLS key", key, "")],
             say(&["The console forgets the box's keys and tokens. The record, its verdicts and its counter stay."]),

@@ -11,7 +11,9 @@ use freehold_views::Shell;
 use freehold_views::shell::{Fault, Fingerprint, Person, Waiting};
 
 use crate::console::Console;
+use crate::people::authority::FleetView;
 use crate::people::session::Visitor;
+use crate::plan::Stand;
 use crate::repository::Shelf;
 
 fn number(count: usize) -> u32 {
@@ -22,7 +24,19 @@ impl Console {
     /// The frame for a visitor, or for nobody.
     pub(crate) fn shell(&self, visitor: Option<&Visitor>, path: &str) -> Shell {
         let now = self.now();
-        let fleet = self.fleet();
+        // Before the fleet is held: it is looked into.
+        let plans = visitor.map_or(0, |visitor| self.plans_waiting(visitor));
+        let whole;
+        let fleet: &Fleet = match visitor {
+            Some(visitor) => {
+                whole = self.fleet_of(visitor);
+                &whole
+            }
+            None => {
+                whole = FleetView::Whole(self.fleet());
+                &whole
+            }
+        };
         Shell {
             fleet: self.0.file.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -33,12 +47,8 @@ impl Console {
             }),
             csrf: visitor.map(|visitor| visitor.session.csrf.clone()).unwrap_or_default(),
             path: path.to_owned(),
-            waiting: if visitor.is_some() {
-                self.waiting(&fleet, now)
-            } else {
-                Waiting::default()
-            },
-            development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
+            waiting: visitor.map(|_| self.waiting(plans, fleet, now)).unwrap_or_default(),
+            development_keys: visitor.is_some() && development_keys(fleet, &self.shelf()),
             simulated: visitor.is_some()
                 && fleet
                     .boxes()
@@ -48,7 +58,13 @@ impl Console {
         }
     }
 
-    fn waiting(&self, fleet: &Fleet, now: i64) -> Waiting {
+    fn plans_waiting(&self, visitor: &Visitor) -> usize {
+        let plans = self.0.plans.all();
+        let waiting = plans.iter().filter(|plan| plan.stand == Stand::Waiting);
+        waiting.filter(|plan| self.sees_plan(visitor, plan)).count()
+    }
+
+    fn waiting(&self, plans: usize, fleet: &Fleet, now: i64) -> Waiting {
         let members = || fleet.boxes().values();
         let bad = members()
             .filter(|member| member.is_approved())
@@ -60,13 +76,19 @@ impl Console {
             })
             .count();
         let enrolments = members().filter(|member| member.waits_for_person()).count();
-        let waiting = enrolments.saturating_add(self.0.plans.waiting());
+        let waiting = enrolments.saturating_add(plans);
         let faults = usize::from(self.shelf().policy_fault.is_some());
+        let alarms = self.alarms().len();
         Waiting {
-            overview: number(bad.saturating_add(waiting).saturating_add(faults)),
+            overview: number(
+                bad.saturating_add(waiting)
+                    .saturating_add(faults)
+                    .saturating_add(alarms),
+            ),
             boxes: number(bad),
             approvals: number(waiting),
             models: number(faults),
+            settings: number(alarms),
             ..Waiting::default()
         }
     }

@@ -27,11 +27,13 @@ pub enum Action {
     ImportReleases,
     /// Make, change and remove accounts, end others' sessions.
     ManageAccounts,
+    /// Approve plans of others.
+    DecidePlan,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Look,
         Self::ReadEvidence,
         Self::ReadRecord,
@@ -43,6 +45,7 @@ impl Action {
         Self::ManageTokens,
         Self::ImportReleases,
         Self::ManageAccounts,
+        Self::DecidePlan,
     ];
 
     /// The word.
@@ -60,6 +63,7 @@ impl Action {
             Self::ManageTokens => "manage_tokens",
             Self::ImportReleases => "import_releases",
             Self::ManageAccounts => "manage_accounts",
+            Self::DecidePlan => "decide_plan",
         }
     }
 }

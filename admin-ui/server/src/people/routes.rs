@@ -13,7 +13,7 @@ use freehold_views::address;
 use super::action::Action;
 use super::guard::{self, Access, Gate};
 use super::session::Door;
-use crate::api::{account, boxes, change, events, fleet, openapi, record, releases};
+use crate::api::{account, boxes, change, events, fleet, openapi, plans, record, releases};
 use crate::console::Console;
 use crate::{outer, pages};
 
@@ -86,6 +86,11 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/boxes/{id}/assign" May(A::Assign), "Assign releases." => change::assign;
         "POST" "/api/v1/boxes/{id}/tokens" May(A::ManageTokens), "Make a token for an application." => change::make_token;
         "DELETE" "/api/v1/boxes/{id}/tokens/{token}" May(A::ManageTokens), "Withdraw a token." => change::withdraw_token;
+        "GET" "/api/v1/plans" May(A::Look), "The plans, newest first." => plans::list;
+        "GET" "/api/v1/plans/{id}" May(A::Look), "A plan, with what approvers sign." => plans::one;
+        "POST" "/api/v1/boxes/{id}/plans" May(A::Assign), "Propose an assignment as a plan." => plans::propose;
+        "POST" "/api/v1/plans/{id}/approvals" May(A::Look), "Approve a plan with a passkey's assertion." => plans::approve;
+        "POST" "/api/v1/plans/{id}/confirm" May(A::Look), "Confirm a plan by its digest." => plans::confirm;
         "GET" "/api/v1/models" May(A::Look), "The models." => releases::models;
         "GET" "/api/v1/releases" May(A::Look), "The releases." => releases::releases;
         "POST" "/api/v1/repository" May(A::ImportReleases), "Take in what the publisher exported." => releases::upload;
@@ -95,7 +100,18 @@ fn api() -> Vec<Route> {
         "GET" "/api/v1/accounts" May(A::ReadSettings), "The accounts." => account::list;
         "POST" "/api/v1/accounts" May(A::ManageAccounts), "Make an account." => account::make;
         "POST" "/api/v1/accounts/{name}/role" May(A::ManageAccounts), "Change an account's role." => account::role;
+        "POST" "/api/v1/accounts/{name}/sites" May(A::ManageAccounts), "Change an account's sites." => account::sites;
+        "POST" "/api/v1/accounts/{name}/disable" May(A::ManageAccounts), "Switch an account off." => account::disable;
+        "POST" "/api/v1/accounts/{name}/enable" May(A::ManageAccounts), "Switch an account on." => account::enable;
+        "POST" "/api/v1/accounts/{name}/reset" May(A::ManageAccounts), "A new one-time password; second factors are gone." => account::reset;
         "DELETE" "/api/v1/accounts/{name}" May(A::ManageAccounts), "Remove an account." => account::remove;
+        "GET" "/api/v1/accounts/{name}/tokens" May(A::Look), "Tokens of an account for this API." => account::tokens;
+        "POST" "/api/v1/accounts/{name}/tokens" May(A::Look), "Make a token for this API." => account::make_token;
+        "DELETE" "/api/v1/accounts/{name}/tokens/{token}" May(A::Look), "Withdraw such a token." => account::withdraw_token;
+        "GET" "/api/v1/sessions" May(A::Look), "Sessions: one's own, or all." => account::sessions;
+        "DELETE" "/api/v1/sessions/{id}" May(A::Look), "End a session." => account::end_session;
+        "GET" "/api/v1/alarms" May(A::Look), "What people have to hear of." => account::alarms;
+        "POST" "/api/v1/alarms/{id}/settle" May(A::ManageAccounts), "Settle an alarm." => account::settle_alarm;
         "GET" "/api/v1/events" May(A::Look), "What changes, as server-sent events." => events::stream;
     }
 }
@@ -112,10 +128,25 @@ fn shown() -> Vec<Route> {
     pages! {
         "GET" address::SIGN_IN, Anyone, "The sign-in page." => pages::sign_in::show;
         "POST" address::SIGN_IN, Anyone, "Sign in." => pages::sign_in::enter;
+        "POST" address::SECOND, Anyone, "The second step of signing in." => pages::sign_in::second;
+        "GET" address::OUTSIDE, Anyone, "To the identity provider." => pages::outside::leave;
+        "GET" address::OUTSIDE_BACK, Anyone, "Back from the identity provider." => pages::outside::back;
         "GET" "/assets/{name}", Anyone, "Style sheet and scripts." => pages::asset;
         "POST" address::SIGN_OUT, SignedIn, "Sign out." => pages::sign_in::leave;
         "GET" address::PASSWORD, SignedIn, "The password page." => pages::sign_in::password;
         "POST" address::PASSWORD, SignedIn, "Change one's own password." => pages::sign_in::change_password;
+        "GET" address::ACCOUNT, May(A::Look), "One's own account." => pages::account::show;
+        "POST" address::PASSKEY_ADD, May(A::Look), "Register a passkey." => pages::account::add_passkey;
+        "POST" address::PASSKEY_REMOVE, May(A::Look), "Remove a passkey." => pages::account::remove_passkey;
+        "POST" address::CODES_BEGIN, May(A::Look), "Begin with an authenticator app." => pages::account::begin_codes;
+        "POST" address::CODES_CONFIRM, May(A::Look), "Confirm an authenticator app." => pages::account::confirm_codes;
+        "POST" address::CODES_REMOVE, May(A::Look), "End with authenticator apps." => pages::account::remove_codes;
+        "POST" address::RECOVERY, May(A::Look), "New recovery codes." => pages::account::recovery;
+        "GET" address::ACCESS, May(A::Look), "Who may do what." => pages::access::show;
+        "POST" address::ACCESS_PROPOSE, May(A::ManageAccounts), "Propose a change of an account." => pages::access::propose;
+        "POST" address::ACCESS_TOKEN, May(A::Look), "Make a token for the API." => pages::access::make_token;
+        "POST" address::ACCESS_TOKEN_WITHDRAW, May(A::Look), "Withdraw such a token." => pages::access::withdraw_token;
+        "POST" address::ACCESS_SETTLE, May(A::ManageAccounts), "Settle an alarm." => pages::access::settle;
         "GET" address::OVERVIEW, May(A::Look), "The overview." => pages::overview::show;
         "GET" address::BOXES, May(A::Look), "The boxes." => pages::boxes::list;
         "GET" "/boxes/{id}", May(A::Look), "One box." => pages::one_box::summary;
@@ -123,6 +154,7 @@ fn shown() -> Vec<Route> {
         "POST" "/boxes/{id}/propose", May(A::Look), "Propose a change." => pages::plans::propose;
         "GET" "/plans/{id}", May(A::Look), "A plan." => pages::plans::show;
         "POST" "/plans/{id}/confirm", May(A::Look), "Confirm a plan." => pages::plans::confirm;
+        "POST" "/plans/{id}/approve", May(A::Look), "Approve a plan with a passkey." => pages::plans::approve;
         "POST" "/plans/{id}/withdraw", May(A::Look), "Withdraw a plan." => pages::plans::withdraw;
         "GET" address::APPROVALS, May(A::Look), "What waits for a person." => pages::approvals::show;
         "GET" address::MODELS, May(A::Look), "The models." => pages::models::list;

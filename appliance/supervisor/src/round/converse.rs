@@ -9,7 +9,8 @@ use freehold_protocol::enrol::EnrolState;
 use freehold_protocol::local::{ApiToken, Quota, Scope};
 use freehold_protocol::report::{BoxReport, ClientToken};
 use freehold_protocol::{V1, routes};
-use freehold_trust::sha256;
+use freehold_trust::{Sha256Digest, sha256};
+use freehold_verify::RefusalReport;
 use freehold_verify::document::{AssignmentExpectation, AssignmentUse, MAX_DOCUMENT, verify_assignment};
 
 use crate::console::Console;
@@ -255,6 +256,11 @@ impl Supervisor {
         };
         match verify_assignment(&envelope, &fleet.director, &expectation, self.clock.now()) {
             Ok(assignment) => {
+                let packages = self.fetch_approvals(&assignment).await?;
+                let approvals = match self.judge_approvals(&assignment, packages)? {
+                    Ok(approvals) => approvals,
+                    Err(report) => return self.assignment_refused(digest, report).await,
+                };
                 let targets: Vec<String> = assignment.targets.iter().map(|target| target.name.clone()).collect();
                 tracing::info!(counter = assignment.counter, ?targets, "assignment accepted");
                 self.chronicle
@@ -262,10 +268,13 @@ impl Supervisor {
                     .with("counter", assignment.counter)
                     .with("envelope", digest)
                     .with("targets", targets)
+                    .with("approved_by", approvals.by().iter().cloned().collect::<Vec<_>>())
                     .write()
                     .await?;
                 // The envelope first: a counter without its envelope would be a promise that nobody can keep.
                 self.state.put("assignment.dsse", &envelope)?;
+                approvals.keep(&self.state)?;
+                self.approvals = approvals;
                 self.pursuit = Pursuit {
                     v: 1,
                     accepted: Some(assignment.counter),
@@ -278,17 +287,22 @@ impl Supervisor {
             }
             Err(rejection) => {
                 let report = Fault::refusal(&rejection).report();
-                tracing::warn!(code = %report.code, message = %report.message, "assignment refused");
-                self.chronicle
-                    .entry("assignment.refused")
-                    .with("envelope", digest)
-                    .refused(&report)
-                    .write()
-                    .await?;
-                self.remember(report);
-                self.refused_envelope = Some(digest);
+                self.assignment_refused(digest, report).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn assignment_refused(&mut self, envelope: Sha256Digest, report: RefusalReport) -> Result<(), Fault> {
+        tracing::warn!(code = %report.code, message = %report.message, "assignment refused");
+        self.chronicle
+            .entry("assignment.refused")
+            .with("envelope", envelope)
+            .refused(&report)
+            .write()
+            .await?;
+        self.remember(report);
+        self.refused_envelope = Some(envelope);
         Ok(())
     }
 
@@ -342,6 +356,8 @@ impl Supervisor {
             self.installed.installed(&release);
             self.state.put_json("installed.json", &self.installed)?;
             self.policy = Some(policy);
+            // Whom the last one did not know, this one may.
+            self.refused_envelope = None;
         }
         Ok(())
     }

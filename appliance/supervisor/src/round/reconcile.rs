@@ -77,6 +77,7 @@ impl Supervisor {
 
     /// What the assignment means under the metadata of now; the last aim stays when that cannot be said.
     async fn take_aim(&mut self) -> Result<(), Fault> {
+        let unapproved = self.unapproved()?;
         let listing = self
             .repository
             .as_ref()
@@ -91,6 +92,7 @@ impl Supervisor {
             assignment,
             listing,
             &self.installed,
+            unapproved,
             now,
         )
         .await

@@ -37,7 +37,7 @@ pub struct Assignment {
     pub targets: Vec<AssignedTarget>,
     /// SHA-256 of the settings document's payload; see [`super::settings_digest`].
     pub settings_digest: Sha256Digest,
-    /// SHA-256 of each approval envelope that belongs to it; the envelopes travel beside it.
+    /// SHA-256 of each [`crate::approval::ApprovalPackage`] that belongs to it; the packages travel beside it.
     pub approvals: Vec<Sha256Digest>,
 }
 
