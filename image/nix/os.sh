@@ -29,6 +29,9 @@ mkdir -p $root/usr/lib/freehold/engines
 cp "$engine/engine.erofs" $root/usr/lib/freehold/engines/llama-cpu.raw
 cp "$engine/engine.verity" $root/usr/lib/freehold/engines/llama-cpu.verity
 cp "$engine/roothash" $root/usr/lib/freehold/engines/llama-cpu.roothash
+# What the engine has to start after an update before the image may stay: a small model of this project's own.
+mkdir -p $root/usr/lib/freehold/self-test/files
+cp "$self_test" $root/usr/lib/freehold/self-test/files/self-test.gguf
 chmod -R u+w $root
 sed -i "s/@version@/$version/g" $root/usr/lib/os-release
 ln -sf ../usr/lib/os-release $root/etc/os-release
@@ -67,6 +70,9 @@ for unit in $units/freehold-*; do
     continue ;;
   esac
   for target in $(sed -n 's/^WantedBy=//p' "$unit"); do want "$(basename "$unit")" "$target"; done
+  for target in $(sed -n 's/^RequiredBy=//p' "$unit"); do
+    mkdir -p "$units/$target.requires"; ln -sf "../$(basename "$unit")" "$units/$target.requires/$(basename "$unit")"
+  done
 done
 # What wants a unit that is left out wants nothing.
 find $units -xtype l -delete

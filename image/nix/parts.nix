@@ -9,6 +9,7 @@ in rec {
     name = "os";
     script = ./os.sh;
     inherit engine spoil;
+    self_test = builtins.path { name = "self-test.gguf"; path = source + "/tests/demonstration-model/weights/freehold-guide.gguf"; };
     keep_list = ../os/keep.txt;
     overlay = builtins.path { name = "os-overlay"; path = ../os/root; };
     appliance = folder "/appliance/systemd";

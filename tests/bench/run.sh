@@ -13,5 +13,6 @@ uname -sr; grep -m1 'model name' /proc/cpuinfo; nproc
 target/release/freehold-bench evidence --scratch "$scratch"
 target/release/freehold-bench hash --scratch "$scratch" --programs target/release --python "$python"
 target/release/freehold-bench chat --scratch "$scratch" --programs target/release --model target/bench/random.gguf
+target/release/freehold-bench record --scratch "$scratch"
 target/release/freehold-bench console --scratch "$scratch" --programs target/release
 target/release/freehold-bench supply

@@ -25,10 +25,15 @@ pub(crate) fn assign(fleet: &Fleet, box_id: &str, head: &AssignmentHead, envelop
         None => FleetRejection::UnknownBox {
             box_id: box_id.to_owned(),
         },
-        Some(_) if head.targets.is_empty() || head.targets.len() > TARGET_LIMIT => FleetRejection::BadTargets {
-            found: head.targets.len(),
-            limit: TARGET_LIMIT,
-        },
+        // Nothing at all is what a rollout asks for that takes its release back; a person never means it.
+        Some(_)
+            if (head.targets.is_empty() && !head.by.starts_with("rollout:")) || head.targets.len() > TARGET_LIMIT =>
+        {
+            FleetRejection::BadTargets {
+                found: head.targets.len(),
+                limit: TARGET_LIMIT,
+            }
+        }
         Some(_) if head.counter != fleet.next_counter(box_id) => FleetRejection::CounterNotNext {
             expected: fleet.next_counter(box_id),
             found: head.counter,

@@ -66,6 +66,26 @@ pub(crate) fn issue(fleet: &Fleet, box_id: &str, nonce: [u8; 32], now: i64) -> O
     )
 }
 
+/// Puts a challenge that travelled by stick back as the open one, as its answer is here. It was kept by the caller, who removes
+/// it with the answer; what is already spent stays spent.
+pub(crate) fn restore(fleet: &Fleet, box_id: &str, challenge: &Challenge) -> Outcome {
+    let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {
+        return Outcome::refused(FleetRejection::UnknownBox {
+            box_id: box_id.to_owned(),
+        });
+    };
+    if member.spent.iter().any(|spent| spent.nonce == challenge.nonce) {
+        return Outcome::refused(FleetRejection::NonceUsed);
+    }
+    Outcome::accepted(
+        Answer::Challenge(challenge.clone()),
+        vec![Effect::ChallengeIssued {
+            box_id: box_id.to_owned(),
+            challenge: challenge.clone(),
+        }],
+    )
+}
+
 /// Takes an answer to a challenge: on success the nonce is spent and the evidence may be verified against it.
 pub(crate) fn answer(fleet: &Fleet, box_id: &str, nonce: &[u8], now: i64) -> Outcome {
     let Some(member) = fleet.boxes.get(box_id).filter(|member| member.is_approved()) else {

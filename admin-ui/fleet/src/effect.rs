@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::challenge::Challenge;
 use crate::enrolment::Session;
+use crate::lease::LeaseOrder;
 use crate::member::{AssignmentHead, CosignedHead, Member, TokenRow};
 use crate::verdict::Verdict;
 
@@ -94,6 +95,13 @@ pub enum Effect {
         box_id: String,
         /// Which.
         id: String,
+    },
+    /// A person withdrew or granted a verdict lease.
+    LeaseSaved {
+        /// Of which box.
+        box_id: String,
+        /// Where it stands now.
+        order: LeaseOrder,
     },
     /// A person wants evidence now (memory only).
     AttestWanted {

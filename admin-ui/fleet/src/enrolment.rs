@@ -9,6 +9,7 @@ use crate::effect::{Effect, Entry};
 use crate::event::{Answer, Outcome};
 use crate::member::{EkTrust, Keys, Member, Membership, TpmKind};
 use crate::rejection::FleetRejection;
+use crate::rules::Rules;
 use crate::state::Fleet;
 
 /// Longest label in bytes: bounds what a stranger can put on a page.
@@ -38,6 +39,20 @@ pub struct Session {
     pub keys: Keys,
     /// Unix seconds at which it was opened.
     pub opened: i64,
+    /// Whether its messages travel by stick: then it stays open longer.
+    pub by_stick: bool,
+}
+
+impl Session {
+    /// Whether it has run out at `now`.
+    fn is_over(&self, rules: &Rules, now: i64) -> bool {
+        let life = if self.by_stick {
+            rules.stick_max_age
+        } else {
+            rules.session_ttl
+        };
+        now.saturating_sub(self.opened) > life
+    }
 }
 
 /// Whether an identifier has the form `word-word-hex4`. It stands in paths, pages and the record, so nothing else is let in.
@@ -138,9 +153,7 @@ pub(crate) fn begin(fleet: &Fleet, session: &Session, now: i64) -> Outcome {
     let mut effects: Vec<Effect> = fleet
         .sessions
         .values()
-        .filter(|open| {
-            now.saturating_sub(open.opened) > fleet.rules.session_ttl || open.keys.tls_spki == session.keys.tls_spki
-        })
+        .filter(|open| open.is_over(&fleet.rules, now) || open.keys.tls_spki == session.keys.tls_spki)
         .map(|open| Effect::SessionClosed {
             session: open.session.clone(),
         })
@@ -190,7 +203,7 @@ pub(crate) fn prove(
             answer: Err(rejection),
         }
     };
-    if now.saturating_sub(open.opened) > fleet.rules.session_ttl || now < open.opened {
+    if open.is_over(&fleet.rules, now) || now < open.opened {
         return refuse(FleetRejection::SessionExpired);
     }
     if let Some((code, reason)) = fault {

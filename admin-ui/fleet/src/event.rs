@@ -8,6 +8,7 @@ use freehold_protocol::report::BoxReport;
 use crate::challenge::Challenge;
 use crate::effect::{Effect, Entry};
 use crate::enrolment::Session;
+use crate::lease::LeaseChange;
 use crate::member::{AssignmentHead, CosignedHead, Member, TokenRow};
 use crate::rejection::FleetRejection;
 use crate::verdict::Verdict;
@@ -57,6 +58,13 @@ pub enum Event {
         box_id: String,
         /// 32 random bytes.
         nonce: [u8; 32],
+    },
+    /// The answer to a challenge came by stick: the challenge is open again, as it was issued.
+    ChallengeBack {
+        /// Which box.
+        box_id: String,
+        /// The challenge as it was kept.
+        challenge: Challenge,
     },
     /// A box answered a challenge; its evidence has not been looked at yet.
     ChallengeAnswered {
@@ -115,6 +123,15 @@ pub enum Event {
         box_id: String,
         /// Which.
         id: String,
+        /// Who.
+        by: String,
+    },
+    /// A person withdrew or granted a box's verdict lease.
+    LeaseChanged {
+        /// Of which box.
+        box_id: String,
+        /// How.
+        change: LeaseChange,
         /// Who.
         by: String,
     },

@@ -165,6 +165,12 @@ pub enum FleetRejection {
         /// Its verdict.
         word: &'static str,
     },
+    /// A change of a lease names too many models, or a name that is none.
+    #[error("a lease names at most {limit} models, each with a name of 1 to 128 bytes")]
+    BadLease {
+        /// The most.
+        limit: usize,
+    },
     /// The token's name, models or number are out of bounds.
     #[error("a token needs a name of 1 to 64 printable characters, and a box has at most {limit} tokens")]
     BadToken {
@@ -217,6 +223,7 @@ impl FleetRejection {
         "console.counter_not_next",
         "console.not_trusted",
         "console.bad_token",
+        "console.bad_lease",
         "console.token_unknown",
         "record.rollback",
     ];
@@ -253,6 +260,7 @@ impl Refusal for FleetRejection {
             Self::CounterNotNext { .. } => "console.counter_not_next",
             Self::NotTrusted { .. } => "console.not_trusted",
             Self::BadToken { .. } => "console.bad_token",
+            Self::BadLease { .. } => "console.bad_lease",
             Self::TokenUnknown { .. } => "console.token_unknown",
             Self::RecordRollback { .. } => "record.rollback",
         }

@@ -6,8 +6,10 @@
 
 pub mod command;
 pub mod facts;
+pub mod hearing;
 pub mod member;
 pub mod plan;
+pub mod query;
 pub mod rejection;
 pub mod schedule;
 pub mod state;
@@ -17,8 +19,10 @@ pub mod window;
 
 pub use command::Command;
 pub use facts::{Fact, Facts, Outcome};
+pub use hearing::{Told, heard};
 pub use member::{Direction, Progress, Stage};
 pub use plan::{Gates, Limits, Plan, PlannedBox, ReleaseRef, ReturnTime, Wave};
+pub use query::{Candidate, Query};
 pub use rejection::RolloutRejection;
 pub use schedule::{Draft, WaveSize, WaveSpec};
 pub use state::{Change, Order, Phase, Rollout, Stopped};

@@ -29,6 +29,32 @@ pub struct Rules {
     pub away_after: i64,
     /// How long an assignment may be taken up by a box.
     pub assignment_ttl: i64,
+    /// How long a good verdict lets models run that policy ties to one: the longest that a box goes on with them while its
+    /// console is away, or after it stopped proving itself.
+    #[serde(default = "lease_ttl")]
+    pub lease_ttl: i64,
+    /// How long a challenge, a credential and a verdict count that travel by stick: the way there and back. Bounds how long
+    /// evidence could be held back by whoever carries it.
+    #[serde(default = "stick_max_age")]
+    pub stick_max_age: i64,
+}
+
+/// An hour: many times the interval of proofs, so that a console that is restarted stops nothing.
+const fn lease_ttl() -> i64 {
+    3600
+}
+
+impl Rules {
+    /// The age of a verdict at which new evidence is asked for: early enough that a lease is renewed before it ends.
+    #[must_use]
+    pub fn evidence_every(&self) -> i64 {
+        self.attest_every.min(self.lease_ttl / 2)
+    }
+}
+
+/// A month: a site that is visited less often has its boxes unknown in between, which is the truth.
+const fn stick_max_age() -> i64 {
+    31 * 86_400
 }
 
 impl Default for Rules {
@@ -44,6 +70,8 @@ impl Default for Rules {
             report_every: 30,
             away_after: 120,
             assignment_ttl: 30 * 86_400,
+            lease_ttl: lease_ttl(),
+            stick_max_age: stick_max_age(),
         }
     }
 }

@@ -9,11 +9,12 @@ use crate::challenge::{self, SPENT_REMEMBERED, Spent, SpentNonce};
 use crate::effect::{Effect, Entry};
 use crate::enrolment::{self, Session};
 use crate::event::{Answer, Event, Outcome};
+use crate::lease::LeaseOrder;
 use crate::member::Member;
 use crate::rejection::FleetRejection;
 use crate::rules::Rules;
 use crate::verdict::{self, Verdict, VerdictView};
-use crate::{assignment, report};
+use crate::{assignment, lease, report};
 
 /// A fleet.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Fleet {
     pub(crate) nonces: HashMap<[u8; 32], String>,
     pub(crate) sessions: HashMap<String, Session>,
     pub(crate) counters: HashMap<String, u64>,
+    /// What people did about verdict leases; it outlives a box, which remembers the count.
+    pub(crate) leases: HashMap<String, LeaseOrder>,
 }
 
 impl Fleet {
@@ -49,6 +52,7 @@ impl Fleet {
             nonces: HashMap::new(),
             sessions: HashMap::new(),
             counters: HashMap::new(),
+            leases: HashMap::new(),
         }
     }
 
@@ -103,12 +107,18 @@ impl Fleet {
         *last = counter.max(*last);
     }
 
+    /// What people did about a box's verdict lease, if anything.
+    #[must_use]
+    pub fn lease_order(&self, box_id: &str) -> Option<&LeaseOrder> {
+        self.leases.get(box_id)
+    }
+
     /// Whether the console wants new evidence of a box.
     #[must_use]
     pub fn wants_evidence(&self, member: &Member, now: i64) -> bool {
         let age = member.verdict.as_ref().map(|last| now.saturating_sub(last.at));
         let before_start = member.verdict.as_ref().is_some_and(|last| last.at < self.started);
-        member.attest_wanted || before_start || age.is_none_or(|age| age >= self.rules.attest_every)
+        member.attest_wanted || before_start || age.is_none_or(|age| age >= self.rules.evidence_every())
     }
 
     /// Decides what comes of an event. Changes nothing.
@@ -130,6 +140,7 @@ impl Fleet {
             Event::Refused { box_id, by } => enrolment::refuse(self, box_id, by, now),
             Event::Removed { box_id, by } => enrolment::remove(self, box_id, by, now),
             Event::ChallengeAsked { box_id, nonce } => challenge::issue(self, box_id, *nonce, now),
+            Event::ChallengeBack { box_id, challenge } => challenge::restore(self, box_id, challenge),
             Event::ChallengeAnswered { box_id, nonce } => challenge::answer(self, box_id, nonce, now),
             Event::Appraised {
                 box_id,
@@ -142,6 +153,7 @@ impl Fleet {
             Event::CheckpointShown { box_id, head } => assignment::cosign(self, box_id, head, now),
             Event::TokenMade { box_id, token } => assignment::make_token(self, box_id, token, now),
             Event::TokenWithdrawn { box_id, id, by } => assignment::withdraw_token(self, box_id, id, by, now),
+            Event::LeaseChanged { box_id, change, by } => lease::change(self, box_id, change, by, now),
             Event::AttestWanted { box_id, by } => self.attest_wanted(box_id, by, now),
         }
     }
@@ -260,6 +272,9 @@ impl Fleet {
             Effect::TokenMade { box_id, token } => self.with(box_id, |member| member.tokens.push(token.clone())),
             Effect::TokenWithdrawn { box_id, id } => {
                 self.with(box_id, |member| member.tokens.retain(|token| token.id != *id));
+            }
+            Effect::LeaseSaved { box_id, order } => {
+                self.leases.insert(box_id.clone(), order.clone());
             }
             Effect::AttestWanted { box_id } => self.with(box_id, |member| member.attest_wanted = true),
             Effect::Record(_) => {}

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::rules::Rules;
 
+/// The claim that says that evidence came by stick.
+pub const BY_STICK: &str = "by_stick";
+
 /// One verdict with its reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -29,6 +32,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether the evidence came by stick, where the way back takes days.
+    #[must_use]
+    pub fn is_by_stick(&self) -> bool {
+        self.claims.get(BY_STICK).and_then(serde_json::Value::as_bool) == Some(true)
+    }
+
     /// The verdict without PCRs and events: what is kept in memory of one that is no longer the last.
     #[must_use]
     pub fn lean(&self) -> Self {
@@ -77,9 +86,15 @@ pub fn view<'a>(stored: Option<&'a Verdict>, rules: &Rules, started: i64, now: i
         };
     };
     // A refusal stays visible however old: forgetting a fault is no kindness.
-    let freshness = if verdict.at < started {
+    // Evidence of a box without a network outlives a restart of the console: nothing else could be asked of it before the next stick.
+    let (since, life) = if verdict.is_by_stick() {
+        (i64::MIN, rules.stick_max_age)
+    } else {
+        (started, rules.verdict_max_age)
+    };
+    let freshness = if verdict.at < since {
         Freshness::BeforeStart
-    } else if now.saturating_sub(verdict.at) > rules.verdict_max_age {
+    } else if now.saturating_sub(verdict.at) > life {
         Freshness::Expired
     } else {
         Freshness::Current

@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 
 use freehold_decide::EvidenceFacts;
 use freehold_fleet::member::CosignedHead;
-use freehold_fleet::{Challenge, Keys, Member, TpmKind, Verdict};
+use freehold_fleet::{Challenge, Keys, Member, Membership, TpmKind, Verdict};
 use freehold_protocol::status::VerdictWord;
 use freehold_trust::Sha256Digest;
 use freehold_trust::digest::sha256;
@@ -34,9 +34,11 @@ pub struct Question {
     keys: Keys,
     tpm: TpmKind,
     previous: Option<ClockInfo>,
+    volume: Option<Sha256Digest>,
     challenge: evidence::Challenge,
     tls: Sha256Digest,
     cosigned: Option<CosignedHead>,
+    by_stick: bool,
 }
 
 impl Question {
@@ -50,7 +52,16 @@ impl Question {
             .as_ref()
             .and_then(clock)
             .or_else(|| member.last_good.as_ref().and_then(clock));
+        // The volume of the last verdict that allowed a change, since a person approved these keys: refused evidence changes nothing
+        // about it, and a box with another volume has to be approved anew.
+        let since = match member.membership {
+            Membership::Approved { at, .. } => at,
+            Membership::Waiting | Membership::Refused { .. } => i64::MAX,
+        };
+        let good = member.last_good.as_ref().filter(|good| good.at >= since);
+        let volume = good.and_then(|good| serde_json::from_value(good.claims.get("volume")?.clone()).ok());
         Some(Self {
+            volume,
             box_id: member.box_id.clone(),
             keys,
             tpm: member.ek_trust.kind(),
@@ -62,7 +73,17 @@ impl Question {
             },
             tls,
             cosigned: member.cosigned.clone(),
+            by_stick: false,
         })
+    }
+}
+
+impl Question {
+    /// A challenge that lives longer than one over the wire travelled by stick.
+    #[must_use]
+    pub fn by_stick(mut self, rules: &freehold_fleet::Rules) -> Self {
+        self.by_stick = self.challenge.expires.saturating_sub(self.challenge.issued) > rules.challenge_ttl;
+        self
     }
 }
 
@@ -148,6 +169,7 @@ impl Console {
                     selection: PcrSet::of(&QUOTED_PCRS),
                     manifests,
                     previous: question.previous,
+                    volume: question.volume,
                 };
                 match verify_evidence(bytes, &expectation, now) {
                     Err(rejection) => self.decide_refused(bytes, &rejection, now),
@@ -173,8 +195,12 @@ impl Console {
             pcrs: QUOTED_PCRS.to_vec(),
             manifests: manifests.iter().filter(|manifest| fits(manifest)).cloned().collect(),
             previous: question.previous,
+            volume: question.volume,
             at: now,
             verdict: serde_json::to_value(&verdict).unwrap_or_default(),
+            models: Vec::new(),
+            assignment: None,
+            inclusion: None,
         };
         let package = serde_json::to_vec(&package).unwrap_or_default();
         (verdict, package)
@@ -211,12 +237,19 @@ impl Console {
         if let Some(shown) = shown.as_object_mut() {
             shown.insert("boot_kind".to_owned(), json!(claims.get().boot));
             shown.insert("events".to_owned(), events_of(bytes));
+            if question.by_stick {
+                shown.insert(freehold_fleet::verdict::BY_STICK.to_owned(), json!(true));
+            }
         }
         let facts = EvidenceFacts {
             record: record_standing(claims, question.cosigned.as_ref()),
             os_release: os_standing(claims, &shelf),
             age_seconds: now.saturating_sub(question.challenge.issued),
-            age_limit_seconds: self.0.file.rules.verdict_max_age,
+            age_limit_seconds: if question.by_stick {
+                self.0.file.rules.stick_max_age
+            } else {
+                self.0.file.rules.verdict_max_age
+            },
             ..EvidenceFacts::accepted(claims, self.0.file.rules.accept_simulated)
         };
         let worth = self.0.authority.evidence(shelf.policy.as_deref(), &facts);

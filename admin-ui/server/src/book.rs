@@ -44,7 +44,7 @@ impl Book {
         let name = origin(fleet);
         let signer = NoteSigner::new(&name, keys.0).map_err(BookFault::Key)?;
         let witness = NoteSigner::new(&name, keys.1).map_err(BookFault::Key)?;
-        let recorder = Recorder::open(folder, signer, Options::default()).map_err(BookFault::Open)?;
+        let recorder = Recorder::open(folder, signer, Options::declared()).map_err(BookFault::Open)?;
         Ok(Self { recorder, witness })
     }
 
@@ -76,6 +76,14 @@ impl Book {
     #[must_use]
     pub fn verifier(&self) -> String {
         self.recorder.verifier().to_string()
+    }
+
+    /// Signs a text that is no checkpoint, such as the list of a report's files.
+    ///
+    /// # Errors
+    /// `record.note_malformed`.
+    pub fn sign(&self, text: &str) -> Result<SignedNote, RecordRejected> {
+        self.witness.sign(text)
     }
 
     /// The line that says that this console saw the note at `at`.

@@ -2,6 +2,8 @@
 //!
 //! Refuses options that contradict each other. Invariant: the exit code is 0 for done, 1 for refused, 2 for could not.
 
+mod settings;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +36,8 @@ enum Verb {
     Run(Run),
     /// Print the pairing document that boxes need.
     Pairing(PairingArgs),
+    /// Write what a new box needs into a folder, for example a stick's: the pairing document and signed settings.
+    Settings(settings::SettingsArgs),
     /// Take in the repository that the publisher exported (the console must not be running; else use the API).
     Import(Import),
 }
@@ -156,7 +160,11 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Init(typed) => make(typed).await,
         Verb::Run(typed) => run(typed).await,
-        Verb::Pairing(typed) => pairing(&typed),
+        Verb::Pairing(typed) => {
+            println!("{}", serde_json::to_string_pretty(&pairing_of(&typed)?)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Settings(typed) => settings::write(&typed),
         Verb::Import(typed) => take_in(&typed).await,
     }
 }
@@ -213,7 +221,7 @@ async fn run(typed: Run) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn pairing(typed: &PairingArgs) -> anyhow::Result<ExitCode> {
+fn pairing_of(typed: &PairingArgs) -> anyhow::Result<Pairing> {
     let dir = StateDir::new(&typed.state);
     let (file, keys) = (dir.console()?, dir.keys()?);
     let root = std::fs::read(dir.path(crate::repository::PINNED_ROOT))
@@ -231,7 +239,7 @@ fn pairing(typed: &PairingArgs) -> anyhow::Result<ExitCode> {
             format!("https://{boxes}")
         }
     };
-    let pairing = Pairing {
+    Ok(Pairing {
         v: V1,
         fleet: file.fleet,
         site: typed.site.clone().unwrap_or(file.site),
@@ -239,9 +247,7 @@ fn pairing(typed: &PairingArgs) -> anyhow::Result<ExitCode> {
         fleet_ca: keys.fleet_ca.fingerprint().to_hex(),
         tuf_root: sha256(&root).to_hex(),
         director: keys.director.public().fingerprint().to_hex(),
-    };
-    println!("{}", serde_json::to_string_pretty(&pairing)?);
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 async fn take_in(typed: &Import) -> anyhow::Result<ExitCode> {

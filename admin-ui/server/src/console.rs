@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use axum::http::StatusCode;
 use freehold_channel::PeerIdentity;
 use freehold_fleet::{Answer, Effect, Entry, Event, Fleet, Outcome, TpmKind};
-use freehold_store::{AccountChange, Change, CommitFault, PendingChange, Store};
+use freehold_store::{AccountChange, Change, CommitFault, PasskeyChange, PendingChange, RolloutChange, Store};
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
 use freehold_verify::identity::Enrolling;
@@ -21,10 +21,12 @@ use self::group::Waiting;
 use crate::book::Book;
 use crate::live::{Changed, Live};
 use crate::people::authority::Authority;
+use crate::people::passkey::Ceremonies;
 use crate::people::throttle::Throttle;
 use crate::plan::Plans;
 use crate::refused::Refused;
 use crate::repository::Shelf;
+use crate::rollouts::Rollouts;
 use crate::state::{ConsoleFile, Keys, StateDir};
 
 /// Addresses by which the outside reaches a running console.
@@ -54,6 +56,8 @@ pub struct Parts {
     pub fleet: Fleet,
     /// The plans as loaded.
     pub plans: Plans,
+    /// The rollouts as loaded.
+    pub rollouts: Rollouts,
     /// The failures to sign in as loaded.
     pub throttle: Throttle,
     /// Findings that somebody accepted.
@@ -71,12 +75,15 @@ pub(crate) struct Inner {
     pub(crate) throttle: Throttle,
     pub(crate) plans: Plans,
     pub(crate) accepted: RwLock<Vec<freehold_supply::Acceptance>>,
+    pub(crate) rollouts: Rollouts,
+    pub(crate) ceremonies: Ceremonies,
     pub(crate) addresses: OnceLock<Addresses>,
     /// Bounds the memory of Argon2: each verification takes 19 MiB.
     pub(crate) hashing: tokio::sync::Semaphore,
     /// Bounds verification to the processors there are.
     pub(crate) verifying: tokio::sync::Semaphore,
     pub(crate) authority: Authority,
+    pub(crate) desk: crate::witness::Desk,
     roots: Vec<Certificate>,
     software_roots: BTreeSet<Sha256Digest>,
     enrolling: Mutex<HashMap<String, Arc<Enrolling>>>,
@@ -124,10 +131,13 @@ impl Console {
             throttle: parts.throttle,
             plans: parts.plans,
             accepted: RwLock::new(parts.accepted),
+            rollouts: parts.rollouts,
+            ceremonies: Ceremonies::default(),
             addresses: OnceLock::new(),
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),
             authority: Authority::default(),
+            desk: crate::witness::Desk::default(),
             roots,
             software_roots,
             enrolling: Mutex::new(HashMap::new()),
@@ -388,6 +398,38 @@ impl Console {
         Ok(())
     }
 
+    /// Rollouts changed.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub(crate) async fn rollout_change(&self, changes: Vec<RolloutChange>, entries: Vec<Entry>) -> Result<(), Refused> {
+        let changes: Vec<Change<'_>> = changes.iter().map(Change::Rollout).collect();
+        match self.commit(&changes, entries).await {
+            Ok(()) => {}
+            Err(fault) => return Err(self.not_committed(fault).await),
+        }
+        self.0.live.tell(Changed::Record);
+        Ok(())
+    }
+
+    /// Passkeys or approvals changed.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub async fn passkey_change(&self, changes: Vec<PasskeyChange>, entries: Vec<Entry>) -> Result<(), Refused> {
+        let console = self.clone();
+        let done = tokio::spawn(async move {
+            let changes: Vec<Change<'_>> = changes.iter().map(Change::Passkey).collect();
+            match console.commit(&changes, entries).await {
+                Ok(()) => Ok(()),
+                Err(fault) => Err(console.not_committed(fault).await),
+            }
+        });
+        done.await.unwrap_or_else(|error| Err(Refused::inside(&error)))?;
+        self.0.live.tell(Changed::Record);
+        Ok(())
+    }
+
     /// Writes an entry that no other change goes with.
     ///
     /// # Errors
@@ -424,6 +466,7 @@ impl Console {
             | Effect::Cosigned { box_id, .. }
             | Effect::TokenMade { box_id, .. }
             | Effect::TokenWithdrawn { box_id, .. }
+            | Effect::LeaseSaved { box_id, .. }
             | Effect::VerdictLost { box_id }
             | Effect::AttestWanted { box_id } => {
                 live.tell(Changed::OneBox(box_id.clone()));
@@ -435,6 +478,8 @@ impl Console {
                 let mut waiting = self.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
                 let box_id = box_id.clone();
                 waiting.insert(box_id, effect);
+                drop(waiting);
+                self.0.rollouts.wake();
             }
             Effect::Record(_) => live.tell(Changed::Record),
             Effect::SessionClosed { session } => {

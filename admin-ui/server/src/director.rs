@@ -79,13 +79,73 @@ impl Console {
     /// # Errors
     /// 422 with the release's code, 404 for a box that is no member.
     pub async fn assign(&self, box_id: &str, names: &[String], days: Option<u32>, by: &str) -> Result<Made, Refused> {
-        let console = self.clone();
-        let wished = names.to_vec();
-        let targets = tokio::task::spawn_blocking(move || console.judge_targets(&wished))
+        self.assign_approved(box_id, names, days, by, Vec::new()).await
+    }
+
+    /// Assigns releases to a box, and names those that it keeps as the way back. A fallback that a box would refuse today is
+    /// left out: it is a convenience, not a condition.
+    ///
+    /// # Errors
+    /// As [`Console::assign`].
+    pub(crate) async fn assign_with_fallback(
+        &self,
+        box_id: &str,
+        names: &[String],
+        fallback: &[String],
+        days: Option<u32>,
+        by: &str,
+    ) -> Result<Made, Refused> {
+        self.assign_judged(box_id, [names, fallback], days, by, Vec::new())
             .await
-            .map_err(|error| Refused::inside(&error))?;
-        let targets = match targets {
-            Ok(targets) => targets,
+    }
+
+    /// Assigns releases to a box, with packages of approvals ([`crate::approvals`]) beside the assignment.
+    ///
+    /// # Errors
+    /// As [`Console::assign`]; 422 `approval.missing` when the policy wants approvals and there are none: the box would refuse it.
+    pub async fn assign_approved(
+        &self,
+        box_id: &str,
+        names: &[String],
+        days: Option<u32>,
+        by: &str,
+        packages: Vec<Vec<u8>>,
+    ) -> Result<Made, Refused> {
+        if names.is_empty() {
+            // Nothing is a wish of rollouts only: a person takes the box out of the fleet instead.
+            self.judge_targets(names)?;
+        }
+        self.assign_judged(box_id, [names, &[]], days, by, packages).await
+    }
+
+    /// Every assignment goes through here: releases judged as a box would, approvals there or not needed, then signed.
+    async fn assign_judged(
+        &self,
+        box_id: &str,
+        [names, fallback]: [&[String]; 2],
+        days: Option<u32>,
+        by: &str,
+        packages: Vec<Vec<u8>>,
+    ) -> Result<Made, Refused> {
+        let console = self.clone();
+        let (wished, back) = (names.to_vec(), fallback.to_vec());
+        let judged = tokio::task::spawn_blocking(move || {
+            let targets = if wished.is_empty() {
+                Vec::new()
+            } else {
+                console.judge_targets(&wished)?
+            };
+            let fallback = if back.is_empty() {
+                Vec::new()
+            } else {
+                console.judge_targets(&back).unwrap_or_default()
+            };
+            Ok::<_, Refused>((targets, fallback))
+        })
+        .await
+        .map_err(|error| Refused::inside(&error))?;
+        let (targets, fallback) = match judged {
+            Ok(judged) => judged,
             Err(refused) => {
                 let entry = self
                     .entry("assignment.made", by)
@@ -95,7 +155,18 @@ impl Console {
                 return Err(refused);
             }
         };
+        if packages.is_empty()
+            && let Some(missing) = self.approvals_missing(box_id, &targets)
+        {
+            let refused = Refused::of(&missing);
+            let entry = self.entry("assignment.made", by).about(box_id);
+            let entry = entry.refused(&refused.report.code).fact("targets", names.to_vec());
+            self.record(entry).await?;
+            return Err(refused);
+        }
         let now = self.now();
+        let approvals = packages.iter().map(|package| sha256(package)).collect();
+        self.keep_packages(box_id, packages).await?;
         let life = days.map_or(self.0.file.rules.assignment_ttl, |days| {
             i64::from(days.min(MOST_DAYS)) * 86_400
         });
@@ -114,8 +185,9 @@ impl Console {
             counter: head.counter,
             not_after: head.not_after,
             targets,
+            fallback,
             settings_digest: settings_digest(&self.settings_envelope()).unwrap_or_default(),
-            approvals: Vec::new(),
+            approvals,
         };
         let envelope = sign_assignment(&document, &self.0.keys.director);
         let sha256 = sha256(&envelope).to_hex();

@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod appraise;
+pub mod approvals;
 pub mod body;
 pub mod book;
 pub mod boxes;
@@ -22,9 +23,13 @@ pub mod people;
 pub mod plan;
 pub mod random;
 pub mod refused;
+pub mod report;
 pub mod repository;
+pub mod rollouts;
 pub mod run;
 pub mod state;
+pub mod stick;
 pub mod supply;
+pub mod witness;
 
 pub use console::Console;

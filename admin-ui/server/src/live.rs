@@ -19,6 +19,8 @@ pub enum Changed {
     Approvals,
     /// Repository or models.
     Releases,
+    /// A rollout.
+    Rollouts,
     /// The record.
     Record,
 }
@@ -33,6 +35,7 @@ impl Changed {
             Self::OneBox(id) => event::one_box(id),
             Self::Approvals => event::APPROVALS.to_owned(),
             Self::Releases => event::RELEASES.to_owned(),
+            Self::Rollouts => event::ROLLOUTS.to_owned(),
             Self::Record => event::RECORD.to_owned(),
         }
     }

@@ -3,6 +3,7 @@
 //! Refuses to decide: every change goes through the core, every page through `freehold_views`. Invariant: each answer of this
 //! door carries the strict headers, faults included.
 
+pub mod account;
 pub mod advisories;
 pub mod approvals;
 pub mod boxes;
@@ -12,10 +13,13 @@ pub mod overview;
 pub mod plans;
 pub mod record;
 pub mod releases;
+pub mod reports;
+pub mod rollouts;
 pub mod search;
 pub mod settings;
 pub mod shell;
 pub mod sign_in;
+pub mod sticks;
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};

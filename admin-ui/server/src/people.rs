@@ -7,6 +7,7 @@ pub mod account;
 pub mod action;
 pub mod authority;
 pub mod guard;
+pub mod passkey;
 pub mod password;
 pub mod routes;
 pub mod session;

@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use freehold_fleet::LeaseChange;
 use freehold_store::{PendingChange, PlanRow};
 use freehold_trust::sha256;
 use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
+use crate::approvals::{Asked, Given};
 use crate::people::action::Action;
 
 /// Most plans remembered; the oldest are forgotten.
@@ -64,6 +66,15 @@ pub enum Proposal {
         /// Which.
         token: String,
     },
+    /// Withdraw or grant the verdict lease.
+    Lease {
+        /// Which box.
+        box_id: String,
+        /// How.
+        change: LeaseChange,
+        /// The count of changes before: another one made since changes the plan.
+        changes: u64,
+    },
     /// Take the box out of the fleet.
     Remove {
         /// Which box.
@@ -83,6 +94,7 @@ impl Proposal {
             | Self::Assign { box_id, .. }
             | Self::MakeToken { box_id, .. }
             | Self::WithdrawToken { box_id, .. }
+            | Self::Lease { box_id, .. }
             | Self::Remove { box_id, .. } => box_id,
         }
     }
@@ -92,7 +104,7 @@ impl Proposal {
     pub const fn action(&self) -> Action {
         match self {
             Self::Approve { .. } | Self::Refuse { .. } => Action::DecideEnrolment,
-            Self::Assign { .. } => Action::Assign,
+            Self::Assign { .. } | Self::Lease { .. } => Action::Assign,
             Self::MakeToken { .. } | Self::WithdrawToken { .. } => Action::ManageTokens,
             Self::Remove { .. } => Action::RemoveBox,
         }
@@ -143,6 +155,9 @@ pub struct Plan {
     pub decided_by: String,
     /// When, Unix seconds.
     pub decided: Option<i64>,
+    /// What approvers are asked, where the publisher's policy wants them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 /// All plans.
@@ -219,6 +234,30 @@ impl Plans {
             .rev()
             .cloned()
             .collect()
+    }
+
+    /// Adds a person's approval to a waiting plan; what is to be stored comes back, with the plan as it is now.
+    pub fn approve(&self, id: &str, given: Given) -> Option<(PendingChange, Plan)> {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans
+            .iter_mut()
+            .find(|plan| plan.id == id && plan.stand == Stand::Waiting)?;
+        let asked = plan.asked.as_mut()?;
+        // Two requests of one person at once: the second finds the first.
+        if asked.given.iter().any(|known| known.name == given.name) {
+            return None;
+        }
+        asked.given.push(given);
+        Some((plan.row(), plan.clone()))
+    }
+
+    /// Takes back what could not be stored.
+    pub fn unapprove(&self, id: &str, name: &str) {
+        let mut plans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = plans.iter_mut().find(|plan| plan.id == id);
+        if let Some(asked) = plan.and_then(|plan| plan.asked.as_mut()) {
+            asked.given.retain(|given| given.name != name);
+        }
     }
 
     /// Moves a plan on, when it stands at `from`; what is to be stored comes back.

@@ -41,6 +41,9 @@ pub const CODES: &[&str] = &[
     "record.old_size",
     "record.key_unknown",
     "console.plan_interrupted",
+    "bundle.part_size",
+    "console.other_passkey",
+    "console.bad_passkey",
 ];
 
 /// A refusal on its way out.
@@ -97,6 +100,16 @@ impl Refused {
         Self {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             report: refusal.report(),
+            retry_after: None,
+        }
+    }
+
+    /// A refusal that is data already; 422.
+    #[must_use]
+    pub fn reported(report: RefusalReport) -> Self {
+        Self {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            report,
             retry_after: None,
         }
     }
@@ -196,9 +209,11 @@ impl From<FleetRejection> for Refused {
     fn from(rejection: FleetRejection) -> Self {
         use FleetRejection as R;
         let status = match rejection {
-            R::BadBoxId { .. } | R::BadLabel { .. } | R::BadTargets { .. } | R::BadToken { .. } => {
-                StatusCode::BAD_REQUEST
-            }
+            R::BadBoxId { .. }
+            | R::BadLabel { .. }
+            | R::BadTargets { .. }
+            | R::BadToken { .. }
+            | R::BadLease { .. } => StatusCode::BAD_REQUEST,
             R::IdTaken { .. }
             | R::EkTaken { .. }
             | R::KeyTaken { .. }

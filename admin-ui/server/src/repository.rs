@@ -16,6 +16,7 @@ use axum::body::Bytes;
 use freehold_decide::PolicySet;
 use freehold_trust::SigningKey;
 use freehold_trust::digest::{Sha256Digest, sha256};
+use freehold_verify::approval::Approvers;
 use freehold_verify::boot::Manifest;
 use freehold_verify::release::{
     InstalledReleases, REVOCATIONS_NAME, Release, ReleaseDescriptor, ReleaseKind, ReleaseRejection, RepositoryState,
@@ -145,6 +146,8 @@ pub struct Shelf {
     pub timestamp: Bytes,
     /// The publisher's policies, when there is a usable release of them.
     pub policy: Option<Arc<PolicySet>>,
+    /// Who has to approve what, when that policy says so.
+    pub approvers: Option<Arc<Approvers>>,
     /// Threshold, key fingerprints and expiry of each role, as the trusted root says.
     pub roles: BTreeMap<String, (u32, Vec<String>, Option<i64>)>,
     /// What may be served: path below `targets/` as boxes ask for it, plain or with its digest in front.
@@ -239,7 +242,11 @@ impl Shelf {
             .unwrap_or_default()
             .into();
         match policy(&shelf, &document) {
-            Ok(policy) => shelf.policy = policy,
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                shelf.policy = Some(Arc::new(found.set));
+                shelf.approvers = found.approvers.map(Arc::new);
+            }
             Err(fault) => {
                 tracing::error!(target = %fault.target, code = %fault.report.code, error = %fault.report.message,
                     "the publisher's policies cannot be used; the shipped ones stay in force");
@@ -328,7 +335,7 @@ impl Shelf {
 
 /// The newest policy release that is not barred. One that cannot be used leaves the shipped policies in force, and the overview
 /// says so until there is a better one.
-fn policy(shelf: &Shelf, document: &Document<'_>) -> Result<Option<Arc<PolicySet>>, PolicyFault> {
+fn policy(shelf: &Shelf, document: &Document<'_>) -> Result<Option<FoundPolicy>, PolicyFault> {
     let Some((target, newest)) = newest_policy(shelf) else {
         return Ok(None);
     };
@@ -342,15 +349,29 @@ fn policy(shelf: &Shelf, document: &Document<'_>) -> Result<Option<Arc<PolicySet
         expected: None,
         found: None,
     };
-    // Beside the bundle a policy release holds the keys of model signers, as `.pem` files for the boxes.
-    let Some(file) = newest.files.iter().find(|file| file.path.ends_with(".json")) else {
+    // Beside the bundle a policy release holds the keys of model signers, as `.pem` files for the boxes, and the approvers.
+    let bundle = |path: &str| path.ends_with(".json") && path != Approvers::FILE;
+    let Some(file) = newest.files.iter().find(|file| bundle(&file.path)) else {
         return Err(fault(missing(format!("`{target}` holds no bundle"))));
     };
-    let bytes = document(&newest.target_of(&file.path)).map_err(|error| fault(missing(error.to_string())))?;
-    match PolicySet::from_bundle(&bytes) {
-        Ok(policies) => Ok(Some(Arc::new(policies))),
+    let read = |path: &str| document(&newest.target_of(path)).map_err(|error| fault(missing(error.to_string())));
+    let listed = newest.files.iter().any(|file| file.path == Approvers::FILE);
+    let approvers = if listed {
+        let list = Approvers::parse(&read(Approvers::FILE)?).map_err(|error| fault(error.report()))?;
+        Some(list)
+    } else {
+        None
+    };
+    match PolicySet::from_bundle(&read(&file.path)?) {
+        Ok(set) => Ok(Some(FoundPolicy { set, approvers })),
         Err(error) => Err(fault(error.report())),
     }
+}
+
+/// What a policy release holds.
+struct FoundPolicy {
+    set: PolicySet,
+    approvers: Option<Approvers>,
 }
 
 fn newest_policy(shelf: &Shelf) -> Option<(&String, &ReleaseDescriptor)> {

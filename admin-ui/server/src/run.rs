@@ -24,6 +24,7 @@ use crate::listen::{Door, Limits, raise_file_limit, serve};
 use crate::people::throttle::{self, Throttle};
 use crate::plan::Plans;
 use crate::repository::{Shelf, Stamp, timestamp};
+use crate::rollouts::{self, Rollouts};
 use crate::state::StateDir;
 use crate::{boxes, people};
 
@@ -75,6 +76,7 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     let mut fleet = Fleet::new(&file.fleet, &file.site, file.rules.clone(), started);
     store.load(&mut fleet).await?;
     let plans = Plans::of(store.plans().await?);
+    let rollouts = Rollouts::of(store.rollouts().await?, store.rollout_changes().await?)?;
     let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
     let accepted = crate::supply::acceptances(store.acceptances().await?);
     let console = Console::new(Parts {
@@ -86,6 +88,7 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         shelf,
         fleet,
         plans,
+        rollouts,
         throttle,
         accepted,
     });
@@ -188,6 +191,7 @@ pub async fn start(console: Console, doors: &Doors) -> anyhow::Result<Running> {
         tokio::spawn(serve(people_door, stopped.clone())),
         tokio::spawn(serve(boxes_door, stopped.clone())),
         tokio::spawn(write_reports(console.clone(), stopped.clone())),
+        tokio::spawn(rollouts::drive(console.clone(), stopped.clone())),
         tokio::spawn(keep_timestamp(console.clone(), stopped)),
     ];
     let text = serde_json::json!({ "people": people_at.to_string(), "boxes": boxes_at.to_string() });

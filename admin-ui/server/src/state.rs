@@ -181,6 +181,14 @@ impl StateDir {
         replace(&self.path(below), bytes)
     }
 
+    /// Reads a private file that nobody else may read.
+    ///
+    /// # Errors
+    /// When it cannot be read, or others may.
+    pub fn secret(&self, below: &str) -> Result<String, StateFault> {
+        self.read_secret(below)
+    }
+
     fn read_secret(&self, below: &str) -> Result<String, StateFault> {
         let path = self.path(below);
         let mode = fs::metadata(&path).map_err(file(&path))?.permissions().mode() & 0o777;

@@ -11,9 +11,10 @@ use freehold_protocol::report::VerdictAnswer;
 use freehold_protocol::routes::{self, BOX_ROUTES};
 use freehold_protocol::status::VerdictWord;
 use freehold_trust::{KeyKind, SigningKey};
+use freehold_verify::milestone::{Milestone, MilestoneKind};
 use http::{Method, StatusCode};
 use support::paper_tpm::PaperBox;
-use support::{World, ask, call, challenge, code, evidence, issued, json, now, self_signed, show};
+use support::{World, ask, call, challenge, code, evidence, evidence_measuring, issued, json, now, self_signed, show};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -109,6 +110,55 @@ async fn b07_a_box_is_nobody_on_the_peoples_door_and_a_person_nobody_on_the_boxe
     )
     .await;
     assert_eq!(code(&answer), "console.unknown_key");
+}
+
+// promise S-147
+#[tokio::test]
+async fn a_swapped_data_volume_is_refused_with_its_own_code_and_changes_no_pin() {
+    let world = World::new().await;
+    let paper = PaperBox::new("amber-fox-9d1e");
+    world.member(&paper).await;
+    let dialer = world.at_boxes(Some(self_signed(&paper.tls, DAY)));
+    let record = |digest: freehold_trust::Sha256Digest, words: &str| {
+        let record = serde_json::json!({
+            "pcr": 15, "digests": [{ "hashAlg": "sha256", "digest": digest.to_hex() }], "content_type": "systemd",
+            "content": { "string": words }
+        });
+        format!("\u{1e}{record}\n")
+    };
+    let volume = |key: &[u8]| record(freehold_trust::sha256(key), "freehold-data:uuid");
+    let model = Milestone::new(MilestoneKind::Model, "guide 1.0.0", freehold_trust::sha256(b"guide"));
+    let ours = volume(b"ours");
+    let measured = format!("{ours}{}", record(model.measured(), &model.words()));
+    let shown = async |runtime: &str| {
+        let evidence = evidence_measuring(&paper, challenge(&dialer).await, runtime.as_bytes());
+        let answer = show(&dialer, &evidence).await;
+        let answer: VerdictAnswer = serde_json::from_slice(&answer.body).unwrap();
+        let codes: Vec<String> = answer.refusals.into_iter().map(|report| report.code).collect();
+        (answer.verdict, codes)
+    };
+    let trusted = (VerdictWord::TrustedSimulated, Vec::new());
+    assert_eq!(shown(&ours).await, trusted);
+    assert_eq!(shown(&measured).await, trusted);
+    for other in [
+        volume(b"another"),
+        String::new(),
+        format!("{}{ours}", volume(b"another")),
+    ] {
+        let (verdict, codes) = shown(&other).await;
+        assert_eq!(verdict, VerdictWord::Refused, "{other}");
+        assert_eq!(
+            codes.first().map(String::as_str),
+            Some("evidence.other_volume"),
+            "{other}"
+        );
+    }
+    assert_eq!(shown(&measured).await, trusted);
+    // The page says what was measured.
+    let (token, _) = world.session("administrator", "api").await;
+    let answer = call(&world, &token, Method::GET, "/api/v1/boxes/amber-fox-9d1e", None).await;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains("guide 1.0.0"), "{text}");
 }
 
 #[tokio::test]

@@ -18,9 +18,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 fn concrete(path: &str) -> String {
     path.replace("{id}", "none-none-0000")
         .replace("{token}", "none")
+        .replace("{wave}", "1")
         .replace("{name}", "none")
         .replace("{version}", "none")
         .replace("{tab}", "boot")
+        .replace("{number}", "0")
+        .replace("{part}", "1")
         .replace("{*path}", "0/000")
 }
 
@@ -552,4 +555,25 @@ async fn a_plan_whose_ground_has_changed_is_outdated() {
     assert_eq!(status, StatusCode::CONFLICT);
     assert!(page.contains("console.plan_changed"));
     assert!(!world.console().fleet().member("amber-fox-9d1e").unwrap().is_approved());
+}
+
+#[tokio::test]
+async fn a_passkey_without_a_purpose_is_refused() {
+    let world = World::new().await;
+    let (token, session) = world.session("viewer", "page").await;
+    let cookie = format!("__Host-freehold={token}");
+    let headers = [
+        ("cookie", cookie.as_str()),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let body = format!(
+        "csrf={}&name=key&purpose=anything&password=x&client_data=e30&attestation=oA",
+        session.csrf
+    );
+    let answer = ask(&world.person(), Method::POST, "/account/passkeys", &headers, body).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let page = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(page.contains("console.bad_passkey"), "{page}");
+    let code = "console.bad_passkey";
+    assert!(freehold_explain::explain(code).is_some());
 }

@@ -6,14 +6,17 @@
 use std::future::Future;
 
 use freehold_fleet::member::{AssignmentHead, CosignedHead, TokenRow};
-use freehold_fleet::{Effect, Entry, Member, Verdict};
+use freehold_fleet::{Effect, Entry, LeaseOrder, Member, Verdict};
 use freehold_protocol::report::BoxReport;
 use sqlx::{Sqlite, Transaction};
 
 use crate::account::AccountChange;
 use crate::fault::{CommitFault, StoreFault, document};
 use crate::open::Store;
+use crate::passkey::PasskeyChange;
 use crate::pending::PendingChange;
+use crate::rollout::RolloutChange;
+use crate::stick::StickChange;
 
 /// Evidence packages kept per box: enough to look at what was before a fault.
 const EVIDENCE_KEPT: i64 = 8;
@@ -32,6 +35,12 @@ pub enum Change<'a> {
     Account(&'a AccountChange),
     /// Of plans and failures.
     Pending(&'a PendingChange),
+    /// Of sticks.
+    Stick(&'a StickChange),
+    /// Of rollouts.
+    Rollout(&'a RolloutChange),
+    /// Of passkeys and approvals.
+    Passkey(&'a PasskeyChange),
 }
 
 impl Store {
@@ -51,6 +60,9 @@ impl Store {
                 Change::Fleet(effect) => self.write(&mut transaction, effect).await?,
                 Change::Account(change) => change.write(&mut transaction, &self.site).await?,
                 Change::Pending(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Stick(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Rollout(change) => change.write(&mut transaction, &self.site).await?,
+                Change::Passkey(change) => change.write(&mut transaction, &self.site).await?,
             }
         }
         if let Err(source) = seal.await {
@@ -82,6 +94,7 @@ impl Store {
                     .map_err(fault)?;
                 Ok(())
             }
+            Effect::LeaseSaved { box_id, order } => self.put_lease(tx, box_id, order).await,
             Effect::SessionOpened(_)
             | Effect::SessionClosed { .. }
             | Effect::ChallengeIssued { .. }
@@ -291,6 +304,28 @@ impl Store {
         .bind(i64::try_from(head.size).unwrap_or(i64::MAX))
         .bind(&head.root)
         .bind(head.at)
+        .execute(&mut **tx)
+        .await
+        .map_err(fault)?;
+        Ok(())
+    }
+
+    async fn put_lease(
+        &self,
+        tx: &mut Transaction<'_, Sqlite>,
+        box_id: &str,
+        order: &LeaseOrder,
+    ) -> Result<(), CommitFault> {
+        let text = serde_json::to_string(order).map_err(document("lease"))?;
+        sqlx::query(
+            "INSERT INTO leases (site, box_id, changes, document) VALUES (?, ?, ?, ?)
+             ON CONFLICT (box_id) DO UPDATE SET changes = excluded.changes, document = excluded.document
+             WHERE excluded.changes > leases.changes",
+        )
+        .bind(&self.site)
+        .bind(box_id)
+        .bind(i64::try_from(order.changes).unwrap_or(i64::MAX))
+        .bind(text)
         .execute(&mut **tx)
         .await
         .map_err(fault)?;

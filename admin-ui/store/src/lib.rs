@@ -10,11 +10,17 @@ pub mod fault;
 pub mod history;
 pub mod load;
 pub mod open;
+mod passkey;
 pub mod pending;
+pub mod rollout;
+pub mod stick;
 
 pub use account::{AccountChange, AccountRow, SessionRow};
 pub use change::Change;
 pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;
 pub use open::Store;
+pub use passkey::{PackageRow, PasskeyChange, PasskeyRow};
 pub use pending::{AcceptanceRow, FailureRow, PendingChange, PlanRow};
+pub use rollout::{RolloutChange, RolloutChangeRow, RolloutRow};
+pub use stick::{BundleRow, ReturnRow, StickChallengeRow, StickChange};

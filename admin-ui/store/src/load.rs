@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use freehold_fleet::member::{AssignmentHead, CosignedHead, Membership, TokenRow};
-use freehold_fleet::{Effect, Fleet, Member, Verdict};
+use freehold_fleet::{Effect, Fleet, LeaseOrder, Member, Verdict};
 use freehold_protocol::report::BoxReport;
 use sqlx::FromRow;
 
@@ -100,6 +100,9 @@ impl Store {
             member.tokens = tokens.remove(&id).unwrap_or_default();
             fleet.restore(member);
         }
+        for (box_id, order) in self.leases().await? {
+            fleet.apply(&Effect::LeaseSaved { box_id, order });
+        }
         for (box_id, report, at) in self.reports().await? {
             fleet.apply(&Effect::ReportTaken {
                 box_id,
@@ -165,6 +168,18 @@ impl Store {
             )
         };
         Ok(rows.into_iter().map(head).collect())
+    }
+
+    async fn leases(&self) -> Result<Vec<(String, LeaseOrder)>, StoreFault> {
+        let rows: Vec<OwnedDocument> = sqlx::query_as("SELECT box_id, document FROM leases")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(query("leases"))?;
+        let read = |row: OwnedDocument| {
+            let order = serde_json::from_str(&row.document).map_err(document("lease"))?;
+            Ok((row.box_id, order))
+        };
+        rows.into_iter().map(read).collect()
     }
 
     async fn tokens(&self) -> Result<HashMap<String, Vec<TokenRow>>, StoreFault> {

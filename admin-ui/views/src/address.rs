@@ -11,6 +11,13 @@ pub const SIGN_IN: &str = "/sign-in";
 pub const SIGN_OUT: &str = "/sign-out";
 /// `GET`: [`crate::PasswordPage`]. `POST` fields: `current`, `new`, `again`.
 pub const PASSWORD: &str = "/password";
+/// `GET`: [`crate::AccountPage`].
+pub const ACCOUNT: &str = "/account";
+/// `POST` fields: `name`, `purpose` (`approval`, `sign_in`), `password`, and what the passkey answered: `client_data`,
+/// `attestation`.
+pub const PASSKEY_ADD: &str = "/account/passkeys";
+/// `POST` field: `credential`.
+pub const PASSKEY_REMOVE: &str = "/account/passkeys/remove";
 /// `GET`: [`crate::BoxesPage`]; query: `q`, `verdict`, `site`, `model`, `sort`, `dir` (`up`, `down`), `page` (from 1).
 pub const BOXES: &str = "/boxes";
 /// `GET`: [`crate::ApprovalsPage`].
@@ -21,10 +28,24 @@ pub const MODELS: &str = "/models";
 pub const RELEASES: &str = "/releases";
 /// `GET`: [`crate::AdvisoriesPage`]; query: `package`. `POST` fields: `advisory`, `package`, `reason`, `days`: accepts a finding.
 pub const ADVISORIES: &str = "/releases/advisories";
+/// `GET`: [`crate::SticksPage`].
+pub const STICKS: &str = "/sticks";
+/// `POST` fields: `for` (`all`, `none` or a box), `size` (bytes of a part, or empty), `days`. Answers 303 to [`STICKS`].
+pub const STICKS_MAKE: &str = "/sticks/make";
+/// `POST`, `multipart/form-data`: `csrf` first, then `file` as often as there are files. Answers 303 to [`STICKS`].
+pub const STICKS_TAKE: &str = "/sticks/take";
+/// `GET`: [`crate::RolloutsPage`].
+pub const ROLLOUTS: &str = "/rollouts";
+/// `GET`: [`crate::NewRolloutPage`]. `POST` fields: those of the form; answers 303 to [`rollout`].
+pub const NEW_ROLLOUT: &str = "/rollouts/new";
 /// `GET`: [`crate::RecordPage`]; query: `q`, `kind`, `before` (entry index; entries below it are shown).
 pub const RECORD: &str = "/record";
 /// `GET`: the last checkpoint as the signed note, `text/plain`.
 pub const RECORD_CHECKPOINT: &str = "/record/checkpoint";
+/// `GET`: [`crate::ReportsPage`].
+pub const REPORTS: &str = "/reports";
+/// `POST` fields: `days`, `box`, `model` (empty for all). Answers with the file.
+pub const REPORTS_MAKE: &str = "/reports/make";
 /// `GET`: [`crate::SettingsPage`].
 pub const SETTINGS: &str = "/settings";
 /// `POST` field: `session` (its id). Ends that session.
@@ -48,6 +69,8 @@ pub mod event {
     pub const RELEASES: &str = "releases";
     /// An entry was added to the record. The record's page listens.
     pub const RECORD: &str = "record";
+    /// A rollout changed. Overview and rollouts listen.
+    pub const ROLLOUTS: &str = "rollouts";
 
     /// Longest part of an id that counts; ids are three short words.
     const LONGEST: usize = 64;
@@ -95,10 +118,35 @@ pub fn confirm(id: &str) -> String {
     format!("/plans/{}/confirm", segment(id))
 }
 
+/// `POST` fields: `credential`, `authenticator_data`, `client_data`, `signature` (base64url): a passkey's assertion.
+#[must_use]
+pub fn approve(id: &str) -> String {
+    format!("/plans/{}/approve", segment(id))
+}
+
 /// `POST`: withdraws the proposal.
 #[must_use]
 pub fn withdraw(id: &str) -> String {
     format!("/plans/{}/withdraw", segment(id))
+}
+
+/// `GET`: a part of a bundle, as a file.
+#[must_use]
+pub fn stick_part(number: impl std::fmt::Display, part: impl std::fmt::Display) -> String {
+    format!("/sticks/{number}/{part}")
+}
+
+/// `GET`: [`crate::RolloutPage`].
+#[must_use]
+pub fn rollout(id: &str) -> String {
+    format!("/rollouts/{}", segment(id))
+}
+
+/// `POST` fields: `command` (`approve`, `start`, `pause`, `resume`, `abort`, `rollback`, `allow`), `digest` (hex of the plan
+/// that was shown), `password` for `approve`, `wave` for `allow`. Answers 303 to [`rollout`].
+#[must_use]
+pub fn command_rollout(id: &str) -> String {
+    format!("/rollouts/{}/command", segment(id))
 }
 
 /// `GET`: [`crate::ModelPage`].

@@ -1,4 +1,4 @@
-//! The files that pages load, compiled in: one style sheet, htmx with its event-stream extension, one small script of our own.
+//! The files that pages load, compiled in: one style sheet, htmx with its event-stream extension, two small scripts of our own.
 //!
 //! Refuses to load anything from elsewhere. Invariant: a file's name carries a hash of its bytes, so that it may be cached
 //! for a year and never be stale.
@@ -30,19 +30,28 @@ pub const HEADERS: [(&str, &str); 7] = [
 
 const CSS: &str = include_str!("../assets/console.css");
 const JS: &str = include_str!("../assets/console.js");
+const PASSKEY: &str = include_str!("../assets/passkey.js");
 const HTMX: &str = include_str!("../assets/htmx.min.js");
 const SSE: &str = include_str!("../assets/htmx-sse.min.js");
 const MARK: &str = include_str!("../assets/mark.svg");
 
-const FILES: [(&str, &str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str, &str); 6] = [
     ("console", "css", "text/css; charset=utf-8", CSS),
     ("console", "js", "text/javascript; charset=utf-8", JS),
+    ("passkey", "js", "text/javascript; charset=utf-8", PASSKEY),
     ("htmx", "js", "text/javascript; charset=utf-8", HTMX),
     ("htmx-sse", "js", "text/javascript; charset=utf-8", SSE),
     ("mark", "svg", "image/svg+xml", MARK),
 ];
 
-const HASHES: [u64; 5] = [fnv1a(CSS), fnv1a(JS), fnv1a(HTMX), fnv1a(SSE), fnv1a(MARK)];
+const HASHES: [u64; 6] = [
+    fnv1a(CSS),
+    fnv1a(JS),
+    fnv1a(PASSKEY),
+    fnv1a(HTMX),
+    fnv1a(SSE),
+    fnv1a(MARK),
+];
 
 /// The file of this name, for example `console-1f0e….css`; `None` for any other.
 #[must_use]

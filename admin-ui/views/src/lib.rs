@@ -9,6 +9,10 @@
 //!
 //! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`OverviewPage`],
 //!   [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
+//!   [`ReleasesPage`], [`RecordPage`], [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
+//!   [`ReleasesPage`], [`SticksPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
+//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`AccountPage`],
+//!   [`OverviewPage`], [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
 //!   [`ReleasesPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
 //!   handler writes `OverviewPage { shell, needs, ..Default::default() }`.
 //! * Every page of a signed-in person holds a [`Shell`]: navigation counts, who is signed in, the CSRF token, the time.
@@ -23,6 +27,7 @@
 //! such a request (header `HX-Request: true`, `HX-Target: <fragment id>`) with the whole page, or, cheaper, with
 //! `render_fragment(id)`. Send at most one event of a name per second.
 
+pub mod account;
 pub mod address;
 pub mod advisories;
 pub mod approvals;
@@ -30,30 +35,41 @@ pub mod assets;
 pub mod boxes;
 pub mod failure;
 pub mod models;
+pub mod new_rollout;
 pub mod one_box;
 pub mod overview;
 pub mod plan;
 pub mod record;
 pub mod releases;
+pub mod reports;
+pub mod rollout;
+pub mod rollouts;
 pub mod search;
 pub mod secret;
 pub mod settings;
 pub mod shell;
 pub mod sign_in;
+pub mod sticks;
 pub mod text;
 
+pub use account::AccountPage;
 pub use advisories::AdvisoriesPage;
 pub use approvals::ApprovalsPage;
 pub use boxes::BoxesPage;
 pub use failure::FailurePage;
 pub use models::{ModelPage, ModelsPage};
+pub use new_rollout::NewRolloutPage;
 pub use one_box::BoxPage;
 pub use overview::OverviewPage;
 pub use plan::PlanPage;
 pub use record::RecordPage;
 pub use releases::ReleasesPage;
+pub use reports::ReportsPage;
+pub use rollout::RolloutPage;
+pub use rollouts::RolloutsPage;
 pub use search::SearchPage;
 pub use secret::SecretPage;
 pub use settings::SettingsPage;
 pub use shell::Shell;
 pub use sign_in::{PasswordPage, SignInPage};
+pub use sticks::SticksPage;

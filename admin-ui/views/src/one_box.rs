@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use boot::{Agreement, Boot, BootEvent, Pcr};
 pub use hardware::{Hardware, HardwareGroup, HardwareRow};
 pub use identity::{Identity, Tpm};
-pub use parts::{Actions, AssignOption, Assignment, BoxModel, Door, RecordHead, Token};
+pub use parts::{Actions, AssignOption, Assignment, BoxModel, Door, Lease, LeaseState, RecordHead, Token};
 
 use crate::record::Entry;
 use crate::shell::{Fault, Shell, Standing};
@@ -66,6 +66,8 @@ pub struct BoxPage {
     pub models: Vec<BoxModel>,
     /// The assignment that the console signed for it.
     pub assignment: Option<Assignment>,
+    /// The verdict lease, where this fleet has to do with leases.
+    pub lease: Option<Lease>,
     /// Where applications reach it, `https://ADDRESS:PORT`, and the fingerprint of that door's key (hex).
     pub gateway: Option<Door>,
     /// API tokens of its applications.

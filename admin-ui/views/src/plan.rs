@@ -31,6 +31,8 @@ pub struct PlanPage {
     pub undo: String,
     /// Fingerprints to compare before confirming, for example of a box that enrols.
     pub compare: Vec<Fingerprint>,
+    /// What approvers are asked, when the publisher's policy wants people.
+    pub approval: Option<ApprovalPart>,
     /// The digest of the plan (SHA-256 of its canonical form), with words to read aloud.
     pub digest: Fingerprint,
     /// Who proposed it.
@@ -51,6 +53,46 @@ pub struct PlanPage {
     pub subject_href: String,
     /// The words of that link.
     pub subject: String,
+}
+
+/// What approvers see.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ApprovalPart {
+    /// How many people have to approve.
+    pub needed: u32,
+    /// Who did.
+    pub given: Vec<Approved>,
+    /// Digest of what they sign.
+    pub digest: Fingerprint,
+    /// Until when boxes take it, unix seconds.
+    pub until: i64,
+    /// This person may approve.
+    pub may_approve: bool,
+    /// Why not; empty when they may.
+    pub why_not: String,
+    /// The challenge for the passkey, base64url.
+    pub challenge: String,
+    /// The relying party of the passkeys.
+    pub relying_party: String,
+    /// This person's passkeys, base64url.
+    pub credentials: Vec<String>,
+}
+
+/// One person's approval.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Approved {
+    /// Who.
+    pub name: String,
+    /// When, unix seconds.
+    pub at: i64,
+}
+
+impl ApprovalPart {
+    fn missing(&self) -> usize {
+        usize::try_from(self.needed)
+            .unwrap_or(usize::MAX)
+            .saturating_sub(self.given.len())
+    }
 }
 
 /// Where a plan stands.

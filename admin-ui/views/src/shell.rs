@@ -188,9 +188,9 @@ impl Shell {
             ("Overview", crate::address::OVERVIEW, w.overview, true),
             ("Boxes", crate::address::BOXES, w.boxes, true),
             ("Models", crate::address::MODELS, w.models, true),
-            ("Rollouts", "/rollouts", w.rollouts, self.parts.rollouts),
+            ("Rollouts", crate::address::ROLLOUTS, w.rollouts, self.parts.rollouts),
             ("Approvals", crate::address::APPROVALS, w.approvals, true),
-            ("Reports", "/reports", 0, self.parts.reports),
+            ("Reports", crate::address::REPORTS, 0, self.parts.reports),
             ("Record", crate::address::RECORD, w.record, true),
             ("Settings", crate::address::SETTINGS, w.settings, true),
         ];
@@ -212,9 +212,11 @@ impl Shell {
         let listening = [
             crate::address::BOXES,
             crate::address::APPROVALS,
+            crate::address::ROLLOUTS,
             crate::address::MODELS,
             crate::address::RELEASES,
             crate::address::RECORD,
+            crate::address::STICKS,
         ];
         self.person.is_some()
             && (path == crate::address::OVERVIEW || listening.iter().any(|word| path.starts_with(word)))
@@ -226,6 +228,8 @@ impl Shell {
             crate::address::OVERVIEW => path == "/",
             crate::address::MODELS => path.starts_with(href) || path.starts_with(crate::address::RELEASES),
             crate::address::APPROVALS => path.starts_with(href) || path.starts_with("/plans"),
+            // Sticks are how boxes without a network are reached.
+            crate::address::BOXES => path.starts_with(href) || path.starts_with(crate::address::STICKS),
             _ => path == href || path.strip_prefix(href).is_some_and(|rest| rest.starts_with('/')),
         }
     }

@@ -8,7 +8,7 @@ use freehold_dial::DialError;
 use serde::{Deserialize, Serialize};
 
 /// A refusal as the console's API and the gateway say it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Refused {
     /// Stable code.
     pub code: String,

@@ -9,7 +9,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::answer::Fault;
-use crate::{advisories, ask, boxes, console, demo, fleet, model, policy, recover, release, supply};
+use crate::{
+    advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout,
+    supply,
+};
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
 ///
@@ -56,9 +59,21 @@ enum Verb {
     /// Open the escrow of a box's recovery key, two persons together (offline).
     #[command(subcommand)]
     Recover(recover::RecoverVerb),
+    /// Show, prove, verify and export the record of a console or a box.
+    #[command(subcommand)]
+    Record(record::RecordVerb),
+    /// Make the auditor's report.
+    #[command(subcommand)]
+    Report(report::ReportVerb),
+    /// Bring a release to many boxes, a few at a time.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutVerb),
     /// Look at a fleet as a whole.
     #[command(subcommand)]
     Fleet(fleet::FleetVerb),
+    /// Reach boxes without a network: make, check, import and take back sticks.
+    #[command(subcommand)]
+    Bundle(bundle::BundleVerb),
     /// What a refusal code means and what to do about it.
     Explain {
         /// For example `release.rollback`.
@@ -93,6 +108,7 @@ impl Arguments {
         let result = match self.verb {
             Verb::Console(verb) => in_runtime(console::run(verb, &setting)),
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
+            Verb::Rollout(verb) => in_runtime(rollout::run(verb, &setting)),
             Verb::Ask(ask) => in_runtime(ask.run(&setting)),
             Verb::Model(verb) => model::run(verb, &setting),
             Verb::Policy(verb) => policy::run(verb, &setting),
@@ -100,7 +116,10 @@ impl Arguments {
             Verb::Sbom(verb) => supply::run(&verb, &setting),
             Verb::Advisories(verb) => advisories::run(verb, &setting),
             Verb::Recover(verb) => recover::run(verb, &setting),
+            Verb::Record(verb) => in_runtime(record::run(verb, &setting)),
+            Verb::Report(verb) => in_runtime(report::run(verb, &setting)),
             Verb::Fleet(verb) => fleet::run(&verb, &setting),
+            Verb::Bundle(verb) => in_runtime(bundle::run(verb, &setting)),
             Verb::Explain { code } => explain(&code, setting.json),
             Verb::Demo(verb) => demo::run(verb, setting.json),
             Verb::Completions { shell } => {

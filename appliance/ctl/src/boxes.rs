@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::answer::Fault;
+use crate::answer::{Fault, Refused};
 use crate::arguments::Setting;
 use crate::console::{Console, list, show, text};
 use crate::profile::Profile;
@@ -75,6 +75,18 @@ pub enum BoxVerb {
         #[arg(long)]
         spdx: bool,
     },
+    /// A box's verdict lease: show it, withdraw it, grant it again. Withdrawn, the models that policy ties to a fresh verdict
+    /// stop within a minute on a box that is online.
+    Lease {
+        /// Identifier or label.
+        r#box: String,
+        /// What to do.
+        #[arg(value_enum, default_value_t = LeaseVerb::Show)]
+        verb: LeaseVerb,
+        /// With `withdraw`: only this model; may be given more than once.
+        #[arg(long, value_name = "NAME")]
+        model: Vec<String>,
+    },
     /// Make an API token for an application of this box; it is shown once.
     Token {
         /// Identifier or label.
@@ -83,6 +95,17 @@ pub enum BoxVerb {
         #[arg(long)]
         name: String,
     },
+}
+
+/// What to do with a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LeaseVerb {
+    /// How it is.
+    Show,
+    /// Take it back.
+    Withdraw,
+    /// Give it back as a whole.
+    Grant,
 }
 
 /// Finds a box by identifier or label.
@@ -171,6 +194,10 @@ pub async fn run(verb: BoxVerb, setting: &Setting) -> Result<(), Fault> {
             });
             Ok(())
         }
+        BoxVerb::Lease { r#box, verb, model } => {
+            let one = find(&console, &r#box).await?;
+            lease(&console, &one, verb, &model, setting).await
+        }
         BoxVerb::Token { r#box, name } => {
             let one = find(&console, &r#box).await?;
             let body = json!({"name": name, "models": []});
@@ -198,6 +225,66 @@ async fn done(console: &Console, one: &Value, rest: &str, body: Option<Value>, s
         println!("{}: done{counter}", text(one, "id"));
     });
     Ok(())
+}
+
+/// Answers no when the lease is not held after what was asked for.
+async fn lease(
+    console: &Console,
+    one: &Value,
+    verb: LeaseVerb,
+    models: &[String],
+    setting: &Setting,
+) -> Result<(), Fault> {
+    if verb != LeaseVerb::Withdraw && !models.is_empty() {
+        return Err(Fault::could_not_tell(
+            "`--model` goes with `withdraw`",
+            "freehold box lease BOX withdraw --model NAME",
+        ));
+    }
+    let change = match verb {
+        LeaseVerb::Show => None,
+        LeaseVerb::Withdraw => Some(json!({"change": "withdraw", "models": models})),
+        LeaseVerb::Grant => Some(json!({"change": "grant"})),
+    };
+    let lease = match change {
+        Some(change) => console.call(Method::POST, &path(one, "/lease"), Some(change)).await?,
+        None => console.call(Method::GET, &path(one, ""), None).await?["lease"].clone(),
+    };
+    show(setting, &lease, |lease| {
+        println!(
+            "{}: verdict lease {}",
+            text(one, "id"),
+            text(lease, "state").replace('_', " ")
+        );
+        if let Some(until) = lease["until"].as_i64() {
+            println!("  until    {until} (Unix seconds), unless a good verdict renews it");
+        }
+        match &lease["models"] {
+            Value::String(_) => println!("  covers   every model"),
+            Value::Array(names) if !names.is_empty() => {
+                for name in names.iter().filter_map(Value::as_str) {
+                    println!("  covers   {}", crate::answer::visible(name));
+                }
+            }
+            _ => {}
+        }
+        if lease["changed_by"].is_string() {
+            println!("  changed  by {}", text(lease, "changed_by"));
+        }
+    });
+    match (verb, lease["state"].as_str()) {
+        (LeaseVerb::Show, Some("held")) | (LeaseVerb::Withdraw | LeaseVerb::Grant, Some(_)) => Ok(()),
+        (_, Some("withdrawn")) => Err(Fault::Refused(Refused {
+            code: "lease.withdrawn".to_owned(),
+            message: "the lease is withdrawn".to_owned(),
+            expected: None,
+            found: None,
+        })),
+        _ => Err(Fault::could_not_tell(
+            "no verdict counts now",
+            "freehold box attest BOX",
+        )),
+    }
 }
 
 fn row(one: &Value) -> Vec<String> {

@@ -24,6 +24,9 @@ mod upload;
 /// Longest answer that is read into memory; bounds a console that was replaced by something hostile.
 const ANSWER_LIMIT: usize = 64 << 20;
 
+/// Longest report: sixty kilobytes of evidence for each of ten thousand boxes, and room.
+const REPORT_LIMIT: usize = 2 << 30;
+
 /// Verbs about the console.
 #[derive(Debug, Subcommand)]
 pub enum ConsoleVerb {
@@ -50,9 +53,24 @@ pub enum ConsoleVerb {
     /// End this session.
     Logout,
     /// What a new box needs to know its console, to put on a stick.
-    Pairing,
+    Pairing {
+        /// For a box that no network reaches: it opens no connection, its console comes by stick.
+        #[arg(long)]
+        by_stick: bool,
+    },
     /// Models and where they run.
     Models,
+    /// Make an account; its one-time password is shown once.
+    Account {
+        /// Its name.
+        name: String,
+        /// `viewer`, `auditor`, `operator`, `approver` or `administrator`.
+        #[arg(long)]
+        role: String,
+        /// Write the one-time password to this file instead of showing it.
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
     /// Give the console a publisher's export; it verifies everything before it keeps anything.
     Import {
         /// What `freehold release export` wrote.
@@ -115,8 +133,29 @@ impl Console {
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
+    /// The bytes `first..=last` of what lies at `path`.
+    pub async fn range(&self, path: &str, first: u64, last: u64) -> Result<Bytes, Fault> {
+        let authorization = format!("Bearer {}", self.session);
+        let range = format!("bytes={first}-{last}");
+        let headers = [("authorization", authorization.as_str()), ("range", range.as_str())];
+        let answer = self
+            .dialer
+            .ask(Method::GET, path, &headers, Bytes::new(), ANSWER_LIMIT)
+            .await?;
+        Ok(success(answer)?.body)
+    }
+
     /// Asks and hands the body on as it is.
     pub async fn raw(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Fault> {
+        self.ask(method, path, body, ANSWER_LIMIT).await
+    }
+
+    /// As [`Console::raw`], for an answer that may be as large as a report over ten thousand boxes.
+    pub async fn large(&self, method: Method, path: &str, body: Option<Value>) -> Result<Answer, Fault> {
+        self.ask(method, path, body, REPORT_LIMIT).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>, limit: usize) -> Result<Answer, Fault> {
         let authorization = format!("Bearer {}", self.session);
         let mut headers = vec![
             ("authorization", authorization.as_str()),
@@ -129,7 +168,7 @@ impl Console {
             }
             None => Bytes::new(),
         };
-        success(self.dialer.ask(method, path, &headers, body, ANSWER_LIMIT).await?)
+        success(self.dialer.ask(method, path, &headers, body, limit).await?)
     }
 }
 
@@ -158,7 +197,7 @@ pub fn success(answer: Answer) -> Result<Answer, Fault> {
     }
 }
 
-fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
+pub(crate) fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
     let text = match file {
         Some(path) if path.as_os_str() == "-" => {
             let mut text = String::new();
@@ -182,6 +221,17 @@ fn secret(file: Option<&PathBuf>, prompt: &str) -> Result<String, Fault> {
         }
     };
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Writes a new file that only its owner may read; one that is there is not touched.
+fn write_private(path: &std::path::Path, text: &str) -> Result<(), Fault> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    written.map_err(|error| Fault::could_not_tell(format!("`{}`: {error}", path.display()), "name a new file"))
 }
 
 /// Runs a verb.
@@ -225,11 +275,12 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
             std::fs::remove_file(&setting.profile)?;
             Ok(())
         }
-        ConsoleVerb::Pairing => {
-            println!(
-                "{}",
-                serde_json::to_string_pretty(&console.call(Method::GET, "/api/v1/pairing", None).await?)?
-            );
+        ConsoleVerb::Pairing { by_stick } => {
+            let mut pairing = console.call(Method::GET, "/api/v1/pairing", None).await?;
+            if by_stick {
+                pairing["console"] = freehold_protocol::stick::BY_STICK.into();
+            }
+            println!("{}", serde_json::to_string_pretty(&pairing)?);
             Ok(())
         }
         ConsoleVerb::Models => {
@@ -257,6 +308,31 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
                     })
                     .collect();
                 table::print(&["MODEL", "VERSION", "LICENCE", "", "RUNS ON", "DIGEST"], &rows);
+            });
+            Ok(())
+        }
+        ConsoleVerb::Account {
+            name,
+            role,
+            password_file,
+        } => {
+            let body = json!({ "name": name, "role": role });
+            let made = console.call(Method::POST, "/api/v1/accounts", Some(body)).await?;
+            if let Some(file) = password_file {
+                write_private(&file, &text(&made, "password"))?;
+                let said = json!({ "name": name, "role": role });
+                show(setting, &said, |_| {
+                    println!("made {name} ({role}); its one-time password is in {}", file.display())
+                });
+                return Ok(());
+            }
+            show(setting, &made, |made| {
+                println!(
+                    "made {} ({}), one-time password: {}",
+                    text(made, "name"),
+                    text(made, "role"),
+                    text(made, "password")
+                );
             });
             Ok(())
         }

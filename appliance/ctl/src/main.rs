@@ -7,14 +7,18 @@ mod answer;
 mod arguments;
 mod ask;
 mod boxes;
+mod bundle;
 mod console;
 mod demo;
 mod fleet;
 mod model;
 mod policy;
 mod profile;
+mod record;
 mod recover;
 mod release;
+mod report;
+mod rollout;
 mod supply;
 mod table;
 

@@ -3,6 +3,8 @@
 //! Refuses a bundle that no box could use. Invariant: nothing here takes effect; a policy counts only as a release that the
 //! offline keys signed (`freehold release publish --kind policy`).
 
+pub mod approver;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -24,6 +26,9 @@ pub enum PolicyVerb {
         /// The bundle.
         file: PathBuf,
     },
+    /// Whose passkeys approve, and what needs them.
+    #[command(subcommand)]
+    Approver(approver::ApproverVerb),
 }
 
 /// Put a bundle together.
@@ -56,6 +61,10 @@ pub struct MakeBundle {
     /// What is open against an engine, as `freehold advisories match` said of its bill; may be given more than once.
     #[arg(long, value_name = "ENGINE=LEVEL", value_parser = engine)]
     engine: Vec<(String, Level)>,
+    /// A model, by name, that runs only under a fresh verdict of the console (a verdict lease); `*` for every model; may be
+    /// given more than once.
+    #[arg(long, value_name = "MODEL")]
+    leased: Vec<String>,
     /// A folder of `.cedar` files instead of the shipped rules.
     #[arg(long, value_name = "FOLDER")]
     rules: Option<PathBuf>,
@@ -83,6 +92,7 @@ pub fn run(verb: PolicyVerb, setting: &Setting) -> Result<(), Fault> {
             show(&PolicySet::from_bundle(&bytes).map_err(refused)?, setting);
             Ok(())
         }
+        PolicyVerb::Approver(verb) => approver::run(verb, setting),
     }
 }
 
@@ -93,6 +103,7 @@ impl MakeBundle {
             base_models_forbidden: self.forbid_base.into_iter().collect(),
             engine_advisories_accepted: self.accept_engine,
             engine_advisories: self.engine.into_iter().collect(),
+            leased_models: self.leased.into_iter().collect(),
             ..BundleData::default()
         };
         data.model_signers.extend(self.identity);
@@ -139,7 +150,7 @@ fn show(set: &PolicySet, setting: &Setting) {
         let data = set.data();
         let said = json!({
             "name": set.name(), "version": set.version(), "digest": set.digest(), "policies": ids,
-            "model_signers": data.model_signers, "licences": data.licences,
+            "model_signers": data.model_signers, "licences": data.licences, "leased_models": data.leased_models,
         });
         println!("{said}");
         return;
@@ -158,5 +169,8 @@ fn show(set: &PolicySet, setting: &Setting) {
     }
     for licence in &set.data().licences {
         println!("    licence {}", visible(licence));
+    }
+    for model in &set.data().leased_models {
+        println!("    leased  {}", visible(model));
     }
 }

@@ -199,7 +199,7 @@ pub fn run(verb: ReleaseVerb, setting: &Setting) -> Result<(), Fault> {
     }
 }
 
-fn say(setting: &Setting, document: &serde_json::Value, text: &str) {
+pub(crate) fn say(setting: &Setting, document: &serde_json::Value, text: &str) {
     if setting.json {
         println!("{document}");
     } else {

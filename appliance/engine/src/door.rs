@@ -2,7 +2,8 @@
 //!
 //! Refuses any other kind of address, and more requests at once than the engine has threads for. Invariant: a connection
 //! goes back to the pool only after its answer was read to the end; dropping an unfinished answer closes it, which ends the
-//! engine's work for it.
+//! engine's work for it. Where the engine closes a connection after its answer, as llama-server does after a streamed one, a
+//! new one takes its place at once: the next question finds it open.
 
 use crate::error::EngineError;
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -24,10 +26,35 @@ pub const MAX_REQUESTS: usize = 32;
 /// Connections kept for later. Each holds one of the engine's threads while it is idle (it closes them after five seconds).
 const MAX_IDLE: usize = 16;
 
+/// A connection that ends so soon after an answer was closed by the engine for that answer's sake, not because it was idle (five
+/// seconds): questions are being asked, and the next one is spared the opening.
+const ENDED_BY_ANSWER: Duration = Duration::from_secs(1);
+
 /// `sun_path` has 108 bytes with its final zero (unix(7)); longer paths go through `/proc/self/fd`.
 const MAX_SOCKET_PATH: usize = 107;
 
-type Sender = SendRequest<Full<Bytes>>;
+/// An open connection.
+struct Sender {
+    requests: SendRequest<Full<Bytes>>,
+    life: Arc<Mutex<Life>>,
+}
+
+/// What is known of a connection, here and in the task that drives it.
+#[derive(Default)]
+struct Life {
+    /// When its last answer was read to the end.
+    answered: Option<Instant>,
+    /// Whether a new one took its place already: its end and the end of its answer are seen in either order.
+    replaced: bool,
+}
+
+impl Life {
+    /// Whether a new connection is to take its place now; true once.
+    fn ask_to_be_replaced(&mut self) -> bool {
+        let by_answer = self.answered.is_some_and(|last| last.elapsed() < ENDED_BY_ANSWER);
+        by_answer && !std::mem::replace(&mut self.replaced, true)
+    }
+}
 
 /// A pool of connections to one engine.
 #[derive(Clone)]
@@ -87,12 +114,15 @@ impl Door {
         let busy = |_| EngineError::Busy { limit: MAX_REQUESTS };
         let permit = Arc::clone(&self.inner.permits).try_acquire_owned().map_err(busy)?;
         if let Some(mut sender) = self.kept()
-            && let Ok(response) = sender.send_request(request(&method, path, body.clone())?).await
+            && let Ok(response) = (sender.requests)
+                .send_request(request(&method, path, body.clone())?)
+                .await
         {
             return Ok(self.reply(response, sender, permit));
         }
-        let mut sender = self.connect().await?;
+        let mut sender = connect(&self.inner).await?;
         let response = sender
+            .requests
             .send_request(request(&method, path, body)?)
             .await
             .map_err(broken)?;
@@ -112,30 +142,63 @@ impl Door {
         }
     }
 
+    /// How many open connections wait for a question.
+    #[must_use]
+    pub fn kept_open(&self) -> usize {
+        let idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.iter().filter(|sender| !sender.requests.is_closed()).count()
+    }
+
     fn kept(&self) -> Option<Sender> {
         let mut idle = self.inner.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(sender) = idle.pop() {
-            if sender.is_ready() {
+            if sender.requests.is_ready() {
                 return Some(sender);
             }
         }
         None
     }
+}
 
-    async fn connect(&self) -> Result<Sender, EngineError> {
-        let stream = connect_unix(&self.inner.socket)
-            .await
-            .map_err(|error| EngineError::Missing {
-                reason: error.kind().to_string(),
-            })?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection to an engine ended");
-            }
-        });
-        Ok(sender)
+impl Inner {
+    fn keep(&self, sender: Sender) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|kept| !kept.requests.is_closed());
+        if idle.len() < MAX_IDLE && !sender.requests.is_closed() {
+            idle.push(sender);
+        }
     }
+}
+
+/// Opens a connection and drives it; one that the engine closes for its answer's sake leaves a new one in the pool. One that was
+/// closed because nobody used it does not, so a door at rest holds no thread of the engine.
+async fn connect(door: &Arc<Inner>) -> Result<Sender, EngineError> {
+    let stream = connect_unix(&door.socket).await.map_err(|error| EngineError::Missing {
+        reason: error.kind().to_string(),
+    })?;
+    let (requests, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let life = Arc::new(Mutex::new(Life::default()));
+    let (ours, door) = (Arc::clone(&life), Arc::downgrade(door));
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection to an engine ended");
+        }
+        let wanted = ours.lock().unwrap_or_else(PoisonError::into_inner).ask_to_be_replaced();
+        if let (true, Some(door)) = (wanted, door.upgrade()) {
+            tokio::spawn(reopen(door));
+        }
+    });
+    Ok(Sender { requests, life })
+}
+
+/// Puts a new connection into the pool. Boxed, because opening one and replacing it later call each other.
+fn reopen(door: Arc<Inner>) -> futures::future::BoxFuture<'static, ()> {
+    Box::pin(async move {
+        match connect(&door).await {
+            Ok(sender) => door.keep(sender),
+            Err(error) => tracing::debug!(%error, "no connection ahead of the next question"),
+        }
+    })
 }
 
 /// Connects to a Unix socket, by way of its folder's descriptor where the path is too long for a socket address.
@@ -207,9 +270,65 @@ impl Reply {
 
 impl Lease {
     fn give_back(self) {
-        let mut idle = self.door.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < MAX_IDLE && !self.sender.is_closed() {
-            idle.push(self.sender);
+        let mut life = self.sender.life.lock().unwrap_or_else(PoisonError::into_inner);
+        life.answered = Some(Instant::now());
+        if self.sender.requests.is_closed() && life.ask_to_be_replaced() {
+            tokio::spawn(reopen(Arc::clone(&self.door)));
         }
+        drop(life);
+        self.door.keep(self.sender);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    /// Reads a head and its body of two bytes, answers, closes: what llama-server does after a streamed answer.
+    async fn answer_and_close(mut stream: UnixStream) {
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"\r\n\r\n{}") {
+            assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "the question broke off");
+        }
+        let answer = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+        stream.write_all(answer).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_with_its_answer_is_replaced_before_the_next_question() {
+        let world = tempfile::tempdir().unwrap();
+        let socket = world.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let door = Door::new(&socket);
+        let asked = door.send(Method::POST, "/ask", Bytes::from_static(b"{}"));
+        let (reply, ()) = tokio::join!(asked, async {
+            answer_and_close(listener.accept().await.unwrap().0).await;
+        });
+        assert_eq!(reply.unwrap().whole(16).await.unwrap(), b"ok");
+        let (next, _) = listener.accept().await.unwrap();
+        while door.kept_open() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let asked = door.send(Method::POST, "/ask", Bytes::from_static(b"{}"));
+        let (reply, ()) = tokio::join!(asked, answer_and_close(next));
+        assert_eq!(reply.unwrap().whole(16).await.unwrap(), b"ok");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_used_is_not_replaced() {
+        let world = tempfile::tempdir().unwrap();
+        let socket = world.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let door = Door::new(&socket);
+        let (opened, accepted) = tokio::join!(connect(&door.inner), listener.accept());
+        door.inner.keep(opened.unwrap());
+        drop(accepted);
+        while door.kept_open() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let nobody = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(nobody.is_err(), "a door at rest opened a connection");
     }
 }

@@ -348,10 +348,13 @@ impl Drop for EngineProcess {
 /// The engine comes by its group, and makes its socket there; so does the gateway, and uses it.
 #[cfg(feature = "systemd")]
 fn open_folder(folder: &Path, group: &str) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let unknown = || std::io::Error::new(std::io::ErrorKind::NotFound, format!("no group `{group}`"));
     let id = crate::unit::group_id(group).ok_or_else(unknown)?;
-    std::os::unix::fs::chown(folder, None, Some(id))?;
+    // The image's supervisor has that group as its own, and may not give things away.
+    if std::fs::metadata(folder)?.gid() != id {
+        std::os::unix::fs::chown(folder, None, Some(id))?;
+    }
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o770))
 }
 

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use freehold_trust::Sha256Digest;
 use freehold_verify::{Refusal, RefusalReport};
 
 /// A step that did not work.
@@ -70,11 +71,33 @@ pub enum StoreError {
         /// How.
         detail: String,
     },
+    /// The disk cannot hold a file by fs-verity, and has to.
+    #[error("`{}` cannot be held by fs-verity: kernel or file system have none", path.display())]
+    NoVerity {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The kernel's digest is not the release's.
+    #[error("`{}` is held by fs-verity to another digest than its release names", path.display())]
+    OtherVerity {
+        /// The file.
+        path: PathBuf,
+        /// The release's.
+        expected: Sha256Digest,
+        /// The kernel's.
+        found: Sha256Digest,
+    },
 }
 
 impl StoreError {
     /// Every code of this enum.
-    pub const CODES: &[&str] = &["store.full", "store.io", "store.malformed"];
+    pub const CODES: &[&str] = &[
+        "store.full",
+        "store.io",
+        "store.malformed",
+        "store.no_verity",
+        "store.other_verity",
+    ];
 
     pub(crate) fn io<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> Self + use<'a> {
         move |source| {
@@ -97,6 +120,22 @@ impl Refusal for StoreError {
             Self::Full { .. } => "store.full",
             Self::Io { .. } => "store.io",
             Self::Malformed { .. } => "store.malformed",
+            Self::NoVerity { .. } => "store.no_verity",
+            Self::OtherVerity { .. } => "store.other_verity",
+        }
+    }
+
+    fn expected(&self) -> Option<String> {
+        match self {
+            Self::OtherVerity { expected, .. } => Some(expected.to_hex()),
+            _ => None,
+        }
+    }
+
+    fn found(&self) -> Option<String> {
+        match self {
+            Self::OtherVerity { found, .. } => Some(found.to_hex()),
+            _ => None,
         }
     }
 }
@@ -106,6 +145,10 @@ impl From<StoreError> for StepFailed {
         let mut report = error.report();
         if let StoreError::Io { source, .. } = &error {
             report.message = format!("{}: {source}", report.message);
+        }
+        // The release contradicts itself: no later try makes its two digests agree.
+        if matches!(error, StoreError::OtherVerity { .. }) {
+            return Self::Refused(report);
         }
         Self::Away(report)
     }

@@ -11,6 +11,15 @@ use freehold_trust::Sha256Digest;
 use crate::fault::StepFailed;
 use crate::store::Admitted;
 
+/// What a health check measured; also when it did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Answers that were as expected, and questions in all; `None` where the release brings no questions.
+    pub answers: Option<(u32, u32)>,
+    /// Thousandths of a token a second, over all answers.
+    pub speed: Option<u64>,
+}
+
 /// Runs engines: plain processes in development, units of systemd on the OS.
 pub trait Host: Send {
     /// Starts the engine of an admitted release whose folder in the store is `model`; answers when it answers.
@@ -20,6 +29,13 @@ pub trait Host: Send {
         model: &Path,
         purpose: Purpose,
     ) -> impl Future<Output = Result<(), StepFailed>> + Send;
+
+    /// Has a running model answer its own questions; a release without any has answered when its engine does.
+    fn check_health(
+        &mut self,
+        admitted: &Admitted,
+        model: &Path,
+    ) -> impl Future<Output = (Reading, Result<(), StepFailed>)> + Send;
 
     /// Ends an engine; answers when nothing is left of it. One that does not run is ended already.
     fn stop_engine(

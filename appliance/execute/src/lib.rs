@@ -11,10 +11,11 @@ mod fetch;
 mod host;
 mod step;
 mod store;
+pub mod verity;
 
 pub use durable::{sync_folder, write_atomic};
 pub use fault::{StepFailed, StoreError};
 pub use fetch::{ChunkJudge, ChunkSource, Progress, fetch};
-pub use host::{Host, Judge};
+pub use host::{Host, Judge, Reading};
 pub use step::{Hands, SoFar, carry_out};
-pub use store::{Admitted, AdmittedFile, Store};
+pub use store::{Admitted, AdmittedFile, Store, VerityUse};

@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable::{sync_folder, write_atomic};
 use crate::fault::StoreError;
+use crate::verity::{self, Held};
 
 /// Bytes that models never take: room for the record and for the box's own documents.
 const RESERVED: u64 = 64 << 20;
@@ -33,7 +34,6 @@ const MAX_ADMITTED: u64 = 1 << 20;
 
 /// Why a release is in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Admitted {
     /// Version of this form, 1.
     pub v: u32,
@@ -63,7 +63,6 @@ pub struct Admitted {
 
 /// One file of an admitted model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct AdmittedFile {
     /// Path below `files/`.
     pub path: String,
@@ -71,6 +70,19 @@ pub struct AdmittedFile {
     pub length: u64,
     /// SHA-256.
     pub sha256: Sha256Digest,
+    /// What fs-verity holds it to, where its release says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fs_verity: Option<Sha256Digest>,
+}
+
+/// Whether a store without fs-verity is good enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VerityUse {
+    /// Files are held by fs-verity where kernel and file system have it, and hashed before each use where they do not.
+    #[default]
+    WherePossible,
+    /// Nothing is stored where they do not: the OS, whose disk has it.
+    Required,
 }
 
 /// The store in a box's state folder.
@@ -78,6 +90,7 @@ pub struct AdmittedFile {
 pub struct Store {
     models: PathBuf,
     staging: PathBuf,
+    verity: VerityUse,
 }
 
 impl Store {
@@ -89,6 +102,7 @@ impl Store {
         let store = Self {
             models: state.join("models"),
             staging: state.join("staging"),
+            verity: VerityUse::default(),
         };
         for folder in [&store.models, &store.staging] {
             fs::create_dir_all(folder).map_err(StoreError::io("make", folder))?;
@@ -103,6 +117,55 @@ impl Store {
             let _ = fs::remove_dir(store.models.join(name));
         }
         Ok(store)
+    }
+
+    /// The same store, with another demand on fs-verity.
+    #[must_use]
+    pub fn with_verity(self, verity: VerityUse) -> Self {
+        Self { verity, ..self }
+    }
+
+    /// What is demanded of fs-verity.
+    #[must_use]
+    pub const fn verity(&self) -> VerityUse {
+        self.verity
+    }
+
+    /// Whether kernel and file system hold files by fs-verity: tried with a file of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn holds_files(&self) -> Result<bool, StoreError> {
+        let probe = self.staging.join(".verity-probe");
+        let _ = fs::remove_file(&probe);
+        fs::write(&probe, b"whether this file system has fs-verity").map_err(StoreError::io("write", &probe))?;
+        let held = verity::enable(&probe);
+        let _ = fs::remove_file(&probe);
+        Ok(matches!(held, Ok(Held::To(_))))
+    }
+
+    /// Has the kernel hold each file of a download to what its release says, before it is closed to writing. The kernel reads each
+    /// file once for that; a file that it holds already costs nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn hold(&self, release: &Sha256Digest, files: &[AdmittedFile]) -> Result<(), StoreError> {
+        let folder = self.staged(release).join(place_name(Place::Files));
+        for file in files {
+            let path = folder.join(&file.path);
+            match (verity::enable(&path), file.fs_verity) {
+                (Ok(Held::To(found)), Some(expected)) if found != expected => {
+                    return Err(StoreError::OtherVerity { path, expected, found });
+                }
+                (Ok(Held::To(_)), _) => {}
+                (Ok(Held::Unsupported | Held::NotYet), _) if self.verity == VerityUse::Required => {
+                    return Err(StoreError::NoVerity { path });
+                }
+                (Ok(Held::Unsupported | Held::NotYet), _) => {}
+                (Err(error), _) => return Err(StoreError::io("hold by fs-verity", &path)(error)),
+            }
+        }
+        Ok(())
     }
 
     /// The folder of an admitted release.
@@ -196,6 +259,7 @@ impl Store {
             // Without its `admitted.json` it does not count; it makes room for the whole one.
             self.remove(&admitted.root, &admitted.release)?;
         }
+        self.hold(&admitted.release, &admitted.files)?;
         close(&staged)?;
         let text = serde_json::to_vec_pretty(admitted).map_err(|error| StoreError::Malformed {
             path: staged.clone(),
@@ -311,6 +375,67 @@ mod tests {
             );
             assert!(store.stored().unwrap().is_empty());
         }
+    }
+
+    // promise S-145
+    #[test]
+    fn a_store_that_must_hold_its_files_takes_none_where_it_cannot() {
+        let world = tempfile::tempdir().unwrap();
+        let store = Store::open(world.path()).unwrap();
+        let release = freehold_trust::sha256(b"release");
+        let staged = store.staged_file(&release, Place::Files, "weights");
+        let bytes = vec![9_u8; 10_000];
+        let mut computed = freehold_verify::fs_verity::FsVerity::new();
+        computed.update(&bytes);
+        let mut admitted = Admitted {
+            v: 1,
+            release,
+            target: "models/guide/1.0.0/release.json".to_owned(),
+            name: "guide".to_owned(),
+            version: "1.0.0".to_owned(),
+            counter: 1,
+            root: freehold_trust::sha256(b"model"),
+            signer: "key".to_owned(),
+            embeddings: false,
+            files: vec![AdmittedFile {
+                path: "weights".to_owned(),
+                length: 10_000,
+                sha256: freehold_trust::sha256(&bytes),
+                fs_verity: Some(computed.finish()),
+            }],
+            at: 0,
+            because: Vec::new(),
+        };
+        let stage = || {
+            fs::create_dir_all(staged.parent().unwrap()).unwrap();
+            fs::write(&staged, &bytes).unwrap();
+        };
+        stage();
+        let strict = store.clone().with_verity(VerityUse::Required);
+        if store.holds_files().unwrap() {
+            // The release says something else than the kernel: its two digests are not of one file.
+            let right = admitted.files[0].fs_verity.replace(freehold_trust::sha256(b"other"));
+            assert_eq!(strict.take(&admitted).unwrap_err().code(), "store.other_verity");
+            admitted.files[0].fs_verity = right;
+            strict.take(&admitted).unwrap();
+            let stored = strict.folder(&admitted.root, &release).join("files/weights");
+            assert_eq!(verity::measure(&stored).unwrap(), Held::To(right.unwrap()));
+        } else {
+            println!("skipped: no fs-verity here, so only its absence is shown");
+            assert_eq!(strict.take(&admitted).unwrap_err().code(), "store.no_verity");
+            assert!(strict.stored().unwrap().is_empty());
+            // Elsewhere the same is stored, and hashed before each use.
+            store.take(&admitted).unwrap();
+            assert_eq!(store.stored().unwrap().len(), 1);
+        }
+        let (expected, found) = (freehold_trust::sha256(b"a"), freehold_trust::sha256(b"b"));
+        let other = StoreError::OtherVerity {
+            path: staged.clone(),
+            expected,
+            found,
+        };
+        assert_eq!(other.code(), "store.other_verity");
+        assert!(matches!(crate::StepFailed::from(other), crate::StepFailed::Refused(_)));
     }
 
     #[test]

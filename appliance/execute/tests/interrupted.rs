@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use freehold_execute::{
-    Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, SoFar, StepFailed, Store, carry_out,
-    fetch,
+    Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, Reading, SoFar, StepFailed, Store,
+    carry_out, fetch,
 };
-use freehold_plan::{Desired, Observed, Place, Purpose, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan};
+use freehold_plan::{
+    Desired, Observed, Place, Purpose, RunPermission, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan,
+};
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
 
@@ -80,13 +82,21 @@ impl Judge for Checks {
 }
 
 #[derive(Default)]
-struct Engines(Vec<(Sha256Digest, Purpose)>);
+struct Engines(Vec<(Sha256Digest, Purpose)>, Vec<Sha256Digest>);
 
 impl Host for Engines {
     async fn start_engine(&mut self, admitted: &Admitted, model: &Path, purpose: Purpose) -> Result<(), StepFailed> {
         assert!(model.join("files").join(&admitted.files[0].path).exists());
         self.0.push((admitted.root, purpose));
         Ok(())
+    }
+    async fn check_health(&mut self, admitted: &Admitted, _: &Path) -> (Reading, Result<(), StepFailed>) {
+        assert!(
+            self.0.contains(&(admitted.root, Purpose::Chat)),
+            "checked without an engine"
+        );
+        self.1.push(admitted.release);
+        (Reading::default(), Ok(()))
     }
     async fn stop_engine(&mut self, root: &Sha256Digest, purpose: Purpose) -> Result<(), StepFailed> {
         self.0.retain(|one| *one != (*root, purpose));
@@ -148,6 +158,7 @@ fn world() -> World {
             path: path.clone(),
             length: bytes.len() as u64,
             sha256: sha256(bytes),
+            fs_verity: None,
         })
         .collect();
     let admitted = Admitted {
@@ -177,7 +188,7 @@ fn world() -> World {
         desired: Desired {
             assignment: Some(1),
             models: BTreeMap::from([(release, wanted)]),
-            refused: BTreeMap::new(),
+            ..Desired::default()
         },
     }
 }
@@ -185,6 +196,8 @@ fn world() -> World {
 impl World {
     fn observe(&self) -> Observed {
         let mut observed = Observed::empty(u64::MAX);
+        let names = self.desired.models.values().map(|wanted| wanted.name.clone());
+        observed.runs = names.map(|name| (name, RunPermission::Run)).collect();
         for (release, admitted) in self.store.stored().unwrap() {
             let Admitted {
                 root,
@@ -214,6 +227,7 @@ impl World {
                 name,
                 version,
                 embeddings,
+                bytes: files.iter().map(|file| file.length).sum(),
             };
             observed.stored.insert(release, stored);
         }
@@ -233,6 +247,7 @@ impl World {
                 }
             }
         }
+        observed.confirmed.extend(&self.host.1);
         for (root, purpose) in &self.host.0 {
             let state = freehold_plan::EngineState::Running;
             observed.engines.push(freehold_plan::RunningEngine {

@@ -1,11 +1,12 @@
 //! One request's entry in the record, while it grows.
 //!
-//! Refuses to hold a word of what was said. Invariant: an entry is sent exactly once, also when the client goes away.
+//! Refuses to hold a word of what was said: it commits to it under a salt of its own. Invariant: an entry is sent exactly once, also when the client goes away.
 
 use crate::link::Link;
 use crate::refusal::GatewayRejection;
 use freehold_engine::Usage;
-use freehold_protocol::local::{Outcome, RequestEntry, Route};
+use freehold_protocol::local::{Commitments, Outcome, RequestEntry, Route};
+use freehold_record::{Commitment, commitment};
 use freehold_trust::Sha256Digest;
 use std::time::Instant;
 use time::OffsetDateTime;
@@ -15,6 +16,14 @@ pub struct Entry {
     link: Link,
     began: Instant,
     entry: Option<RequestEntry>,
+    said: Option<Said>,
+}
+
+/// What was said, as far as it can be committed to.
+struct Said {
+    salt: [u8; 32],
+    prompt: Sha256Digest,
+    reply: Commitment,
 }
 
 impl Entry {
@@ -33,11 +42,26 @@ impl Entry {
             prompt_tokens: 0,
             answer_tokens: 0,
             outcome: Outcome::Abandoned,
+            commitments: None,
         };
         Self {
             link,
             began: Instant::now(),
             entry: Some(entry),
+            said: None,
+        }
+    }
+
+    /// The body has come: from here on the entry commits to it, and to the answer.
+    pub fn asked(&mut self, body: &[u8]) {
+        let mut salt = [0; 32];
+        // Without a salt there is no commitment: one without would be a fingerprint of what was said.
+        if freehold_channel::provider().secure_random.fill(&mut salt).is_ok() {
+            self.said = Some(Said {
+                prompt: commitment(&salt, body),
+                reply: Commitment::begin(&salt),
+                salt,
+            });
         }
     }
 
@@ -48,8 +72,11 @@ impl Entry {
         }
     }
 
-    /// A token of the answer is on its way; only the first one counts.
-    pub fn token_made(&mut self) {
+    /// A piece of the answer is on its way; for the time only the first one counts.
+    pub fn token_made(&mut self, text: &str) {
+        if let Some(said) = &mut self.said {
+            said.reply.update(text.as_bytes());
+        }
         if let Some(entry) = &mut self.entry
             && entry.first_token_ms.is_none()
         {
@@ -71,6 +98,7 @@ impl Entry {
         entry.answer_tokens = usage.answer_tokens;
         entry.outcome = Outcome::Answered;
         entry.total_ms = self.elapsed();
+        entry.commitments = self.commitments();
         self.link.record(entry).await
     }
 
@@ -81,8 +109,18 @@ impl Entry {
                 code: rejection.code().to_owned(),
             };
             entry.total_ms = self.elapsed();
+            entry.commitments = self.commitments();
             self.link.send(entry);
         }
+    }
+
+    fn commitments(&mut self) -> Option<Box<Commitments>> {
+        let said = self.said.take()?;
+        Some(Box::new(Commitments {
+            salt: said.salt.iter().map(|byte| format!("{byte:02x}")).collect(),
+            prompt: said.prompt,
+            reply: said.reply.finish(),
+        }))
     }
 
     fn elapsed(&self) -> u32 {
@@ -98,6 +136,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(mut entry) = self.entry.take() {
             entry.total_ms = self.elapsed();
+            entry.commitments = self.commitments();
             self.link.send(entry);
         }
     }

@@ -106,7 +106,7 @@ impl<V: Voice> Flow<V> {
         };
         match part {
             Ok(AnswerPart::Text(text)) => {
-                entry.token_made();
+                entry.token_made(&text);
                 self.voice.text(&text, &mut out);
                 self.entry = Some(entry);
             }
@@ -126,8 +126,8 @@ impl<V: Voice> Flow<V> {
 /// The whole answer, its entry durable.
 pub async fn whole(answer: AnswerStream, mut entry: Entry, deadline: Instant) -> Result<Answer, GatewayRejection> {
     let noted = answer.inspect(|part| {
-        if matches!(part, Ok(AnswerPart::Text(_))) {
-            entry.token_made();
+        if let Ok(AnswerPart::Text(text)) = part {
+            entry.token_made(text);
         }
     });
     match within(deadline, Answer::collect(noted, MAX_ANSWER_BYTES)).await {

@@ -76,8 +76,11 @@ pub async fn admit<T: DeserializeOwned>(
         .extensions
         .get::<RequestId>()
         .map_or_else(|| "".into(), |id| Arc::clone(&id.0));
-    let entry = Entry::begin(gateway.link.clone(), id.to_string(), &token.id, route);
+    let mut entry = Entry::begin(gateway.link.clone(), id.to_string(), &token.id, route);
     let bytes = body::read(body).await;
+    if let Ok(bytes) = &bytes {
+        entry.asked(bytes);
+    }
     match bytes.and_then(|bytes| body::parse(&bytes)) {
         Ok(fields) => Ok(Admitted {
             fields,

@@ -10,9 +10,10 @@ use crate::settings::{Addressing, NetworkSettings};
 /// The `.network` file for checked settings.
 #[must_use]
 pub fn link(settings: &NetworkSettings) -> String {
+    // ARP and the activation are said, because 10-freehold-closed.network has switched both off on this very interface.
     let dhcp = settings.addressing == Addressing::Dhcp;
     let mut text = format!(
-        "# Generated from the box's settings.\n[Match]\nName={}\n\n[Link]\nRequiredForOnline=no\nMulticast=no\nAllMulticast=no\n\n\
+        "# Generated from the box's settings.\n[Match]\nName={}\n\n[Link]\nActivationPolicy=up\nRequiredForOnline=no\nARP=yes\nMulticast=no\nAllMulticast=no\n\n\
          [Network]\nDHCP={}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nIPv6SendRA=no\nLLMNR=no\nMulticastDNS=no\nDNSSEC=no\nLLDP=no\n\
          EmitLLDP=no\nIPForward=no\nKeepConfiguration=no\n",
         settings.interface,

@@ -3,12 +3,14 @@
 //! Refuses to be made from anything but verified values. Invariant: a target that cannot be had is still in it, as a
 //! refusal, so that a plan never passes over one in silence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_trust::Sha256Digest;
 use freehold_verify::release::Release;
 use freehold_verify::{RefusalReport, Verified};
 use serde::{Deserialize, Serialize};
+
+use crate::system::WantedSystem;
 
 /// What the box should run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,12 @@ pub struct Desired {
     pub assignment: Option<u64>,
     /// Models to have and to serve, by the descriptor's digest.
     pub models: BTreeMap<Sha256Digest, WantedModel>,
+    /// The operating system to run, when the assignment names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<WantedSystem>,
+    /// Releases that stay in the store after their successor is confirmed, so that the box can be sent back to them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ways_back: BTreeSet<Sha256Digest>,
     /// Targets of the assignment that cannot be had, by target name.
     pub refused: BTreeMap<String, RefusalReport>,
 }

@@ -5,14 +5,18 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 mod desired;
+mod health;
 mod observed;
 mod plan;
 mod planner;
 mod rejection;
 mod show;
+mod system;
 
 pub use desired::{Desired, Place, WantedFile, WantedModel};
-pub use observed::{EngineState, Observed, Permission, Purpose, RunningEngine, StoredFile, StoredModel};
+pub use health::{HealthRejection, MAX_SELF_TEST, Question, SelfTest};
+pub use observed::{EngineState, Observed, Permission, Purpose, RunPermission, RunningEngine, StoredFile, StoredModel};
 pub use plan::{PLAN_VERSION, Plan, Step, Waiting, WaitingOn};
 pub use planner::plan;
 pub use rejection::PlanRejection;
+pub use system::{ObservedSystem, SystemStanding, WantedSystem};

@@ -10,6 +10,10 @@ use freehold_verify::RefusalReport;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::WaitingOn;
+use crate::system::ObservedSystem;
+
+/// Why a model does not run about whose permission nobody looked.
+const NOT_LOOKED_AT: &str = "plan.not_permitted";
 
 /// What an engine is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +46,8 @@ pub struct StoredModel {
     pub version: String,
     /// Whether a second engine serves embeddings.
     pub embeddings: bool,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 /// A file of an admitted release that has the bytes of a wanted one.
@@ -58,12 +64,24 @@ pub struct StoredFile {
     pub sha256: Sha256Digest,
 }
 
+/// Whether a model of this name may run now: what policy and verdict lease say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "may", content = "because")]
+pub enum RunPermission {
+    /// Yes.
+    Run,
+    /// No, and an engine that runs it stops.
+    Stop(RefusalReport),
+}
+
 /// How an engine is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineState {
-    /// It runs or starts.
+    /// It answers.
     Running,
+    /// It was started and does not answer yet.
+    Starting,
     /// It ended and is being given a pause before the next try.
     Resting,
 }
@@ -94,12 +112,22 @@ pub struct Observed {
     pub staged: BTreeMap<Sha256Digest, BTreeMap<String, BTreeSet<u32>>>,
     /// Engines.
     pub engines: Vec<RunningEngine>,
+    /// Whether models may run, by name. One that is not here may not: nobody looked.
+    pub runs: BTreeMap<String, RunPermission>,
     /// Stored releases that the publisher took back, each with the refusal.
     pub revoked: BTreeMap<Sha256Digest, RefusalReport>,
-    /// Releases that failed verification or admission here, each with the refusal: they are not tried again.
+    /// Releases whose health check held on this box.
+    pub confirmed: BTreeSet<Sha256Digest>,
+    /// By a model's name, the release of it that was confirmed last: the one that runs until another is.
+    pub standing: BTreeMap<String, Sha256Digest>,
+    /// Releases that failed verification, admission or their health check here, each with the refusal: they are not tried
+    /// again.
     pub failed: BTreeMap<Sha256Digest, RefusalReport>,
     /// Targets whose refusal the record already holds, with the code.
     pub told: BTreeMap<String, String>,
+    /// The operating system; `None` on a box that is a program on somebody's system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<ObservedSystem>,
     /// Bytes that models may still take on the disk.
     pub free_bytes: u64,
     /// Hardware classes of this box, for example `cpu`.
@@ -117,11 +145,24 @@ impl Observed {
             fetching: BTreeMap::new(),
             staged: BTreeMap::new(),
             engines: Vec::new(),
+            runs: BTreeMap::new(),
             revoked: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            standing: BTreeMap::new(),
             failed: BTreeMap::new(),
             told: BTreeMap::new(),
+            system: None,
             free_bytes,
             hardware: vec!["cpu".to_owned()],
+        }
+    }
+
+    /// Why a model of this name may not run; `None` when it may.
+    pub(crate) fn may_not_run(&self, name: &str) -> Option<&str> {
+        match self.runs.get(name) {
+            Some(RunPermission::Run) => None,
+            Some(RunPermission::Stop(because)) => Some(&because.code),
+            None => Some(NOT_LOOKED_AT),
         }
     }
 

@@ -108,6 +108,15 @@ pub enum Step {
         /// What for.
         purpose: Purpose,
     },
+    /// Ask a running model its own questions; what it replaces stays until the answers are as expected.
+    CheckHealth {
+        /// The release.
+        release: Sha256Digest,
+        /// The model.
+        root: Sha256Digest,
+        /// Its name, for people.
+        name: String,
+    },
     /// Take a release out of the store; the content goes with the last release that has it.
     RemoveModel {
         /// The release.
@@ -123,6 +132,38 @@ pub enum Step {
     DiscardStaged {
         /// The release.
         release: Sha256Digest,
+    },
+    /// Verify the files of an operating system as a whole, and lay them ready for the slot.
+    StageSystem {
+        /// The release.
+        release: Sha256Digest,
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Write them into the slot that does not run.
+    WriteSystem {
+        /// The release.
+        release: Sha256Digest,
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Restart into it. What runs now stays where it is, and runs again when the new one does not work.
+    RestartSystem {
+        /// The release.
+        release: Sha256Digest,
+        /// The image's name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// Raise the floor: images below it never open the sealed volume again. There is no way back.
+    RaiseFloor {
+        /// The level.
+        level: u8,
     },
 }
 
@@ -147,8 +188,16 @@ pub enum WaitingOn {
     },
     /// An engine's pause before the next try.
     EngineRest,
-    /// A download that is under way.
+    /// A download that is under way, or its examination.
     Download,
+    /// An engine that loads its model.
+    EngineStart,
+    /// The running system's own health check.
+    Confirmation,
+    /// The steps before it.
+    OtherSteps,
+    /// A fresh verdict of the console, which policy demands for the model.
+    Lease,
 }
 
 /// Something that is wanted and cannot be done now.

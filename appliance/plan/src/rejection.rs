@@ -17,6 +17,14 @@ pub enum PlanRejection {
         /// The classes of this box.
         here: Vec<String>,
     },
+    /// An operating system for a box that runs another one.
+    #[error("the release is the system `{found}`")]
+    System {
+        /// What runs here; empty where the box is a program on somebody's system.
+        here: String,
+        /// The release's.
+        found: String,
+    },
     /// Two releases of one model in one assignment.
     #[error("the assignment names `{name}` twice")]
     Twice {
@@ -27,7 +35,14 @@ pub enum PlanRejection {
 
 impl PlanRejection {
     /// Every code of this enum, and the reasons for stopping what is no longer assigned or permitted.
-    pub const CODES: &[&str] = &["plan.hardware", "plan.twice", "plan.not_assigned", "plan.not_permitted"];
+    pub const CODES: &[&str] = &[
+        "plan.hardware",
+        "plan.twice",
+        "plan.system",
+        "plan.not_assigned",
+        "plan.not_permitted",
+        "plan.room",
+    ];
 }
 
 impl Refusal for PlanRejection {
@@ -35,6 +50,7 @@ impl Refusal for PlanRejection {
         match self {
             Self::Hardware { .. } => "plan.hardware",
             Self::Twice { .. } => "plan.twice",
+            Self::System { .. } => "plan.system",
         }
     }
 
@@ -42,6 +58,7 @@ impl Refusal for PlanRejection {
         match self {
             Self::Hardware { here, .. } => Some(here.join(", ")),
             Self::Twice { .. } => Some("one release of each model".to_owned()),
+            Self::System { here, .. } => Some(here.clone()),
         }
     }
 
@@ -49,6 +66,7 @@ impl Refusal for PlanRejection {
         match self {
             Self::Hardware { meant, .. } => Some(meant.join(", ")),
             Self::Twice { .. } => None,
+            Self::System { found, .. } => Some(found.clone()),
         }
     }
 }

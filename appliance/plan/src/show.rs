@@ -81,9 +81,16 @@ impl fmt::Display for Step {
             } => {
                 write!(f, "start     engine for {purpose} of {name} {}", short(root))
             }
+            Self::CheckHealth { name, root, .. } => write!(f, "check     {name} {} by its own questions", short(root)),
             Self::RemoveModel {
                 name, root, because, ..
             } => write!(f, "remove    {name} {} ({because})", short(root)),
+            Self::StageSystem { name, version, .. } => write!(f, "stage     system {name} {version}"),
+            Self::WriteSystem { name, version, .. } => {
+                write!(f, "write     system {name} {version} into the other slot")
+            }
+            Self::RestartSystem { name, version, .. } => write!(f, "restart   into system {name} {version}"),
+            Self::RaiseFloor { level } => write!(f, "raise     the floor to level {level}"),
             Self::DiscardStaged { release } => write!(f, "discard   unfinished download of {}", short(release)),
         }
     }
@@ -101,6 +108,10 @@ impl fmt::Display for WaitingOn {
             }
             Self::EngineRest => f.write_str("the engine's pause before the next try"),
             Self::Download => f.write_str("its download"),
+            Self::EngineStart => f.write_str("its engine to load it"),
+            Self::Confirmation => f.write_str("the running system's own health check"),
+            Self::OtherSteps => f.write_str("the steps before it"),
+            Self::Lease => f.write_str("a fresh verdict of the console, which policy demands for it"),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_plan::{
-    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunningEngine, Step, StoredFile, StoredModel,
-    WaitingOn, WantedFile, WantedModel, plan,
+    Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunPermission, RunningEngine, Step, StoredFile,
+    StoredModel, WaitingOn, WantedFile, WantedModel, plan,
 };
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::RefusalReport;
@@ -40,7 +40,7 @@ fn desired(models: Vec<WantedModel>) -> Desired {
     Desired {
         assignment: Some(1),
         models: models.into_iter().map(|model| (model.release, model)).collect(),
-        refused: BTreeMap::new(),
+        ..Desired::default()
     }
 }
 
@@ -50,6 +50,7 @@ fn kept(model: &WantedModel) -> StoredModel {
         name: model.name.clone(),
         version: model.version.clone(),
         embeddings: model.embeddings,
+        bytes: model.files.iter().map(|file| file.length).sum(),
     }
 }
 
@@ -60,6 +61,18 @@ fn refusal(code: &str) -> RefusalReport {
         expected: None,
         found: None,
     }
+}
+
+const NAMES: [&str; 3] = ["guide", "coder", "summer"];
+
+/// An empty box whose policy lets every model of these tests run.
+fn world_with(free_bytes: u64) -> Observed {
+    let mut world = Observed::empty(free_bytes);
+    world.runs = NAMES
+        .iter()
+        .map(|name| ((*name).to_owned(), RunPermission::Run))
+        .collect();
+    world
 }
 
 /// What a step does to the world when it works.
@@ -112,11 +125,23 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
                 "an engine of a release that is not in the store"
             );
             assert!(!world.revoked.contains_key(release), "an engine of a revoked release");
+            let name = &world.stored[release].name;
+            assert_eq!(world.runs.get(name), Some(&RunPermission::Run), "an engine of {name}");
             world.engines.push(RunningEngine {
                 root: *root,
                 purpose: *purpose,
                 state: EngineState::Running,
             });
+        }
+        Step::CheckHealth { release, root, .. } => {
+            assert!(world.stored.contains_key(release), "checked what is not there");
+            assert!(
+                world.engines.iter().any(|engine| engine.root == *root),
+                "checked without an engine"
+            );
+            world.confirmed.insert(*release);
+            let name = world.stored[release].name.clone();
+            world.standing.insert(name, *release);
         }
         Step::RemoveModel { release, root, .. } => {
             world.stored.remove(release);
@@ -125,6 +150,9 @@ fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
                     || !world.engines.iter().any(|engine| engine.root == *root),
                 "removed under a running engine"
             );
+        }
+        Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RestartSystem { .. } | Step::RaiseFloor { .. } => {
+            panic!("these worlds have no system")
         }
         Step::DiscardStaged { release } => {
             world.staged.remove(release);
@@ -139,7 +167,7 @@ fn carry_out(world: &mut Observed, desired: &Desired, plan: &Plan, steps: usize)
 }
 
 fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
-    let names = ["guide", "coder", "summer"];
+    let names = NAMES;
     let wanted = prop::collection::vec((0..3_usize, 1..4_u8, 0..4_u8, any::<bool>()), 0..4);
     let stored = prop::collection::vec((0..3_usize, 1..4_u8, any::<bool>(), any::<bool>()), 0..4);
     (wanted, stored, prop::option::of(0..3_usize), any::<bool>(), 0..3000_u64).prop_map(
@@ -150,7 +178,7 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
                     .map(|(n, v, f, e)| model(names[n], v, f, e))
                     .collect(),
             );
-            let mut world = Observed::empty(if free > 2000 { u64::MAX } else { 0 });
+            let mut world = world_with(if free > 2000 { u64::MAX } else { 0 });
             if keep {
                 world.permission = Permission::Keep(WaitingOn::Verdict);
             }
@@ -243,6 +271,36 @@ proptest! {
         }
     }
 
+    // promise S-162
+    #[test]
+    fn without_a_lease_a_model_that_needs_one_never_starts_and_one_that_runs_stops_first(
+        (desired, mut world) in worlds(), looked in prop::collection::vec(prop::option::of(any::<bool>()), 3)
+    ) {
+        world.runs = NAMES.iter().zip(&looked).filter_map(|(name, may)| {
+            let may = if (*may)? { RunPermission::Run } else { RunPermission::Stop(refusal("lease.expired")) };
+            Some(((*name).to_owned(), may))
+        }).collect();
+        let may = |name: &str| world.runs.get(name) == Some(&RunPermission::Run);
+        let made = plan(&desired, &world);
+        for step in &made.steps {
+            if let Step::StartEngine { name, .. } = step {
+                prop_assert!(may(name), "{}", made);
+            }
+        }
+        let first = made.steps.iter().position(|step| !matches!(step, Step::RefuseTarget { .. } | Step::StopEngine { .. }));
+        for engine in &world.engines {
+            let of = world.stored.values().find(|stored| stored.root == engine.root);
+            let Some(stored) = of.filter(|stored| !may(&stored.name)) else { continue };
+            let stops = made.steps.iter().position(|step| matches!(
+                step, Step::StopEngine { root, purpose, .. } if *root == engine.root && *purpose == engine.purpose
+            ));
+            prop_assert!(stops.is_some_and(|stops| first.is_none_or(|first| stops < first)), "{} {}", stored.name, made);
+        }
+        let mut after = world.clone();
+        carry_out(&mut after, &desired, &made, usize::MAX);
+        prop_assert!(plan(&desired, &after).is_empty());
+    }
+
     #[test]
     fn a_plan_survives_its_json_and_keeps_its_digest((desired, world) in worlds()) {
         let made = plan(&desired, &world);
@@ -256,7 +314,7 @@ proptest! {
 #[test]
 fn a_transcript_of_a_change_of_versions() {
     let old = model("guide", 1, 1, false);
-    let mut world = Observed::empty(1_000_000);
+    let mut world = world_with(1_000_000);
     world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
@@ -278,7 +336,8 @@ fn a_transcript_of_a_change_of_versions() {
     assert_eq!(
         verbs,
         [
-            "refuse", "fetch", "fetch", "fetch", "verify", "admit", "store", "stop", "start", "start", "remove"
+            "refuse", "fetch", "fetch", "fetch", "verify", "admit", "store", "stop", "start", "start", "check",
+            "remove"
         ],
         "{text}"
     );
@@ -294,7 +353,7 @@ fn a_transcript_of_a_change_of_versions() {
 
 #[test]
 fn a_box_without_room_waits_and_says_how_much() {
-    let made = plan(&desired(vec![model("guide", 1, 3, false)]), &Observed::empty(100));
+    let made = plan(&desired(vec![model("guide", 1, 3, false)]), &world_with(100));
     assert!(made.is_empty());
     assert_eq!(
         made.waiting[0].until,
@@ -309,7 +368,7 @@ fn a_box_without_room_waits_and_says_how_much() {
 fn other_hardware_is_refused_by_name() {
     let mut wanted = model("guide", 1, 1, false);
     wanted.hardware = vec![vec!["gpu-80g".to_owned()], vec![]];
-    let made = plan(&desired(vec![wanted]), &Observed::empty(u64::MAX));
+    let made = plan(&desired(vec![wanted]), &world_with(u64::MAX));
     assert!(
         matches!(&made.steps[..], [Step::RefuseTarget { refusal, .. }] if refusal.code == "plan.hardware"),
         "{made}"
@@ -319,7 +378,7 @@ fn other_hardware_is_refused_by_name() {
 #[test]
 fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
     let old = model("guide", 1, 1, false);
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     world.stored.insert(old.release, kept(&old));
     let made = plan(
         &desired(vec![model("guide", 2, 1, false), model("guide", 3, 1, false)]),
@@ -343,7 +402,7 @@ fn two_releases_of_one_model_are_both_refused_and_nothing_is_taken_away() {
 #[test]
 fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
     let old = model("guide", 1, 1, false);
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
@@ -362,6 +421,34 @@ fn what_is_no_longer_assigned_is_stopped_and_then_removed() {
     assert_eq!(why, ["plan.not_assigned", "plan.not_assigned"], "{made}");
     // Without any assignment a box keeps what it has.
     assert!(plan(&Desired::default(), &world).is_empty());
+}
+
+// promise S-146
+#[test]
+fn what_a_newer_version_replaces_serves_until_the_newer_one_answers() {
+    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
+    let mut world = world_with(u64::MAX);
+    for one in [&old, &new] {
+        world.stored.insert(one.release, kept(one));
+    }
+    let engine = |model: &WantedModel, state| RunningEngine {
+        root: model.root,
+        purpose: Purpose::Chat,
+        state,
+    };
+    world.engines = vec![engine(&old, EngineState::Running), engine(&new, EngineState::Starting)];
+    let wanted = desired(vec![new.clone()]);
+    let made = plan(&wanted, &world);
+    assert!(made.is_empty(), "{made}");
+    assert_eq!(made.waiting.len(), 1, "{made}");
+    assert_eq!(made.waiting[0].until, WaitingOn::EngineStart);
+    world.engines[1].state = EngineState::Running;
+    let made = plan(&wanted, &world);
+    assert!(
+        matches!(&made.steps[..], [Step::StopEngine { root, .. }, Step::CheckHealth { .. }, Step::RemoveModel { release, .. }]
+            if *root == old.root && *release == old.release),
+        "{made}"
+    );
 }
 
 /// A release of `like`'s content under another descriptor.
@@ -386,7 +473,7 @@ fn d17_a_release_with_stored_content_is_verified_and_admitted_for_itself() {
         chunk_size: 700,
         chunks: 1,
     });
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     world.stored.insert(old.release, kept(&old));
     world.engines.push(RunningEngine {
         root: old.root,
@@ -417,7 +504,9 @@ fn d17_a_release_with_stored_content_is_verified_and_admitted_for_itself() {
     // The weights are there and not fetched twice; the bill of materials and the empty file are; the engine runs on.
     assert_eq!(
         verbs,
-        ["fetch", "reuse", "reuse", "fetch", "verify", "admit", "store", "remove"],
+        [
+            "fetch", "reuse", "reuse", "fetch", "verify", "admit", "store", "check", "remove"
+        ],
         "{text}"
     );
     carry_out(&mut world, &wanted, &made, usize::MAX);
@@ -433,7 +522,7 @@ fn d17_content_stays_while_one_of_its_releases_does() {
         root: first.root,
         ..other
     };
-    let mut world = Observed::empty(u64::MAX);
+    let mut world = world_with(u64::MAX);
     for one in [&first, &other] {
         world.stored.insert(one.release, kept(one));
     }
@@ -444,6 +533,7 @@ fn d17_content_stays_while_one_of_its_releases_does() {
             state: EngineState::Running,
         });
     }
+    world.confirmed.insert(first.release);
     world.revoked.insert(other.release, refusal("release.revoked"));
     let made = plan(&desired(vec![first.clone()]), &world);
     assert!(
@@ -462,7 +552,7 @@ fn d17_content_stays_while_one_of_its_releases_does() {
 #[test]
 fn a_download_under_way_is_waited_for_and_ends_when_nobody_wants_it() {
     let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 3, false));
-    let mut world = Observed::empty(3500);
+    let mut world = world_with(3500);
     world.stored.insert(old.release, kept(&old));
     world.fetching.insert(new.release, 3000);
     world.staged.insert(
@@ -518,7 +608,7 @@ fn j05_a_model_whose_accelerator_vanished_is_refused_until_it_is_back() {
     let mut wanted = model("guide", 1, 1, false);
     wanted.hardware = vec![vec!["gpu-80g".to_owned()]];
     let with = |hardware: &[&str]| {
-        let mut world = Observed::empty(u64::MAX);
+        let mut world = world_with(u64::MAX);
         world.hardware = hardware.iter().map(|word| (*word).to_owned()).collect();
         plan(&desired(vec![wanted.clone()]), &world)
     };
@@ -527,4 +617,162 @@ fn j05_a_model_whose_accelerator_vanished_is_refused_until_it_is_back() {
     // Gone, or another card in its place.
     assert!(refused(&with(&["cpu"])) && refused(&with(&["cpu", "gpu-8g"])));
     assert!(!refused(&with(&["gpu-80g"])));
+}
+
+#[test]
+fn a_model_whose_lease_ends_stops_with_the_code_and_starts_again_with_a_new_one() {
+    let guide = model("guide", 1, 1, true);
+    let wanted = desired(vec![guide.clone()]);
+    let mut world = world_with(u64::MAX);
+    let first = plan(&wanted, &world);
+    carry_out(&mut world, &wanted, &first, usize::MAX);
+    assert_eq!(world.engines.len(), 2, "chat and embeddings");
+    world
+        .runs
+        .insert("guide".to_owned(), RunPermission::Stop(refusal("lease.withdrawn")));
+    let made = plan(&wanted, &world);
+    let stop = |purpose| Step::StopEngine {
+        root: guide.root,
+        purpose,
+        because: "lease.withdrawn".to_owned(),
+    };
+    assert_eq!(made.steps, [stop(Purpose::Chat), stop(Purpose::Embeddings)], "{made}");
+    assert_eq!(made.waiting.len(), 1, "{made}");
+    assert_eq!(
+        made.waiting[0].to_string(),
+        "guide waits for a fresh verdict of the console, which policy demands for it"
+    );
+    carry_out(&mut world, &wanted, &made, usize::MAX);
+    // Nobody looked: that is no yes.
+    world.runs.clear();
+    assert!(plan(&wanted, &world).is_empty());
+    world.runs.insert("guide".to_owned(), RunPermission::Run);
+    let again = plan(&wanted, &world);
+    carry_out(&mut world, &wanted, &again, usize::MAX);
+    assert_eq!(world.engines.len(), 2, "{again}");
+    assert!(again.waiting.is_empty());
+}
+
+/// A box that serves `old`, confirmed.
+fn standing(old: &WantedModel, free: u64) -> Observed {
+    let mut world = world_with(free);
+    world.stored.insert(old.release, kept(old));
+    world.confirmed.insert(old.release);
+    world.standing.insert(old.name.clone(), old.release);
+    world.engines.push(RunningEngine {
+        root: old.root,
+        purpose: Purpose::Chat,
+        state: EngineState::Running,
+    });
+    world
+}
+
+fn verbs(made: &Plan) -> Vec<String> {
+    let text = made.to_string();
+    let lines = text.lines().skip(1);
+    lines
+        .filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned))
+        .collect()
+}
+
+// promise S-180
+#[test]
+fn a_box_whose_health_check_fails_goes_back_to_what_it_ran() {
+    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
+    let mut world = standing(&old, u64::MAX);
+    let wanted = desired(vec![new.clone()]);
+    let made = plan(&wanted, &world);
+    assert_eq!(
+        verbs(&made),
+        ["fetch", "verify", "admit", "store", "stop", "start", "check", "remove"],
+        "{made}"
+    );
+    // The check is the step that fails: the plan ends there, and the old release is still in the store.
+    carry_out(&mut world, &wanted, &made, 6);
+    // Cut off between the two, it is checked before anything is removed; while its engine rests, nothing is.
+    assert_eq!(verbs(&plan(&wanted, &world)), ["check", "remove"]);
+    world.engines[0].state = EngineState::Resting;
+    assert!(plan(&wanted, &world).is_empty());
+    world.engines[0].state = EngineState::Running;
+    world.failed.insert(new.release, refusal("health.answers"));
+    let back = plan(&wanted, &world);
+    assert_eq!(verbs(&back), ["refuse", "stop", "start", "remove"], "{back}");
+    assert!(back.to_string().contains("health.answers"), "{back}");
+    carry_out(&mut world, &wanted, &back, usize::MAX);
+    assert_eq!(world.stored.keys().collect::<Vec<_>>(), [&old.release]);
+    assert_eq!(world.engines[0].root, old.root);
+    assert!(plan(&wanted, &world).is_empty());
+    // Without its console it does the same.
+    world.permission = Permission::Keep(WaitingOn::Console);
+    assert!(plan(&wanted, &world).is_empty());
+}
+
+// promise S-181
+#[test]
+fn the_way_back_stays_in_the_store_while_the_assignment_names_it() {
+    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
+    let mut world = standing(&old, u64::MAX);
+    let mut wanted = desired(vec![new.clone()]);
+    wanted.ways_back.insert(old.release);
+    let made = plan(&wanted, &world);
+    assert_eq!(
+        verbs(&made),
+        ["fetch", "verify", "admit", "store", "stop", "start", "check"],
+        "{made}"
+    );
+    carry_out(&mut world, &wanted, &made, usize::MAX);
+    assert!(plan(&wanted, &world).is_empty());
+    // After a restart the new one alone is started.
+    world.engines.clear();
+    assert_eq!(verbs(&plan(&wanted, &world)), ["start"]);
+    // Sent back: nothing is fetched, and the newer one goes.
+    let mut back = desired(vec![old.clone()]);
+    let made = plan(&back, &world);
+    assert_eq!(verbs(&made), ["start", "remove"], "{made}");
+    carry_out(&mut world, &back, &made, usize::MAX);
+    assert!(plan(&back, &world).is_empty());
+    back.ways_back.insert(new.release);
+    assert!(plan(&back, &world).is_empty());
+}
+
+// promise S-182
+#[test]
+fn a_full_disk_frees_what_no_assignment_needs_and_says_so_first() {
+    let (first, second, third) = (
+        model("guide", 1, 2, false),
+        model("guide", 2, 1, false),
+        model("guide", 3, 2, false),
+    );
+    let mut world = standing(&second, 100);
+    world.stored.insert(first.release, kept(&first));
+    let mut wanted = desired(vec![third.clone()]);
+    wanted.ways_back.insert(second.release);
+    let made = plan(&wanted, &world);
+    assert!(
+        matches!(&made.steps[0], Step::RemoveModel { release, because, .. } if *release == first.release && because == "plan.room"),
+        "{made}"
+    );
+    assert_eq!(
+        verbs(&made).iter().filter(|verb| *verb == "remove").count(),
+        1,
+        "{made}"
+    );
+    // What would not be enough stays for now, and the box says what it waits for.
+    let larger = desired(vec![model("guide", 3, 3, false)]);
+    let made = plan(&larger, &world);
+    assert!(
+        matches!(
+            made.waiting[0].until,
+            WaitingOn::DiskSpace {
+                needed: 3000,
+                free: 100
+            }
+        ),
+        "{made}"
+    );
+    assert!(
+        made.steps
+            .iter()
+            .all(|step| !matches!(step, Step::RemoveModel { because, .. } if because == "plan.room"))
+    );
 }

@@ -12,7 +12,9 @@ pub mod report;
 pub mod routes;
 pub mod screen;
 pub mod status;
+pub mod stick;
 pub mod version;
+pub mod witness;
 
 pub use binary::Base64;
 pub use version::{V1, VersionRejection};

@@ -209,6 +209,30 @@ pub struct RequestEntry {
     pub answer_tokens: u32,
     /// How it ended.
     pub outcome: Outcome,
+    /// What stands in the record for what was said; `None` before a body was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commitments: Option<Box<Commitments>>,
+}
+
+/// What stands for what was said: HMAC-SHA256 under a salt that is kept apart from the record.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Commitments {
+    /// The salt, 64 hex digits. It never stands in the record.
+    pub salt: String,
+    /// Over the request's body, byte for byte.
+    pub prompt: Sha256Digest,
+    /// Over the answer's text, as far as it went out.
+    pub reply: Sha256Digest,
+}
+
+impl std::fmt::Debug for Commitments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Commitments")
+            .field("prompt", &self.prompt)
+            .field("reply", &self.reply)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The surface and route of a request.

@@ -13,6 +13,8 @@ pub enum Caller {
     CurrentCertificate,
 }
 
+/// `GET`: → [`crate::enrol::Pairing`]: for a box whose console was typed by address and fingerprint; a person compares the rest.
+pub const PAIRING: &str = "/box/v1/pairing";
 /// `POST`: [`crate::enrol::EnrolBegin`] → [`crate::enrol::EnrolChallenge`].
 pub const ENROL_BEGIN: &str = "/box/v1/enrol/begin";
 /// `POST`: [`crate::enrol::EnrolActivate`] → [`crate::enrol::EnrolStatus`].
@@ -25,6 +27,10 @@ pub const CHALLENGE: &str = "/box/v1/challenge";
 pub const EVIDENCE: &str = "/box/v1/evidence";
 /// `GET`: → the DSSE envelope of the assignment, or 204 when there is none.
 pub const ASSIGNMENT: &str = "/box/v1/assignment";
+/// `GET`: → the DSSE envelope of the verdict lease, or 204 when the console has nothing to say.
+pub const LEASE: &str = "/box/v1/lease";
+/// `GET`, followed by the SHA-256 (hex) that the assignment names: → [`freehold_verify::approval::ApprovalPackage`].
+pub const APPROVALS: &str = "/box/v1/approvals/";
 /// `GET`, followed by a TUF metadata file name.
 pub const REPOSITORY_METADATA: &str = "/box/v1/repository/metadata/";
 /// `GET`, followed by a TUF target's path; answers `Range` requests.
@@ -34,16 +40,23 @@ pub const REPORT: &str = "/box/v1/report";
 /// `POST`: [`crate::report::RecordCheckpoint`] → [`crate::report::RecordCosignature`].
 pub const RECORD: &str = "/box/v1/record";
 
+/// `POST`: [`crate::witness::WitnessAsk`] → [`crate::witness::WitnessOffers`].
+pub const WITNESS: &str = "/box/v1/witness";
+
 /// Every route of the boxes' port with its caller; a prefix ends in `/`.
 pub const BOX_ROUTES: &[(&str, &str, Caller)] = &[
+    ("GET", PAIRING, Caller::Anyone),
     ("POST", ENROL_BEGIN, Caller::Anyone),
     ("POST", ENROL_ACTIVATE, Caller::Anyone),
     ("GET", ENROL_STATUS, Caller::Anyone),
     ("POST", CHALLENGE, Caller::KnownKey),
     ("POST", EVIDENCE, Caller::KnownKey),
     ("GET", ASSIGNMENT, Caller::CurrentCertificate),
+    ("GET", LEASE, Caller::KnownKey),
+    ("GET", APPROVALS, Caller::CurrentCertificate),
     ("GET", REPOSITORY_METADATA, Caller::CurrentCertificate),
     ("GET", REPOSITORY_TARGETS, Caller::CurrentCertificate),
     ("POST", REPORT, Caller::CurrentCertificate),
     ("POST", RECORD, Caller::CurrentCertificate),
+    ("POST", WITNESS, Caller::CurrentCertificate),
 ];

@@ -162,7 +162,7 @@ pub enum SettingsLock {
     /// None were taken yet.
     #[default]
     Open,
-    /// They were; only a wipe by two persons or a newer signed file changes them.
+    /// They were; only a wipe by two persons changes them.
     Locked,
 }
 

@@ -217,8 +217,7 @@ impl Screen {
                 self.page = Page::Settings(Field::Console);
             }
             'n' => {
-                let why =
-                    "The settings are locked: a newer signed settings file changes them, or a wipe by two persons.";
+                let why = "The settings are locked; only a wipe by two persons changes them.";
                 self.note = Some(why.to_owned());
             }
             'q' if self.can(Ability::ShutDown) => self.page = Page::ShutDown(String::new()),

@@ -208,7 +208,8 @@ fn a_person_pairs_a_box_at_its_own_screen_and_no_key_leads_out_of_it() {
     terminal.key("Enter");
     terminal.shows("The settings are taken, and locked.");
     let typed: serde_json::Value =
-        serde_json::from_slice(&fs::read(folder.join("state/settings.typed.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(folder.join("state/settings.json")).unwrap()).unwrap();
+    let typed = &typed["document"];
     assert_eq!(typed["values"]["console"]["fleet_ca"], sha256(b"fleet ca").to_hex());
     assert_eq!(typed["values"]["network"]["addressing"], "dhcp");
     terminal.types("n");

@@ -3,6 +3,8 @@
 //! Refuses a challenge of another form. Invariant: what the evidence says about the record and the models is what they are
 //! when the quote is made.
 
+use std::path::Path;
+
 use freehold_collect::Tpm;
 use freehold_protocol::report::{Challenge, VerdictAnswer};
 use freehold_trust::Sha256Digest;
@@ -23,23 +25,44 @@ pub(crate) struct Shown<'a> {
     pub(crate) chronicle: &'a Chronicle,
     /// Root digests of the running models.
     pub(crate) models: Vec<Sha256Digest>,
+    /// Where what user space measured stands, and whether this box adds to it.
+    pub(crate) runtime_log: (&'a Path, bool),
 }
 
-/// Asks for a challenge and answers it. The nonce comes back for the console's signed time.
-pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Result<(VerdictAnswer, [u8; 32]), Fault> {
+/// What came of it.
+pub(crate) struct Proved {
+    /// What the console said.
+    pub(crate) answer: VerdictAnswer,
+    /// The nonce, for the console's signed time.
+    pub(crate) nonce: [u8; 32],
+    /// The TPM's count of resets in the quote: which boot this is.
+    pub(crate) reset_count: u32,
+}
+
+/// Asks for a challenge and answers it.
+pub(crate) async fn attest(shown: Shown<'_>, tpm: &Tpm, console: &Console) -> Result<Proved, Fault> {
     let challenge = console.challenge().await?;
+    let (evidence, nonce, reset_count) = evidence(shown, tpm, &challenge).await?;
+    let answer = console.evidence(evidence).await?;
+    Ok(Proved {
+        answer,
+        nonce,
+        reset_count,
+    })
+}
+
+/// Evidence that answers a challenge, its nonce, and the TPM's count of resets.
+pub(crate) async fn evidence(
+    shown: Shown<'_>,
+    tpm: &Tpm,
+    challenge: &Challenge,
+) -> Result<(Vec<u8>, [u8; 32], u32), Fault> {
     let nonce: [u8; 32] = challenge
         .nonce
         .0
         .as_slice()
         .try_into()
         .map_err(|_| Fault::of("console.answer", "the challenge has not 32 bytes"))?;
-    let evidence = evidence(shown, tpm, &challenge, nonce).await?;
-    let answer = console.evidence(evidence).await?;
-    Ok((answer, nonce))
-}
-
-async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8; 32]) -> Result<Vec<u8>, Fault> {
     let head = shown.chronicle.head();
     let mut models = shown.models;
     models.sort_unstable();
@@ -64,14 +87,15 @@ async fn evidence(shown: Shown<'_>, tpm: &Tpm, challenge: &Challenge, nonce: [u8
         .ok_or_else(|| Fault::of("console.answer", "the challenge names PCRs that there are not"))?;
     let boot_log = shown.boot.log.clone();
     // After the quote: what is measured in between stands in the log and is not covered, instead of missing.
-    let runtime_log = shown.boot.read_runtime();
-    Ok(Evidence {
+    let runtime_log = shown.boot.read_runtime(shown.runtime_log.0, shown.runtime_log.1);
+    let reset_count = quote.clock.reset_count;
+    let evidence = Evidence {
         bound,
         attest: quote.attest,
         signature: quote.signature,
         pcrs,
         boot_log,
         runtime_log,
-    }
-    .encode())
+    };
+    Ok((evidence.encode(), nonce, reset_count))
 }

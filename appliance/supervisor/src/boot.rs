@@ -15,8 +15,6 @@ use crate::fault::Fault;
 
 /// Where Linux shows the firmware's log.
 const FIRMWARE_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
-/// Where systemd writes what user space measures (systemd-pcrextend(8)).
-const RUNTIME_LOG: &str = "/run/log/systemd/tpm2-measure.log";
 /// Where a system says which image it is (os-release(5)); in the verified root.
 const OS_RELEASE: &str = "/usr/lib/os-release";
 /// Bounds the manifest file.
@@ -85,15 +83,16 @@ impl Boot {
 
     /// What user space has measured so far; empty when nothing did, or when the boot is not this machine's own. A log that cannot be
     /// read is left out: the verdict then says which PCR it does not lead to.
-    pub(crate) fn read_runtime(&self) -> Vec<u8> {
-        if self.word != "measured" {
+    pub(crate) fn read_runtime(&self, path: &Path, measures: bool) -> Vec<u8> {
+        if self.word != "measured" && !measures {
             return Vec::new();
         }
-        let log = std::fs::read(RUNTIME_LOG).unwrap_or_default();
+        let log = std::fs::read(path).unwrap_or_default();
         if log.len() > MAX_RUNTIME_LOG {
             tracing::warn!(
                 length = log.len(),
-                "`{RUNTIME_LOG}` is longer than {MAX_RUNTIME_LOG} bytes and is left out"
+                path = %path.display(),
+                "what user space measured is longer than {MAX_RUNTIME_LOG} bytes and is left out"
             );
             return Vec::new();
         }
@@ -122,7 +121,7 @@ impl Boot {
 }
 
 /// `IMAGE_ID` and `IMAGE_VERSION` of an os-release file; empty where it names none.
-fn image_of(os_release: &str) -> (String, String) {
+pub(crate) fn image_of(os_release: &str) -> (String, String) {
     let field = |name: &str| {
         let value = os_release
             .lines()

@@ -54,7 +54,7 @@ impl Chronicle {
             }
         };
         let signer = NoteSigner::new(&origin(box_id), key).map_err(freehold_record_files::RecordFault::from)?;
-        let recorder = Recorder::open(&state.path("record"), signer, Options::default())?;
+        let recorder = Recorder::open(&state.path("record"), signer, Options::declared())?;
         Ok(Self {
             recorder,
             clock: clock.clone(),
@@ -68,6 +68,12 @@ impl Chronicle {
             chronicle: self,
             entry: Entry::new(self.clock.now_ms(), self.who.clone(), what),
         }
+    }
+
+    /// The record's key as a witness of other records.
+    pub(crate) fn witness(&self, state: &State) -> Option<NoteSigner> {
+        let pem = String::from_utf8(state.bytes(KEY).ok()??).ok()?;
+        NoteSigner::new(self.recorder.verifier().name(), SigningKey::from_pkcs8_pem(&pem).ok()?).ok()
     }
 
     /// Where the record stands.

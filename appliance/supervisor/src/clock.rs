@@ -35,8 +35,8 @@ const BUILT: i64 = match option_env!("SOURCE_DATE_EPOCH") {
 /// 2026-11-21, 00:00 UTC.
 const WRITTEN: i64 = 1_795_219_200;
 
+// A field of the version after this one is passed over: a system that was gone back from may have written it.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stored {
     v: u32,
     floor: i64,
@@ -125,6 +125,17 @@ impl BoxClock {
         if signed.v != 1 || signed.nonce != hex::encode(nonce) {
             return Err(refused("the signed time is about another question".to_owned()));
         }
+        self.correct(&signed);
+        self.raise(state, signed.at)
+    }
+
+    /// Takes the time at which a signed bundle was made: it is at least that late. A stick is as old as its way was long, so it
+    /// never takes time back.
+    pub(crate) fn at_least(&self, state: &State, at: i64) -> Result<(), Fault> {
+        self.raise(state, at)
+    }
+
+    fn correct(&self, signed: &SignedTime) {
         let difference = signed.at.saturating_sub(system_ms() / 1000);
         if difference.abs() > TOLERANCE {
             if self.0.offset.swap(difference, Ordering::Relaxed).abs_diff(difference) > TOLERANCE.unsigned_abs() {
@@ -137,7 +148,10 @@ impl BoxClock {
             self.0.offset.store(0, Ordering::Relaxed);
         }
         self.0.signed.store(true, Ordering::Relaxed);
-        let floor = self.0.floor.fetch_max(signed.at, Ordering::Relaxed).max(signed.at);
+    }
+
+    fn raise(&self, state: &State, at: i64) -> Result<(), Fault> {
+        let floor = self.0.floor.fetch_max(at, Ordering::Relaxed).max(at);
         if floor.saturating_sub(self.0.written.load(Ordering::Relaxed)) >= WRITE_EVERY {
             state.put_json(
                 FILE,
@@ -205,6 +219,18 @@ mod tests {
             .take(&state, &signed(&key, b"n", early), key.public(), b"n")
             .unwrap();
         assert!(clock.now() >= BUILT);
+    }
+
+    #[test]
+    fn a_stick_brings_time_and_never_takes_it_back() {
+        let world = tempfile::tempdir().unwrap();
+        let state = State::open(world.path()).unwrap();
+        let clock = BoxClock::open(&state).unwrap();
+        let later = clock.now() + 86_400;
+        clock.at_least(&state, later).unwrap();
+        clock.at_least(&state, later - 1_000_000).unwrap();
+        assert!(clock.now() >= later);
+        assert!(BoxClock::open(&state).unwrap().now() >= later);
     }
 
     #[test]

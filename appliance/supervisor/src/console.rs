@@ -1,7 +1,9 @@
-//! What the box asks its console, over one pinned TLS connection.
+//! What the box asks its console, over one pinned TLS connection or by a stick.
 //!
 //! Refuses answers of another form or size than the protocol's. Invariant: the server was known by the fleet CA's
-//! fingerprint before a byte was sent, and our side proved its TPM's key.
+//! fingerprint before a byte was sent, and our side proved its TPM's key; a stick was signed by the director.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use freehold_channel::{Dates, Protocols, ServerPin, client_config};
@@ -12,6 +14,7 @@ use freehold_protocol::report::{
     BoxReport, Challenge, ChallengeRequest, RecordCheckpoint, RecordCosignature, ReportAnswer, VerdictAnswer,
 };
 use freehold_protocol::routes;
+use freehold_protocol::witness::{WitnessAsk, WitnessOffers};
 use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,6 +23,8 @@ use crate::clock::BoxClock;
 use crate::fault::Fault;
 use crate::identity::{Identity, Unsigned};
 use crate::pairing::digest_of;
+use crate::stick::ImportRejection;
+use crate::stick::courier::Courier;
 
 /// Bounds an answer that is a message.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -40,7 +45,18 @@ struct Problem {
 
 /// The console.
 #[derive(Debug)]
-pub(crate) struct Console {
+pub(crate) struct Console(Way);
+
+/// How it is reached.
+#[derive(Debug)]
+enum Way {
+    Wire(Box<Wire>),
+    Stick(Arc<Courier>),
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Wire {
     dialer: Dialer,
     unsigned: Unsigned,
 }
@@ -63,12 +79,94 @@ impl Console {
             Protocols::Http1,
             &clock.for_tls(),
         )?;
-        Ok(Self {
+        Ok(Self(Way::Wire(Box::new(Wire {
             dialer: Dialer::new(&pairing.console, config).map_err(|error| away(&error))?,
             unsigned: identity.unsigned.clone(),
-        })
+        }))))
     }
 
+    /// A console that speaks by a stick.
+    pub(crate) fn by_stick(courier: Arc<Courier>) -> Self {
+        Self(Way::Stick(courier))
+    }
+
+    /// The connection; what needs one waits for the next stick where there is none.
+    fn wire(&self) -> Result<&Wire, Fault> {
+        match &self.0 {
+            Way::Wire(wire) => Ok(wire),
+            Way::Stick(_) => Err(ImportRejection::AnswerLater.into()),
+        }
+    }
+
+    /// Bytes at `path`; `None` when there are none.
+    pub(crate) async fn get(&self, path: &str, limit: usize) -> Result<Option<Bytes>, Fault> {
+        match &self.0 {
+            Way::Stick(courier) => courier.get(path, limit),
+            Way::Wire(wire) => wire.get(path, limit).await,
+        }
+    }
+
+    /// The bytes `start..end` of a target's file.
+    pub(crate) async fn range(&self, target: &str, start: u64, end: u64) -> Result<Bytes, Fault> {
+        match &self.0 {
+            Way::Stick(courier) => courier.range(target, start, end),
+            Way::Wire(wire) => wire.range(target, start, end).await,
+        }
+    }
+
+    pub(crate) async fn enrol_begin(&self, message: &EnrolBegin) -> Result<EnrolChallenge, Fault> {
+        match &self.0 {
+            Way::Stick(courier) => courier.enrol_begin(message),
+            Way::Wire(wire) => wire.post(routes::ENROL_BEGIN, message).await,
+        }
+    }
+
+    pub(crate) async fn enrol_activate(&self, message: &EnrolActivate) -> Result<EnrolStatus, Fault> {
+        match &self.0 {
+            Way::Stick(courier) => Ok(courier.enrol_activate(message)),
+            Way::Wire(wire) => wire.post(routes::ENROL_ACTIVATE, message).await,
+        }
+    }
+
+    pub(crate) async fn enrol_status(&self) -> Result<EnrolStatus, Fault> {
+        let path = routes::ENROL_STATUS;
+        match &self.0 {
+            Way::Stick(courier) => Ok(courier.enrol_status()),
+            Way::Wire(wire) => read(path, &wire.ask(Method::GET, path, "", Bytes::new(), MAX_MESSAGE).await?),
+        }
+    }
+
+    pub(crate) async fn challenge(&self) -> Result<Challenge, Fault> {
+        self.wire()?.post(routes::CHALLENGE, &ChallengeRequest { v: V1 }).await
+    }
+
+    pub(crate) async fn evidence(&self, evidence: Vec<u8>) -> Result<VerdictAnswer, Fault> {
+        let kind = "application/vnd.freehold.evidence+cbor";
+        let path = routes::EVIDENCE;
+        let wire = self.wire()?;
+        read(
+            path,
+            &wire.ask(Method::POST, path, kind, evidence.into(), MAX_MESSAGE).await?,
+        )
+    }
+
+    pub(crate) async fn report(&self, report: &BoxReport) -> Result<ReportAnswer, Fault> {
+        match &self.0 {
+            Way::Stick(courier) => courier.report(report),
+            Way::Wire(wire) => wire.post(routes::REPORT, report).await,
+        }
+    }
+
+    pub(crate) async fn witness(&self, ask: &WitnessAsk) -> Result<WitnessOffers, Fault> {
+        self.wire()?.post(routes::WITNESS, ask).await
+    }
+
+    pub(crate) async fn record(&self, checkpoint: &RecordCheckpoint) -> Result<RecordCosignature, Fault> {
+        self.wire()?.post(routes::RECORD, checkpoint).await
+    }
+}
+
+impl Wire {
     /// Why there was no answer. A handshake that our own TPM did not sign says nothing about the console.
     fn fault(&self, error: &DialError) -> Fault {
         match (error, self.unsigned.take()) {
@@ -120,8 +218,7 @@ impl Console {
         )
     }
 
-    /// Bytes at `path`; `None` when there are none.
-    pub(crate) async fn get(&self, path: &str, limit: usize) -> Result<Option<Bytes>, Fault> {
+    async fn get(&self, path: &str, limit: usize) -> Result<Option<Bytes>, Fault> {
         match self.ask(Method::GET, path, "", Bytes::new(), limit).await {
             Ok(answer) if answer.status == StatusCode::NO_CONTENT => Ok(None),
             Ok(answer) => Ok(Some(answer.body)),
@@ -130,8 +227,7 @@ impl Console {
         }
     }
 
-    /// The bytes `start..end` of a target's file.
-    pub(crate) async fn range(&self, target: &str, start: u64, end: u64) -> Result<Bytes, Fault> {
+    async fn range(&self, target: &str, start: u64, end: u64) -> Result<Bytes, Fault> {
         let path = format!("{}{target}", routes::REPOSITORY_TARGETS);
         let wanted = end.saturating_sub(start);
         let limit = usize::try_from(wanted).unwrap_or(usize::MAX);
@@ -158,40 +254,6 @@ impl Console {
             return Err(Fault::of("console.answer", message));
         }
         Ok(answer.body)
-    }
-
-    pub(crate) async fn enrol_begin(&self, message: &EnrolBegin) -> Result<EnrolChallenge, Fault> {
-        self.post(routes::ENROL_BEGIN, message).await
-    }
-
-    pub(crate) async fn enrol_activate(&self, message: &EnrolActivate) -> Result<EnrolStatus, Fault> {
-        self.post(routes::ENROL_ACTIVATE, message).await
-    }
-
-    pub(crate) async fn enrol_status(&self) -> Result<EnrolStatus, Fault> {
-        let path = routes::ENROL_STATUS;
-        read(path, &self.ask(Method::GET, path, "", Bytes::new(), MAX_MESSAGE).await?)
-    }
-
-    pub(crate) async fn challenge(&self) -> Result<Challenge, Fault> {
-        self.post(routes::CHALLENGE, &ChallengeRequest { v: V1 }).await
-    }
-
-    pub(crate) async fn evidence(&self, evidence: Vec<u8>) -> Result<VerdictAnswer, Fault> {
-        let kind = "application/vnd.freehold.evidence+cbor";
-        let path = routes::EVIDENCE;
-        read(
-            path,
-            &self.ask(Method::POST, path, kind, evidence.into(), MAX_MESSAGE).await?,
-        )
-    }
-
-    pub(crate) async fn report(&self, report: &BoxReport) -> Result<ReportAnswer, Fault> {
-        self.post(routes::REPORT, report).await
-    }
-
-    pub(crate) async fn record(&self, checkpoint: &RecordCheckpoint) -> Result<RecordCosignature, Fault> {
-        self.post(routes::RECORD, checkpoint).await
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use freehold_execute::Admitted;
-use freehold_plan::{Desired, WantedModel};
+use freehold_plan::{Desired, WantedModel, WantedSystem};
 use freehold_trust::Sha256Digest;
 use freehold_verify::document::{AssignedTarget, Assignment};
 use freehold_verify::release::{
@@ -31,27 +31,42 @@ pub(crate) struct Aim {
     pub(crate) expired: bool,
 }
 
-/// Works out the aim. A descriptor that is not at hand is fetched.
+/// Works out the aim. A descriptor that is not at hand is fetched; what lacks people's approval does not come.
+///
+/// `kept` are the releases in the store.
 ///
 /// # Errors
-/// A fault that is no refusal, for example `console.away`: keep the last aim.
+/// A fault that is no refusal, for example `console.away`: keep the last aim. `ours` says that the box is the operating system image:
+/// elsewhere a system in an assignment is refused.
 pub(crate) async fn aim(
     state: &State,
     console: Option<&Console>,
     assignment: &Verified<Assignment>,
     listing: &Listing,
     installed: &InstalledReleases,
+    kept: &BTreeMap<Sha256Digest, Admitted>,
+    unapproved: Vec<(String, RefusalReport)>,
     now: i64,
+    ours: bool,
 ) -> Result<Aim, Fault> {
     let mut aim = Aim::default();
+    aim.desired.ways_back = (assignment.fallback.iter()).map(|target| target.sha256).collect();
     aim.desired.assignment = Some(assignment.counter);
+    aim.desired.refused.extend(unapproved);
     for assigned in &assignment.targets {
-        match one(state, console, assigned, listing, installed, now).await? {
+        if aim.desired.refused.contains_key(&assigned.name) {
+            continue;
+        }
+        match one(state, console, assigned, listing, installed, kept, now).await? {
             Ok(Found { release, expired }) => {
                 aim.expired |= expired;
                 match WantedModel::new(&release, &assigned.hardware) {
                     Some(model) if release.descriptor.kind == ReleaseKind::Model => {
                         aim.desired.models.insert(release.digest, model);
+                        aim.releases.insert(release.digest, release);
+                    }
+                    _ if release.descriptor.kind == ReleaseKind::Os && ours => {
+                        aim.desired.system = Some(WantedSystem::new(&release, &assigned.hardware));
                         aim.releases.insert(release.digest, release);
                     }
                     // The policy in force is the newest one, whether it is named or not.
@@ -68,6 +83,23 @@ pub(crate) async fn aim(
             }
         }
     }
+    // What the box may go back to is started by its signed release too. What is not at hand, or not allowed any more, is not.
+    for (digest, admitted) in kept {
+        let Ok(info) = listing.targets.target(&admitted.target) else {
+            continue;
+        };
+        let back = AssignedTarget {
+            name: admitted.target.clone(),
+            sha256: *digest,
+            length: info.length,
+            hardware: Vec::new(),
+        };
+        if !aim.releases.contains_key(digest)
+            && let Ok(Ok(Found { release, .. })) = one(state, None, &back, listing, installed, kept, now).await
+        {
+            aim.releases.insert(*digest, release);
+        }
+    }
     Ok(aim)
 }
 
@@ -82,6 +114,7 @@ async fn one(
     assigned: &AssignedTarget,
     listing: &Listing,
     installed: &InstalledReleases,
+    kept: &BTreeMap<Sha256Digest, Admitted>,
     now: i64,
 ) -> Result<Result<Found, RefusalReport>, Fault> {
     let name = &assigned.name;
@@ -112,14 +145,26 @@ async fn one(
             ));
         }
     };
-    let select = |now| select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now);
-    Ok(match select(now) {
+    let select = |installed: &InstalledReleases, now| {
+        select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now)
+    };
+    let selected = match select(installed, now) {
+        // What the box still keeps, because it ran it before, may be gone back to; floors and revocations hold all the same.
+        Err(ReleaseRejection::Rollback { what, .. }) if kept.contains_key(&info.sha256) => {
+            let mut without = installed.clone();
+            without.counters.remove(&what);
+            (select(&without, now), without)
+        }
+        other => (other, installed.clone()),
+    };
+    let (selected, installed) = selected;
+    Ok(match selected {
         Ok(release) => Ok(Found {
             release,
             expired: false,
         }),
         // What is expired stays what it is: it is not taken anew, and what runs goes on.
-        Err(ReleaseRejection::Expired { .. }) => select(i64::MIN)
+        Err(ReleaseRejection::Expired { .. }) => select(&installed, i64::MIN)
             .map(|release| Found { release, expired: true })
             .map_err(|rejection| rejection.report()),
         Err(rejection) => Err(rejection.report()),

@@ -52,6 +52,9 @@ impl Fault {
         "console.away",
         "console.answer",
         "store.changed",
+        "record.rolled_back",
+        "record.counter_lost",
+        "box.root_read",
     ];
 
     /// A fault with a code of our own.

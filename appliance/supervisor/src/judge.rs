@@ -5,9 +5,11 @@
 //! this very value, file by file, for this very release.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use freehold_execute::{Admitted, AdmittedFile, Judge, StepFailed};
+use freehold_execute::{Admitted, AdmittedFile, Judge, StepFailed, Store};
 use freehold_model_files::{FilesError, Watch, check_download, gate_files};
 use freehold_trust::Sha256Digest;
 use freehold_verify::bom::{MAX_BOM, ModelBom, verify_bom};
@@ -19,6 +21,8 @@ use crate::policy::{Policy, facts};
 
 /// Judges with the releases, revocations and policy of one plan.
 pub(crate) struct Court<'a> {
+    /// What was examined beside the rounds.
+    pub(crate) examined: &'a Examinations,
     pub(crate) releases: &'a BTreeMap<Sha256Digest, Verified<Release>>,
     pub(crate) revocations: Option<&'a Verified<Revocations>>,
     pub(crate) policy: Option<&'a Policy>,
@@ -28,7 +32,109 @@ pub(crate) struct Court<'a> {
     pub(crate) seen: BTreeMap<Sha256Digest, Seen>,
 }
 
+/// The rules under which a download was examined: the policy's release and the revocations' counter.
+pub(crate) type Under = (Option<Sha256Digest>, u64);
+
+/// Downloads that were examined, each under the rules of then.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Examinations(Arc<Mutex<BTreeMap<Sha256Digest, (Under, Result<Seen, StepFailed>)>>>);
+
+impl Examinations {
+    fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<Sha256Digest, (Under, Result<Seen, StepFailed>)>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether a download was examined under these rules.
+    pub(crate) fn has(&self, release: &Sha256Digest, under: Under) -> bool {
+        self.with(|all| all.get(release).is_some_and(|(then, _)| *then == under))
+    }
+
+    /// Forgets a download.
+    pub(crate) fn forget(&self, release: &Sha256Digest) {
+        self.with(|all| all.remove(release));
+    }
+}
+
+/// Everything that examining a download needs: it outlives the round that began it.
+pub(crate) struct Examination {
+    release: Sha256Digest,
+    root: Sha256Digest,
+    store: Store,
+    bundle: Option<PathBuf>,
+    bom: Option<PathBuf>,
+    trust: SignerTrust,
+    held: Vec<AdmittedFile>,
+    under: Under,
+    now: i64,
+}
+
+impl Examination {
+    /// About a download of a signed release.
+    pub(crate) fn new(
+        signed: &Verified<Release>,
+        root: Sha256Digest,
+        store: &Store,
+        policy: Option<&Policy>,
+        revocations: &Verified<Revocations>,
+        now: i64,
+    ) -> Self {
+        let about = store.staged(&signed.digest).join("about");
+        let descriptor = &signed.descriptor;
+        Self {
+            release: signed.digest,
+            root,
+            store: store.clone(),
+            bundle: descriptor.bundle.as_ref().map(|file| about.join(&file.path)),
+            bom: descriptor.bom.as_ref().map(|file| about.join(&file.path)),
+            trust: policy.map_or_else(SignerTrust::default, |policy| policy.signers(revocations)),
+            held: signed_files(signed),
+            under: under(policy, revocations),
+            now,
+        }
+    }
+
+    /// Examines, and leaves what was found. Long: every byte is read, twice where the kernel is to hold the files.
+    pub(crate) fn run(self, into: &Examinations, cancelled: &AtomicBool) {
+        let folder = self.store.staged(&self.release).join("files");
+        let watch = Watch {
+            cancelled,
+            ..Watch::nobody()
+        };
+        let seen = examine(
+            &folder,
+            self.bundle.as_deref(),
+            self.bom.as_deref(),
+            &self.trust,
+            self.root,
+            self.now,
+            watch,
+        );
+        // What was verified is held from here on: until it is stored nobody can change it any more.
+        let seen = seen.and_then(|seen| Ok(self.store.hold(&self.release, &self.held).map(|()| seen)?));
+        if !cancelled.load(Ordering::Relaxed) {
+            into.with(|all| all.insert(self.release, (self.under, seen)));
+        }
+    }
+}
+
+/// The rules of now.
+pub(crate) fn under(policy: Option<&Policy>, revocations: &Verified<Revocations>) -> Under {
+    (policy.map(Policy::release), revocations.list.counter)
+}
+
+/// A model's files as its signed release names them.
+pub(crate) fn signed_files(release: &Verified<Release>) -> Vec<AdmittedFile> {
+    let files = release.descriptor.files.iter().map(|file| AdmittedFile {
+        path: file.path.clone(),
+        length: file.length,
+        sha256: file.sha256,
+        fs_verity: file.fs_verity,
+    });
+    files.collect()
+}
+
 /// What was verified about one download.
+#[derive(Debug)]
 pub(crate) struct Seen {
     manifest: Verified<ModelManifest>,
     files: Verified<CheckedFiles>,
@@ -48,22 +154,17 @@ impl Court<'_> {
 }
 
 impl Judge for Court<'_> {
-    async fn verify(&mut self, release: &Sha256Digest, root: &Sha256Digest, staged: &Path) -> Result<(), StepFailed> {
-        let signed = self.release(release)?;
+    async fn verify(&mut self, release: &Sha256Digest, _root: &Sha256Digest, _staged: &Path) -> Result<(), StepFailed> {
         let revocations = self
             .revocations
             .ok_or_else(|| StepFailed::away("console.away", "no revocation list yet"))?;
-        let trust = self
-            .policy
-            .map_or_else(SignerTrust::default, |policy| policy.signers(revocations));
-        let about = staged.join("about");
-        let bundle = signed.descriptor.bundle.as_ref().map(|file| about.join(&file.path));
-        let bom = signed.descriptor.bom.as_ref().map(|file| about.join(&file.path));
-        let (folder, root, now) = (staged.join("files"), *root, self.now);
-        let work = move || examine(&folder, bundle.as_deref(), bom.as_deref(), &trust, root, now);
-        let seen = tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| StepFailed::away("store.io", error.to_string()))??;
+        let now = under(self.policy, revocations);
+        let examined = self.examined.with(|all| all.remove(release));
+        let seen = match examined {
+            Some((then, seen)) if then == now => seen?,
+            // Under other rules, or never: the next plan begins an examination.
+            _ => return Err(StepFailed::away("store.order", "it has to be examined first")),
+        };
         revocations
             .check_model(&seen.manifest)
             .map_err(|rejection| refused(&rejection))?;
@@ -101,6 +202,12 @@ impl Judge for Court<'_> {
                     path: file.path.clone(),
                     length: file.length,
                     sha256: file.sha256,
+                    fs_verity: signed
+                        .descriptor
+                        .files
+                        .iter()
+                        .find(|signed| signed.path == file.path)
+                        .and_then(|signed| signed.fs_verity),
                 })
                 .collect(),
             at: self.now,
@@ -117,6 +224,7 @@ fn examine(
     trust: &SignerTrust,
     root: Sha256Digest,
     now: i64,
+    watch: Watch<'_>,
 ) -> Result<Seen, StepFailed> {
     let bundle = bundle.ok_or_else(|| StepFailed::away("store.io", "the release has no signature"))?;
     let bytes = read(bundle, MAX_BUNDLE)?;
@@ -125,7 +233,7 @@ fn examine(
         let (expected, found) = (root, manifest.root.to_hex());
         return Err(refused(&ModelRejection::RootDigest { expected, found }));
     }
-    let files = check_download(folder, &manifest, Watch::nobody()).map_err(files_fault)?;
+    let files = check_download(folder, &manifest, watch).map_err(files_fault)?;
     gate_files(folder, &files).map_err(files_fault)?;
     let bom = bom.map(|path| read(path, MAX_BOM)).transpose()?;
     let bom = verify_bom(bom.as_deref(), &manifest).map_err(|rejection| refused(&rejection))?;

@@ -29,6 +29,20 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(settings) => runtime.block_on(freehold_supervisor::run(*settings)),
         Command::Once(settings) => runtime.block_on(freehold_supervisor::once(*settings)),
+        Command::Forget { state, request } => {
+            freehold_supervisor::forget(&state, &request).map_err(|error| freehold_supervisor::Fault::State {
+                path: state,
+                detail: error.to_string(),
+            })
+        }
+        Command::Healthy(check) => Ok(freehold_supervisor::healthy(&check)),
+        Command::ReadRoot(read) => match freehold_supervisor::read_root(&read) {
+            Ok(_) => Ok(true),
+            Err(error) => Err(freehold_supervisor::Fault::of(
+                "box.root_read",
+                format!("`{}`: {error}", read.device.display()),
+            )),
+        },
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A round that starts a large engine takes ten minutes at most; one that takes longer hangs.
+/// What takes long goes on beside the rounds; a round itself waits for its console's answers, each with a limit. One that takes longer
+/// hangs.
 const LONGEST_ROUND: Duration = Duration::from_secs(15 * 60);
 
 /// The way to systemd, if there is one.

@@ -6,6 +6,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use freehold_execute::VerityUse;
+
+use crate::system::{HealthCheck, ReadRoot};
 
 /// The supervisor of a box.
 #[derive(Debug, Parser)]
@@ -21,8 +24,20 @@ pub struct Arguments {
 pub enum Command {
     /// Keep the box as its assignment says, until told to stop.
     Run(Box<Settings>),
+    /// Forget the salt of a request, so that nobody can show any more what was said: 0 when there was one, 1 when not.
+    Forget {
+        /// The state folder.
+        #[arg(long)]
+        state: PathBuf,
+        /// The request's id, as the client got it.
+        request: String,
+    },
     /// One round, then exit: 0 when there is nothing left to do, 1 when something is.
     Once(Box<Settings>),
+    /// Wait until this boot has shown that it works, after an update: 0 when it has, 1 when it has not within the limit.
+    Healthy(HealthCheck),
+    /// Read the whole verified root once, with the lowest claim on the disk.
+    ReadRoot(ReadRoot),
 }
 
 /// Who starts engines.
@@ -49,6 +64,9 @@ pub struct Settings {
     /// The TPM: `device:/dev/tpmrm0`, or `swtpm:host=127.0.0.1,port=N` for a process box.
     #[arg(long, default_value = "device:/dev/tpmrm0")]
     pub tcti: String,
+    /// A file with the TPM owner's authorisation value, hex; without it the TPM is one that nobody owns.
+    #[arg(long)]
+    pub tpm_owner: Option<PathBuf>,
     /// Certificates (PEM) between the EK's certificate and its root, when the TPM does not hold them.
     #[arg(long)]
     pub ek_chain: Option<PathBuf>,
@@ -74,15 +92,39 @@ pub struct Settings {
     /// compared the console's fingerprint there.
     #[arg(long)]
     pub screen: bool,
+    /// Where a stick appears while it is read.
+    /// This box is the operating system image: updates of it are laid ready in this folder, on the sealed volume.
+    #[arg(long, value_name = "FOLDER")]
+    pub system: Option<PathBuf>,
+    /// A model folder (`files/NAME.gguf`) of the image, which the engine has to start after an update.
+    #[arg(long, value_name = "FOLDER")]
+    pub self_test: Option<PathBuf>,
     /// Where a stick is mounted, read-only, when one is in.
     #[arg(long)]
     pub stick: Option<PathBuf>,
+    /// The unit that mounts it there, read-only. Without it the folder is read as it is.
+    #[arg(long, requires = "stick")]
+    pub stick_unit: Option<String>,
+    /// Apply the network settings of this machine: rules and links are written below this folder (`/run` on the OS), and systemd
+    /// loads them. Without it the network is left alone.
+    #[arg(long)]
+    pub network: Option<PathBuf>,
     /// Boot log to be replayed into a software TPM once a boot, and shown with the evidence.
     #[arg(long)]
     pub boot_log: Option<PathBuf>,
     /// The manifest of what was booted: names the release. Without it, `boot.manifest.json` beside the log.
     #[arg(long)]
     pub boot_manifest: Option<PathBuf>,
+    /// The socket of systemd-pcrextend: settings, policy, engine and each model are measured into PCR 15 before they count. Without
+    /// it nothing is measured: a box that is a process.
+    #[arg(long)]
+    pub pcrextend: Option<PathBuf>,
+    /// Where systemd writes what user space measures (systemd-pcrextend(8)).
+    #[arg(long, default_value = "/run/log/systemd/tpm2-measure.log")]
+    pub runtime_log: PathBuf,
+    /// Take no model that the kernel cannot hold by fs-verity.
+    #[arg(long)]
+    pub require_verity: bool,
     /// Where the gateway writes its address. Without it, `gateway/address.json` beside the state folder.
     #[arg(long)]
     pub gateway_address: Option<PathBuf>,
@@ -115,6 +157,15 @@ impl Settings {
             .and_then(std::path::Path::file_stem)
             .and_then(std::ffi::OsStr::to_str)
             .unwrap_or_default()
+    }
+
+    /// What is demanded of fs-verity.
+    pub(crate) const fn verity(&self) -> VerityUse {
+        if self.require_verity {
+            VerityUse::Required
+        } else {
+            VerityUse::WherePossible
+        }
     }
 }
 

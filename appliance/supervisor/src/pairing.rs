@@ -115,7 +115,8 @@ impl Fleet {
         Ok(fleet)
     }
 
-    fn check(pairing: &Pairing, director: &[u8], root: Vec<u8>) -> Result<Self, Fault> {
+    /// Compares both with the pairing.
+    pub(crate) fn check(pairing: &Pairing, director: &[u8], root: Vec<u8>) -> Result<Self, Fault> {
         let differs = |code: &str, what: &str, expected: &str, found: String| Fault::Coded {
             code: code.to_owned(),
             message: format!("the console shows another {what} than the box was paired with"),

@@ -3,16 +3,18 @@
 //! Refuses to let the console choose among versions: the highest counter counts. A release of several policies is one the
 //! assignment has to name. Invariant: without a usable policy nothing is admitted.
 //!
-//! A policy release has one `.json` file, the Cedar bundle, and `.pem` files: public keys and roots of model signers.
+//! A policy release has one `.json` file, the Cedar bundle, `.pem` files: public keys and roots of model signers, and, where
+//! people have to approve, `approvers.json`.
 
 use std::collections::BTreeMap;
 
 use freehold_decide::{
-    AssignmentStanding, BomStanding, FilesStanding, FormatStanding, ModelFacts, OrderStanding, PolicySet,
-    ReleaseStanding, RevocationStanding, SignatureStanding,
+    AssignmentStanding, BomStanding, Decision, FilesStanding, FormatStanding, ModelFacts, OrderStanding, Permission,
+    PolicySet, ReleaseStanding, RevocationStanding, RunFacts, SignatureStanding,
 };
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
+use freehold_verify::approval::Approvers;
 use freehold_verify::bom::ModelBom;
 use freehold_verify::model::SignerTrust;
 use freehold_verify::release::{InstalledReleases, MAX_DESCRIPTOR, Release, ReleaseKind, Revocations, select_release};
@@ -25,13 +27,15 @@ use crate::repository::{Listing, target};
 use crate::state::State;
 
 const FILE: &str = "policy.json";
+/// The policy before it, for the version that may be gone back to.
+const BEFORE: &str = "policy-before.json";
 /// Bounds one file of a policy release.
 const MAX_FILE: usize = 1 << 20;
 /// Most files of a policy release.
 const MAX_FILES: usize = 256;
 
+// A field of the version after this one is passed over: a system that was gone back from may have written it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stored {
     v: u32,
     release: Sha256Digest,
@@ -39,6 +43,9 @@ struct Stored {
     counter: u64,
     bundle: String,
     signers: BTreeMap<String, String>,
+    /// Absent where nobody has to approve: then a box of the version before reads this document, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approvers: Option<String>,
 }
 
 /// The policy in force.
@@ -49,12 +56,28 @@ pub(crate) struct Policy {
     set: PolicySet,
     keys: Vec<PublicKey>,
     roots: Vec<Certificate>,
+    approvers: Option<Approvers>,
+}
+
+/// The line of policies that a target's name belongs to: `ward` in `policies/ward/3/release.json`.
+fn line_of(name: &str) -> Option<&str> {
+    name.strip_prefix(ReleaseKind::Policy.folder())?
+        .strip_prefix('/')?
+        .split('/')
+        .next()
 }
 
 impl Policy {
-    /// What an earlier run has taken.
+    /// What an earlier run has taken. A system that was gone back from may have left a policy that this version cannot use:
+    /// then the one before it counts, and without that none, which lets nothing new in and nothing run.
     pub(crate) fn stored(state: &State) -> Result<Option<Self>, Fault> {
-        state.json::<Stored>(FILE)?.map(|stored| Self::of(&stored)).transpose()
+        for file in [FILE, BEFORE] {
+            match state.json::<Stored>(file)?.map(|stored| Self::of(&stored)).transpose() {
+                Ok(policy) => return Ok(policy),
+                Err(fault) => tracing::error!(%fault, file, "a stored policy cannot be used"),
+            }
+        }
+        Ok(None)
     }
 
     fn of(stored: &Stored) -> Result<Self, Fault> {
@@ -68,12 +91,14 @@ impl Policy {
                 keys.push(PublicKey::from_spki_pem(pem).map_err(|error| unusable(error.to_string()))?);
             }
         }
+        let approvers = stored.approvers.as_ref().map(|text| Approvers::parse(text.as_bytes()));
         Ok(Self {
             release: stored.release,
             target: stored.target.clone(),
             set,
             keys,
             roots,
+            approvers: approvers.transpose().map_err(|error| Fault::refusal(&error))?,
         })
     }
 
@@ -85,6 +110,16 @@ impl Policy {
     /// The policy release's target name.
     pub(crate) fn target(&self) -> &str {
         &self.target
+    }
+
+    /// Who has to approve what; `None` when nobody has to.
+    pub(crate) fn approvers(&self) -> Option<&Approvers> {
+        self.approvers.as_ref()
+    }
+
+    /// Whether a target is a release of this very policy.
+    pub(crate) fn is_line_of(&self, name: &str) -> bool {
+        line_of(name) == line_of(&self.target)
     }
 
     /// Whose model signatures are looked at; whether a signer counts is the policy's own question.
@@ -99,18 +134,27 @@ impl Policy {
 
     /// Whether a model whose checks all passed may be admitted; the policies that say so.
     pub(crate) fn admit(&self, facts: &ModelFacts) -> Result<Vec<String>, RefusalReport> {
-        let decision = self.set.admit_model(facts);
-        if decision.is_allowed() {
-            return Ok(decision.because.into_iter().map(|reason| reason.policy).collect());
-        }
-        let first = decision.denied_by.first();
-        Err(RefusalReport {
-            code: decision.code.unwrap_or_else(|| "policy.no_permit".to_owned()),
-            message: first.map_or_else(|| "no policy permits it".to_owned(), |reason| reason.why.clone()),
-            expected: None,
-            found: first.map(|reason| format!("policy {}", reason.policy)),
-        })
+        answered(self.set.admit_model(facts))
     }
+
+    /// Whether an admitted model may run now.
+    pub(crate) fn run(&self, facts: &RunFacts) -> Result<(), RefusalReport> {
+        answered(self.set.run_model(facts)).map(|_| ())
+    }
+}
+
+/// The policies that said yes, or the first reason for no.
+fn answered(decision: Decision<Permission>) -> Result<Vec<String>, RefusalReport> {
+    if decision.is_allowed() {
+        return Ok(decision.because.into_iter().map(|reason| reason.policy).collect());
+    }
+    let first = decision.denied_by.first();
+    Err(RefusalReport {
+        code: decision.code.unwrap_or_else(|| "policy.no_permit".to_owned()),
+        message: first.map_or_else(|| "no policy permits it".to_owned(), |reason| reason.why.clone()),
+        expected: None,
+        found: first.map(|reason| format!("policy {}", reason.policy)),
+    })
 }
 
 /// The facts about a model that passed every check of the verifier.
@@ -150,28 +194,25 @@ pub(crate) async fn update(
     installed: &InstalledReleases,
     now: i64,
 ) -> Result<Option<(Policy, Verified<Release>)>, Fault> {
-    let folder = ReleaseKind::Policy.folder();
-    let line_of = |name: &str| {
-        let mut parts = name.split('/');
-        (parts.next() == Some(folder)).then(|| parts.next().unwrap_or_default().to_owned())
-    };
     let named = assigned.iter().find_map(|name| line_of(name));
-    let mut lines: Vec<String> = listing
+    let mut lines: Vec<&str> = listing
         .targets
         .releases()
         .filter_map(|(name, _)| line_of(name))
         .collect();
     lines.dedup();
-    let line = match (named, lines.as_slice()) {
-        (Some(named), _) => named,
-        (None, [only]) => only.clone(),
-        (None, _) => return Ok(None),
+    let line = match (named, at_hand, lines.as_slice()) {
+        (Some(named), _, _) => named,
+        // A second line that appears changes nothing for a box that has one.
+        (None, Some(policy), _) => line_of(policy.target()).unwrap_or_default(),
+        (None, None, [only]) => *only,
+        (None, None, _) => return Ok(None),
     };
     let mut newest: Option<Verified<Release>> = None;
     for (name, _) in listing
         .targets
         .releases()
-        .filter(|(name, _)| line_of(name).as_ref() == Some(&line))
+        .filter(|(name, _)| line_of(name) == Some(line))
     {
         let bytes = descriptor(state, console, listing, name).await?;
         match select_release(&listing.targets, name, &bytes, &listing.revocations, installed, now) {
@@ -194,7 +235,7 @@ pub(crate) async fn update(
     if release.descriptor.files.len() > MAX_FILES {
         return Err(unusable("too many files"));
     }
-    let (mut bundle, mut signers) = (None, BTreeMap::new());
+    let (mut bundle, mut signers, mut approvers) = (None, BTreeMap::new(), None);
     for file in &release.descriptor.files {
         let bytes = target(
             console,
@@ -204,7 +245,9 @@ pub(crate) async fn update(
         )
         .await?;
         let text = String::from_utf8(bytes).map_err(|_| unusable("a file is not text"))?;
-        if file.path.ends_with(".json") {
+        if file.path == Approvers::FILE {
+            approvers = Some(text);
+        } else if file.path.ends_with(".json") {
             if bundle.replace(text).is_some() {
                 return Err(unusable("two `.json` files"));
             }
@@ -219,8 +262,12 @@ pub(crate) async fn update(
         counter: release.descriptor.counter,
         bundle: bundle.ok_or_else(|| unusable("no `.json` file"))?,
         signers,
+        approvers,
     };
     let policy = Policy::of(&stored)?;
+    if let Some(before) = state.bytes(FILE)?.filter(|_| at_hand.is_some()) {
+        state.put(BEFORE, &before)?;
+    }
     state.put_json(FILE, &stored)?;
     Ok(Some((policy, release)))
 }

@@ -25,7 +25,6 @@ const MAX_REVOCATIONS: usize = 4 << 20;
 const MAX_ROOTS: usize = 64;
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Stored {
     v: u32,
     state: RepositoryState,
@@ -48,6 +47,15 @@ pub(crate) struct Repository {
 pub(crate) struct Listing {
     pub(crate) targets: Verified<Targets>,
     pub(crate) revocations: Verified<Revocations>,
+}
+
+/// Verified metadata that is newer than what is kept.
+#[derive(Debug)]
+pub(crate) struct Newer {
+    trusted: TrustedRepository,
+    files: StoredMetadata,
+    revocations: Vec<u8>,
+    pub(crate) listing: Listing,
 }
 
 /// Whether an update brought something.
@@ -88,7 +96,7 @@ impl Repository {
         })
     }
 
-    /// Fetches what is newer. `last` is the counter of the newest revocation list that was ever seen.
+    /// Fetches what is newer, and keeps it. `last` is the counter of the newest revocation list that was ever seen.
     pub(crate) async fn update(
         &mut self,
         console: &Console,
@@ -96,12 +104,35 @@ impl Repository {
         now: i64,
         last: u64,
     ) -> Result<Updated, Fault> {
+        let Some(newer) = self.newer(console, now, last).await? else {
+            return Ok(Updated::Same);
+        };
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        state.put_json(
+            FILE,
+            &Stored {
+                v: 1,
+                state: newer.trusted.state().clone(),
+                timestamp: text(&newer.files.timestamp),
+                snapshot: text(&newer.files.snapshot),
+                targets: text(&newer.files.targets),
+                revocations: text(&newer.revocations),
+            },
+        )?;
+        self.trusted = newer.trusted;
+        self.files = Some(newer.files);
+        self.listing = Some(newer.listing);
+        Ok(Updated::New)
+    }
+
+    /// Fetches and verifies what is newer, and changes nothing; `None` when there is nothing newer.
+    pub(crate) async fn newer(&self, console: &Console, now: i64, last: u64) -> Result<Option<Newer>, Fault> {
         let timestamp = metadata(console, "timestamp.json").await?;
         if let (Some(files), Some(listing)) = (&self.files, &self.listing)
             && files.timestamp == timestamp
             && listing.targets.valid_until >= now
         {
-            return Ok(Updated::Same);
+            return Ok(None);
         }
         let mut next = self.trusted.clone();
         for _ in 0..MAX_ROOTS {
@@ -127,25 +158,15 @@ impl Repository {
             snapshot,
             targets: targets_bytes,
         };
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        state.put_json(
-            FILE,
-            &Stored {
-                v: 1,
-                state: next.state().clone(),
-                timestamp: text(&files.timestamp),
-                snapshot: text(&files.snapshot),
-                targets: text(&files.targets),
-                revocations: text(&revocations),
+        Ok(Some(Newer {
+            trusted: next,
+            files,
+            revocations,
+            listing: Listing {
+                targets,
+                revocations: verified,
             },
-        )?;
-        self.trusted = next;
-        self.files = Some(files);
-        self.listing = Some(Listing {
-            targets,
-            revocations: verified,
-        });
-        Ok(Updated::New)
+        }))
     }
 }
 

@@ -3,11 +3,16 @@
 //! Refuses to let a console that is away stop what runs: each part of a round fails alone. Invariant: an assignment is
 //! accepted, recorded and written before anything comes of it.
 
+mod approve;
+mod by_stick;
 mod converse;
+mod lease;
 mod prove;
 mod reconcile;
+mod renew;
 mod tell;
 
+pub(crate) use approve::Approvals;
 use freehold_verify::RefusalReport;
 
 use crate::fault::Fault;
@@ -16,16 +21,30 @@ use crate::supervisor::Supervisor;
 impl Supervisor {
     /// Looks at everything once. Answers whether nothing is left to do.
     pub(crate) async fn look(&mut self) -> Result<bool, Fault> {
-        match self.converse().await {
+        self.take_up_stick().await?;
+        let said = if self.sticks.courier.is_some() {
+            self.converse_by_stick().await
+        } else if self.only_by_stick() {
+            Err(crate::stick::ImportRejection::AnswerLater.into())
+        } else {
+            self.converse().await
+        };
+        match said {
             Ok(()) => self.status.console = "ok".to_owned(),
+            // Nothing is wrong: this box speaks with its console by sticks.
+            Err(fault) if crate::stick::is_later(&fault) => self.status.console = fault.code().to_owned(),
             Err(fault) => self.troubled(&fault).await?,
         }
+        self.trial_news().await?;
         let done = self.reconcile().await;
+        let finished = self.finish_stick().await;
         self.tell_gateway()?;
+        self.say_alive(done.is_ok()).await;
         if let Err(fault) = &done {
             self.status.doing = format!("{}: {fault}", fault.code());
         }
         self.show()?;
+        finished?;
         done
     }
 

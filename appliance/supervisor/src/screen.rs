@@ -4,6 +4,8 @@
 //! name. Invariant: the socket is its own, for its owner alone; the gateway, which meets hostile bytes, cannot reach it.
 
 mod attend;
+mod desk;
+mod stick;
 mod view;
 
 use std::io;
@@ -283,6 +285,8 @@ async fn talk(stream: UnixStream, mut views: watch::Receiver<Arc<View>>, wishes:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::milestones::Milestones;
+    use crate::network::Network;
     use crate::notify::Notify;
     use crate::options::{Arguments, Command, Settings};
     use clap::Parser as _;
@@ -309,6 +313,7 @@ mod tests {
         let arguments = Arguments::parse_from(words.iter().copied().chain(["--bus", &bus]));
         match arguments.command {
             Command::Run(settings) | Command::Once(settings) => *settings,
+            Command::Forget { .. } | Command::Healthy(_) | Command::ReadRoot(_) => panic!("`run` was parsed"),
         }
     }
 
@@ -364,9 +369,16 @@ mod tests {
         }
     }
 
+    fn nowhere() -> Network {
+        Network::new(None, None, Milestones::new(None, Path::new("/")))
+    }
+
     fn typed(fleet_ca: &str) -> Deed {
         let mut values = serde_json::Map::new();
-        values.insert("console".to_owned(), serde_json::json!({ "fleet_ca": fleet_ca }));
+        values.insert(
+            "console".to_owned(),
+            serde_json::json!({ "address": "", "fleet_ca": fleet_ca }),
+        );
         let (v, fleet) = (1, String::new());
         Deed::Settings {
             settings: Document { v, fleet, values },
@@ -380,7 +392,7 @@ mod tests {
         let socket = world.path().join("run/screen.sock");
         let attending = tokio::spawn({
             let settings = settings.clone();
-            async move { attended(&settings, &Notify::from_environment()).await }
+            async move { attended(&settings, &nowhere(), &Notify::from_environment()).await }
         });
         // Another version hears nothing: its connection is closed.
         let mut other = Other::open(&socket, 2).await;
@@ -445,7 +457,7 @@ mod tests {
         assert!(!socket.exists(), "the socket goes with its door");
         // The next start does not ask again.
         assert!(
-            attended(&settings, &Notify::from_environment())
+            attended(&settings, &nowhere(), &Notify::from_environment())
                 .await
                 .unwrap()
                 .is_some()

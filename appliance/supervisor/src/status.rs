@@ -2,6 +2,7 @@
 //!
 //! Refuses secrets: there is no field for one. Invariant: the file is always whole; it is written only when it changed.
 
+use freehold_plan::ObservedSystem;
 use freehold_protocol::report::GatewayDoor;
 use freehold_protocol::status::{ModelState, VerdictWord};
 use freehold_verify::RefusalReport;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
 use crate::screen::Attendant;
 use crate::state::State;
+use crate::system::RootRead;
 
 /// How the TPM is.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +21,17 @@ pub struct TpmStatus {
     /// What the fault said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// How the verdict lease is.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LeaseStatus {
+    /// The models that run only under one.
+    pub models: Vec<String>,
+    /// `held`, or the code of why it is not.
+    pub state: String,
+    /// Unix seconds at which it ends, when it is held.
+    pub until: Option<i64>,
 }
 
 /// How the box is.
@@ -41,6 +54,10 @@ pub struct Status {
     pub verdict: VerdictWord,
     /// Why, in sentences.
     pub because: Vec<String>,
+    /// Whether the network is what the settings say: `closed`, `being applied`, `applied`, or the code of what is in the way; empty
+    /// where the network is not this program's.
+    #[serde(default)]
+    pub network: String,
     /// `ok`, or the code of what keeps the box from its console.
     pub console: String,
     /// How the TPM is.
@@ -67,6 +84,15 @@ pub struct Status {
     pub gateway: Option<GatewayDoor>,
     /// The policy in force, its target name.
     pub policy: Option<String>,
+    /// The verdict lease, where policy demands one for a model that is here or wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<LeaseStatus>,
+    /// How far the background read of the verified root is, on a box that is the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_read: Option<RootRead>,
+    /// The running image and whether it has shown that it works, on a box that is the operating system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<ObservedSystem>,
     /// Entries in the record.
     pub record: u64,
     /// How the stored files are held to what was admitted: `hashed` before every start.

@@ -2,11 +2,12 @@
 //!
 //! Refuses to start with a state that it cannot read. Invariant: after it was told to stop, no engine is left.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use freehold_collect::{Endorsement, Tpm};
-use freehold_execute::Store;
+use freehold_execute::{Store, VerityUse};
+use freehold_plan::RunPermission;
 use freehold_protocol::enrol::{EnrolState, Pairing};
 use freehold_protocol::local::{ApiToken, Config, Serving, VERSION};
 use freehold_protocol::report::GatewayDoor;
@@ -22,20 +23,31 @@ use crate::boot::Boot;
 use crate::chronicle::Chronicle;
 use crate::clock::BoxClock;
 use crate::console::Console;
+use crate::counting::Counting;
 use crate::desired::Aim;
 use crate::download::Downloads;
 use crate::engines::Engines;
 use crate::fault::Fault;
 use crate::gateway::Door;
+use crate::health::HealthBook;
 use crate::identity::{self, Identity};
+use crate::lease::Held;
+use crate::milestones::Milestones;
+use crate::network::Network;
 use crate::notify::Notify;
 use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
 use crate::policy::Policy;
 use crate::repository::Repository;
+use crate::round::Approvals;
+use crate::salts::Salts;
 use crate::screen::attended;
+use crate::site::Site;
 use crate::state::State;
 use crate::status::{Board, Status};
+use crate::stick::{self, Sticks};
+use crate::system::System;
+use crate::witness::Witness;
 
 /// Seconds between two looks while nothing says otherwise.
 const DEFAULT_INTERVAL: f64 = 10.0;
@@ -47,8 +59,8 @@ const PROGRESS: Duration = Duration::from_secs(1);
 const REFUSALS: usize = 32;
 
 /// What is pursued, as it is kept.
+// A field of the version after this one is passed over: a system that was gone back from may have written it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Pursuit {
     pub(crate) v: u32,
     /// Counter of the last accepted assignment; only rises.
@@ -75,8 +87,13 @@ pub(crate) struct Supervisor {
     /// Contents that turned out changed on the disk: they are fetched, not taken from the store.
     pub(crate) spoilt: std::collections::BTreeSet<Sha256Digest>,
     pub(crate) engines: Engines,
+    pub(crate) health: HealthBook,
     pub(crate) door: Door,
     pub(crate) board: Board,
+    pub(crate) network: Network,
+    pub(crate) milestones: Milestones,
+    /// The policy release that was measured in this boot.
+    pub(crate) policy_measured: Option<Sha256Digest>,
     pub(crate) status: Status,
     pub(crate) refusals: VecDeque<RefusalReport>,
     // What the console has confirmed since the start.
@@ -90,6 +107,8 @@ pub(crate) struct Supervisor {
     pub(crate) attested_at: Option<std::time::Instant>,
     pub(crate) attested_models: Vec<Sha256Digest>,
     pub(crate) boot_said: Option<String>,
+    pub(crate) counting: Counting,
+    pub(crate) witness: Witness,
     pub(crate) sequence: u64,
     pub(crate) inventory_told: bool,
     pub(crate) wished: Option<u32>,
@@ -100,10 +119,23 @@ pub(crate) struct Supervisor {
     pub(crate) repository: Option<Repository>,
     pub(crate) assignment: Option<Verified<Assignment>>,
     pub(crate) pursuit: Pursuit,
+    /// What people approved of the accepted assignment.
+    pub(crate) approvals: Approvals,
     pub(crate) installed: InstalledReleases,
     pub(crate) policy: Option<Policy>,
+    pub(crate) lease: Held,
+    pub(crate) system: System,
+    /// Rounds since the start.
+    pub(crate) rounds: u64,
+    /// What the engine's self-test said in this boot; it runs only while an image is on trial.
+    pub(crate) self_test: Option<Result<(), String>>,
+    /// The code of the last lease that was refused, so that it is said once.
+    pub(crate) refused_lease: Option<String>,
+    /// Whether models may run, as it was last looked at.
+    pub(crate) runs: BTreeMap<String, RunPermission>,
     pub(crate) tokens: Vec<ApiToken>,
     pub(crate) aim: Aim,
+    pub(crate) sticks: Sticks,
 }
 
 impl Supervisor {
@@ -114,7 +146,8 @@ impl Supervisor {
         let box_id = identity::box_id(&state)?;
         let chronicle = Chronicle::open(&state, &box_id, &clock)?;
         let tpm = identity::tpm(&state, &settings.tcti)?;
-        let store = Store::open(state.folder())?;
+        let store = Store::open(state.folder())?.with_verity(settings.verity());
+        let holds = store.holds_files()?;
         std::fs::create_dir_all(&settings.runtime).map_err(|error| Fault::State {
             path: settings.runtime.clone(),
             detail: error.to_string(),
@@ -129,7 +162,12 @@ impl Supervisor {
             tokens: tokens.clone(),
         };
         let socket = settings.runtime.join("supervisor.sock");
-        let door = Door::open(&socket, chronicle.recorder().clone(), config)?;
+        let door = Door::open(
+            &socket,
+            chronicle.recorder().clone(),
+            Salts::below(state.folder()),
+            config,
+        )?;
         let fleet = Fleet::stored(&state, &pairing)?;
         let repository = fleet
             .as_ref()
@@ -139,13 +177,21 @@ impl Supervisor {
             v: 1,
             ..Pursuit::default()
         });
+        let approvals = Approvals::stored(&state, pursuit.accepted)?;
         let policy = Policy::stored(&state)?;
+        let sticks = Sticks::open(&state)?;
+        let health = HealthBook::stored(&state)?;
         let mut status = Status {
             v: 1,
             box_id: box_id.clone(),
             label: settings.label.clone(),
             fleet: pairing.fleet.clone(),
-            store: "hashed before every start".to_owned(),
+            store: match (holds, settings.verity()) {
+                (true, _) => "held by fs-verity",
+                (false, VerityUse::WherePossible) => "hashed before every start",
+                (false, VerityUse::Required) => "no fs-verity: takes no model",
+            }
+            .to_owned(),
             ..Status::default()
         };
         chronicle
@@ -154,12 +200,20 @@ impl Supervisor {
             .with("fleet", pairing.fleet.as_str())
             .write()
             .await?;
-        let mut engines = Engines::new(&settings);
+        let milestones = Milestones::new(settings.pcrextend.as_deref(), &settings.runtime_log);
+        let downloads = Downloads::default();
+        let mut engines = Engines::new(&settings, milestones.clone(), downloads.wake());
         status.host = engines.settle(&settings).await?;
         let refusals = pursuit.failed.values().cloned().collect();
         Ok(Self {
             installed: state.json("installed.json")?.unwrap_or_default(),
             cosigned: state.json("cosigned.json")?.unwrap_or(0),
+            lease: Held::open(&state)?,
+            system: System::open(&state, &settings)?,
+            rounds: 0,
+            self_test: None,
+            refused_lease: None,
+            runs: BTreeMap::new(),
             settings,
             state,
             clock,
@@ -168,11 +222,15 @@ impl Supervisor {
             chronicle,
             tpm,
             store,
-            downloads: Downloads::default(),
+            downloads,
             spoilt: std::collections::BTreeSet::new(),
             engines,
+            health,
             door,
             board: Board::default(),
+            network: Network::new(None, None, milestones.clone()),
+            milestones,
+            policy_measured: None,
             status,
             refusals,
             identity: None,
@@ -185,6 +243,8 @@ impl Supervisor {
             attested_at: None,
             attested_models: Vec::new(),
             boot_said: None,
+            counting: Counting::default(),
+            witness: Witness::default(),
             sequence: 0,
             inventory_told: false,
             wished: None,
@@ -192,10 +252,12 @@ impl Supervisor {
             fleet,
             repository,
             assignment: None,
+            approvals,
             pursuit,
             policy,
             tokens,
             aim: Aim::default(),
+            sticks,
         })
     }
 
@@ -249,6 +311,7 @@ impl Supervisor {
         self.status.refusals = self.refusals.iter().cloned().collect();
         self.status.record = self.chronicle.head().size;
         self.status.gateway = self.gateway();
+        self.status.network = self.network.standing().word();
         self.board.show(&self.state, &self.status)
     }
 }
@@ -260,19 +323,28 @@ impl Supervisor {
 pub async fn run(settings: Settings) -> Result<bool, Fault> {
     let (mut term, mut int) = signals()?;
     let notify = Notify::from_environment();
+    // Before anything is said to anybody: whom the box may speak to.
+    let milestones = Milestones::new(settings.pcrextend.as_deref(), &settings.runtime_log);
+    let network = Network::new(settings.network.as_deref(), settings.bus.as_deref(), milestones);
+    let site = Site::locked(&State::open(&settings.state)?)?;
+    if let Some(site) = &site {
+        network.begin(site);
+    }
     // Where a person has to say which console is ours, the supervisor is up and waits for that as long as it takes.
     let mut screen = tokio::select! {
-        screen = attended(&settings, &notify) => screen?,
+        screen = attended(&settings, &network, &notify) => screen?,
         _ = term.recv() => return Ok(true),
         _ = int.recv() => return Ok(true),
     };
     let mut supervisor = Supervisor::open(settings).await?;
+    supervisor.network = network;
     if let Some(screen) = &mut screen {
         let who = format!("box:{}", supervisor.box_id);
         let recorder = supervisor.chronicle.recorder();
-        screen.attend(&supervisor.settings, recorder, &who).await?;
+        screen.attend(recorder, &who).await?;
     }
     supervisor.board.also_on(screen);
+    let mut sticks = stick::door::Door::open(&supervisor.settings.runtime)?;
     supervisor.show()?;
     notify.ready();
     notify.guard();
@@ -293,8 +365,15 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
         let again = loop {
             tokio::select! {
                 () = &mut pause => break true,
-                // A download has ended: what it brought is verified at once.
+                // A download, an examination or an engine's start has ended: what follows is done at once.
                 () = wake.notified() => break true,
+                Some(asked) = sticks.next() => {
+                    let (answer, again) = supervisor.stick_wish(asked.wish).await;
+                    let _ = asked.answer.send(answer);
+                    if again {
+                        break true;
+                    }
+                }
                 () = tokio::time::sleep(PROGRESS), if supervisor.downloads.any() => {
                     if let Err(fault) = supervisor.show() {
                         tracing::warn!(%fault, "the status cannot be written");
@@ -323,8 +402,8 @@ pub async fn run(settings: Settings) -> Result<bool, Fault> {
 pub async fn once(settings: Settings) -> Result<bool, Fault> {
     let mut supervisor = Supervisor::open(settings).await?;
     let mut looked = supervisor.look().await;
-    // A download that ended well belongs to the round: what it brought is still verified and stored.
-    while looked.is_ok() && supervisor.downloads.settle().await {
+    // A download or a start that ended well belongs to the round: what it brought is still verified, stored and served.
+    while looked.is_ok() && (supervisor.downloads.settle().await | supervisor.engines.started().await) {
         looked = supervisor.look().await;
     }
     supervisor.downloads.stop_all().await;

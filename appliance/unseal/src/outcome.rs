@@ -11,7 +11,7 @@ use std::path::Path;
 use freehold_seal::{AuthValue, SealingTpm};
 use freehold_trust::Sha256Digest;
 use freehold_verify::sealing::volume::volume_secret;
-use freehold_verify::sealing::{Escrow, Level, volume_measurement};
+use freehold_verify::sealing::{Escrow, Floor, Level, volume_measurement};
 use serde::Serialize;
 
 use crate::arguments::Places;
@@ -51,6 +51,8 @@ struct Report<'a> {
     measured: Sha256Digest,
     /// The running image's level.
     level: Level,
+    /// The floor, as the TPM has it.
+    floor: Level,
 }
 
 /// The TPM's authorisations that belong to the volume.
@@ -114,6 +116,10 @@ pub fn finish(places: &Places, console: &mut Console, tpm: &mut SealingTpm, open
         opened_by: opened.by,
         measured,
         level: opened.level,
+        floor: match tpm.floor()? {
+            Floor::At(floor) => floor,
+            Floor::Missing | Floor::Foreign => Level::default(),
+        },
     })
     .unwrap_or_default();
     leave(&places.runtime, OWNER_FILE, authorisations.owner.to_hex().as_bytes())?;

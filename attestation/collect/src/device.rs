@@ -273,6 +273,16 @@ impl Device {
         }
     }
 
+    /// What the record's counter has counted to.
+    pub(crate) fn counter(&mut self) -> Result<Option<u64>, TpmError> {
+        self.run("nv read", crate::counter::read)
+    }
+
+    /// Counts once with the record's counter.
+    pub(crate) fn count(&mut self, owner: &[u8]) -> Result<u64, TpmError> {
+        self.run("nv increment", |context| crate::counter::count(context, owner))
+    }
+
     /// Random bytes of the TPM, at most 32 at a time.
     pub(crate) fn random(&mut self, count: usize) -> Result<Vec<u8>, TpmError> {
         self.run("get random", |context| {

@@ -6,6 +6,7 @@
 
 mod attest;
 mod authorise;
+mod counter;
 mod device;
 mod encode;
 mod endorsement;
@@ -16,6 +17,7 @@ mod tpm;
 mod worker;
 
 pub use attest::{Attested, Clock, EcdsaNumbers};
+pub use counter::RECORD_COUNTER;
 pub use endorsement::{EkKind, Endorsement};
 pub use error::TpmError;
 pub use keys::{KeyAuth, KeyBlob, KeyBlobRejected, Keys};

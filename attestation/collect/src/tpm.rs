@@ -144,6 +144,24 @@ impl Tpm {
         })
     }
 
+    /// What the record's counter has counted to; nothing before it counted once.
+    ///
+    /// # Errors
+    /// See [`TpmError`].
+    pub fn counter(&self) -> Result<Option<u64>, TpmError> {
+        self.worker.call("nv read", |device| device.counter())
+    }
+
+    /// Counts once with the record's counter and answers what it has counted to. `owner` is the owner's authorisation value,
+    /// empty on a TPM that nobody owns. Such memory wears out: at most ten times a day.
+    ///
+    /// # Errors
+    /// See [`TpmError`].
+    pub fn count(&self, owner: &[u8]) -> Result<u64, TpmError> {
+        let owner = owner.to_vec();
+        self.worker.call("nv increment", move |device| device.count(&owner))
+    }
+
     /// `count` random bytes of the TPM, at most 32.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::answer::Answer;
 
-/// Checks what a Freehold fleet leaves behind, offline: evidence, records, models, boot logs.
+/// Checks what a Freehold fleet leaves behind, offline: evidence, records, models, boot logs, bundles, reports.
 #[derive(Debug, Parser)]
 #[command(
     name = "freehold-inspect",
@@ -21,8 +21,11 @@ pub struct Arguments {
     #[arg(long, global = true)]
     pub json: bool,
     /// Take this as the present: RFC 3339, or unix seconds.
-    #[arg(long, global = true, value_name = "TIME", value_parser = crate::input::time)]
+    #[arg(long = "time", visible_alias = "at", global = true, value_name = "TIME", value_parser = crate::input::time)]
     pub at: Option<i64>,
+    /// Also write the answer as one self-contained page to print.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Say what a refusal code means, for example `release.rollback`.
     #[arg(long, value_name = "CODE")]
     pub explain: Option<String>,
@@ -40,6 +43,12 @@ enum Verb {
     Model(Model),
     /// Read a TCG event log: the replayed PCRs of each bank, and each event.
     Log(Log),
+    /// Check that an entry is in a record, by a `.tlog-proof` file.
+    Proof(Proof),
+    /// Check a container that travels by stick: what is in it, digest by digest.
+    Bundle(Bundle),
+    /// Check an auditor's report: every file, every piece of evidence, every conclusion.
+    Report(Report),
 }
 
 /// Arguments of `evidence`.
@@ -50,6 +59,9 @@ pub struct Evidence {
     /// The box's attestation key, by fingerprint as its enrolment showed it; else the package's own word is taken for it.
     #[arg(long, value_name = "SHA256")]
     pub ak: Option<String>,
+    /// The console's record key, `name+hash+base64`, or a file that holds it; else the package's own word is taken for it.
+    #[arg(long, value_name = "KEY")]
+    pub record_key: Option<String>,
     /// Answer no for a simulated TPM or boot.
     #[arg(long)]
     pub refuse_simulated: bool,
@@ -69,6 +81,15 @@ pub struct Record {
     /// Also print the entries.
     #[arg(long)]
     pub entries: bool,
+    /// A witness whose cosignature counts, as its key or a file that holds it; may be given more than once.
+    #[arg(long, value_name = "KEY")]
+    pub witness: Vec<String>,
+    /// How many of these witnesses must have cosigned.
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub quorum: usize,
+    /// A cosigned checkpoint that somebody kept, such as a box's `cosigned.note`: the record must contain what it saw.
+    #[arg(long, value_name = "FILE")]
+    pub seen: Vec<PathBuf>,
 }
 
 /// Arguments of `model`.
@@ -97,7 +118,54 @@ pub struct Log {
     pub file: PathBuf,
 }
 
+/// Arguments of `proof`.
+#[derive(Debug, Args)]
+pub struct Proof {
+    /// The proof.
+    pub file: PathBuf,
+    /// The entry, as one line of JSON; `freehold record prove` writes it beside the proof.
+    #[arg(long, value_name = "FILE")]
+    pub entry: PathBuf,
+    /// The record's key, `name+hash+base64`, or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    pub key: String,
+}
+
+/// Arguments of `bundle`.
+#[derive(Debug, Args)]
+pub struct Bundle {
+    /// The container.
+    pub file: PathBuf,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// The report.
+    pub file: PathBuf,
+    /// The console's record key, `name+hash+base64`, or a file that holds it; else the report's own word is taken for it.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+}
+
 impl Arguments {
+    /// How the page names what was inspected.
+    pub fn subject(&self) -> String {
+        let path = match &self.verb {
+            Some(Verb::Evidence(arguments)) => &arguments.file,
+            Some(Verb::Record(arguments)) => &arguments.folder,
+            Some(Verb::Model(arguments)) => &arguments.folder,
+            Some(Verb::Log(arguments)) => &arguments.file,
+            Some(Verb::Proof(arguments)) => &arguments.file,
+            Some(Verb::Bundle(arguments)) => &arguments.file,
+            Some(Verb::Report(arguments)) => &arguments.file,
+            None => return self.explain.clone().unwrap_or_default(),
+        };
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
     /// Does it.
     pub fn run(self) -> anyhow::Result<Answer> {
         if let Some(code) = &self.explain {
@@ -108,6 +176,9 @@ impl Arguments {
             Some(Verb::Record(arguments)) => crate::record::inspect(&arguments),
             Some(Verb::Model(arguments)) => crate::model::inspect(&arguments, self.at),
             Some(Verb::Log(arguments)) => crate::log::inspect(&arguments),
+            Some(Verb::Proof(arguments)) => crate::proof::inspect(&arguments),
+            Some(Verb::Bundle(arguments)) => crate::bundle::inspect(&arguments),
+            Some(Verb::Report(arguments)) => crate::report::inspect(&arguments),
             None => anyhow::bail!("nothing to inspect: name a verb, or `--explain CODE`"),
         }
     }

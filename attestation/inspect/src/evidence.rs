@@ -3,27 +3,26 @@
 //! Refuses to repeat the console's verdict: it verifies and decides by itself, with the shipped policies. Invariant: only
 //! "trusted" and "trusted (simulated)" are yes; "attention" and "unknown" are could not tell.
 
-use freehold_decide::{BundleData, EvidenceDecision, EvidenceFacts, OsStanding, PolicySet, RecordStanding, Verdict};
+use freehold_audit::{Simulated, check_inclusion, judge, policies};
+use freehold_decide::{EvidenceDecision, Verdict};
 use freehold_verify::boot::PcrOutcome;
+use freehold_verify::event_log::EventLog;
 use freehold_verify::evidence::package::MAX_PACKAGE;
-use freehold_verify::evidence::{Claims, EvidencePackage, Expectation, verify_evidence};
+use freehold_verify::evidence::{Claims, Evidence, EvidencePackage};
 use freehold_verify::identity::{AttestationKey, TpmKind};
-use freehold_verify::tpm::PcrSet;
 use freehold_verify::{Refusal as _, RefusalReport};
 use serde_json::json;
 
-use crate::answer::{Answer, Ending, visible};
-use crate::arguments::Evidence;
+use crate::answer::{Answer, Ending, Mark, Row, visible};
+use crate::arguments;
 use crate::input::{read, shown};
+use crate::record::key_of;
 
 /// What only this program refuses.
 pub const CODES: &[&str] = &["inspect.other_key"];
 
-/// How old evidence may be when it is judged as of then, seconds: the challenge's own time is shorter.
-const AGE_LIMIT: i64 = 600;
-
 /// Checks the package as of `at`, or as of when the console did.
-pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> {
+pub fn inspect(arguments: &arguments::Evidence, at: Option<i64>) -> anyhow::Result<Answer> {
     let package = EvidencePackage::parse(&read(&arguments.file, MAX_PACKAGE)?)?;
     let ak = match AttestationKey::from_public(&package.ak_public) {
         Ok(ak) => ak,
@@ -42,50 +41,70 @@ pub fn inspect(arguments: &Evidence, at: Option<i64>) -> anyhow::Result<Answer> 
         }));
     }
     let at = at.unwrap_or(package.at);
-    let expectation = Expectation {
-        box_id: &package.box_id,
-        challenge: &package.challenge,
-        ak: &ak,
-        tpm: package.tpm,
-        tls: package.tls,
-        selection: PcrSet::of(&package.pcrs),
-        manifests: &package.manifests,
-        previous: package.previous,
+    let simulated = if arguments.refuse_simulated {
+        Simulated::Refused
+    } else {
+        Simulated::Accepted
     };
-    let policies = PolicySet::shipped(BundleData::default())?;
-    let claims = match verify_evidence(&package.evidence, &expectation, at) {
-        Ok(claims) => claims,
-        Err(rejection) => {
-            return Ok(Answer::refused(&rejection.report())
-                .line(format!("  box       {}", visible(&package.box_id)))
+    let judged = match judge(&package, &ak, at, simulated, &policies()?) {
+        Ok(judged) => judged,
+        Err(report) => {
+            return Ok(Answer::refused(&report)
+                .fact("box", visible(&package.box_id))
                 .with("verdict", "refused"));
         }
     };
-    let facts = EvidenceFacts {
-        // Where its record and its release stand today is not in a package; what was accepted then is.
-        record: if claims.checkpoint.is_some() {
-            RecordStanding::First
-        } else {
-            RecordStanding::NotShown
-        },
-        os_release: if claims.release.is_some() {
-            OsStanding::Current
-        } else {
-            OsStanding::NotKnown
-        },
-        age_seconds: at.saturating_sub(package.challenge.issued),
-        age_limit_seconds: AGE_LIMIT,
-        ..EvidenceFacts::accepted(&claims, !arguments.refuse_simulated)
+    let included = match inclusion(&package, arguments)? {
+        Ok(included) => included,
+        Err(report) => return Ok(Answer::refused(&report).fact("box", visible(&package.box_id))),
     };
-    let decision = policies.accept_evidence(&facts);
-    let answer = head(&package, &claims, &decision, at);
-    let answer = answer.line(format!("  key       {} {}", ak.fingerprint(), whose(arguments)));
-    Ok(body(answer, &claims, &decision)
+    let answer = head(&package, &judged.claims, &judged.decision, at)
+        .fact("key", format!("{} {}", ak.fingerprint(), whose(arguments)));
+    let answer = said(answer, &package, &judged.claims);
+    let answer = match included {
+        Some((index, line)) => answer.fact("record", line).with("inclusion", json!({"index": index})),
+        None => answer.fact(
+            "record",
+            "the package has no proof that the console's record tells of it",
+        ),
+    };
+    Ok(body(answer, &package, &judged.claims, &judged.decision)
         .with("ak", ak.fingerprint().to_hex())
         .with("console_verdict", package.verdict))
 }
 
-fn whose(arguments: &Evidence) -> &'static str {
+type Included = Option<(u64, String)>;
+
+/// The console's own entry about this verdict, proven against the key that was given.
+fn inclusion(
+    package: &EvidencePackage,
+    arguments: &arguments::Evidence,
+) -> anyhow::Result<Result<Included, RefusalReport>> {
+    let Some(inclusion) = &package.inclusion else {
+        return Ok(Ok(None));
+    };
+    let key = arguments.record_key.as_deref().map(key_of).transpose()?;
+    Ok(match check_inclusion(package, inclusion, key.as_ref()) {
+        Ok((index, entry)) => {
+            let source = if key.is_some() {
+                "with the key that was given"
+            } else {
+                "with the package's own key: give --record-key to know whose record it is"
+            };
+            let verdict = entry.text("verdict").unwrap_or_default().to_owned();
+            Ok(Some((
+                index,
+                format!(
+                    "entry {index} of the console's record says so: {} ({source})",
+                    visible(&verdict)
+                ),
+            )))
+        }
+        Err(rejection) => Err(rejection.report()),
+    })
+}
+
+fn whose(arguments: &arguments::Evidence) -> &'static str {
     if arguments.ak.is_some() {
         "(the key that was given)"
     } else {
@@ -111,7 +130,7 @@ fn head(package: &EvidencePackage, claims: &Claims, decision: &EvidenceDecision,
     // The event that differs says more than the policy that follows from it.
     if let Some(report) = claims.reasons.first() {
         answer = answer
-            .line(format!("  because   {} ({})", visible(&report.message), report.code))
+            .fact("because", format!("{} ({})", visible(&report.message), report.code))
             .reason(report);
     } else if let (true, Some(code)) = (ending == Ending::No, &decision.code) {
         let report = RefusalReport {
@@ -132,50 +151,134 @@ fn head(package: &EvidencePackage, claims: &Claims, decision: &EvidenceDecision,
         TpmKind::Unproven => "nobody vouches for it",
     };
     answer
-        .line(format!("  box       {}", visible(&package.box_id)))
-        .line(format!("  as of     {}", shown(at)))
-        .line(format!("  tpm       {tpm}"))
-        .line(format!("  boot      {} (release {release})", word(&json!(claims.boot))))
-        .line(format!(
-            "  secure boot {}, development keys {}",
-            word(&json!(claims.secure_boot)),
-            word(&json!(claims.development_keys))
-        ))
+        .fact("box", visible(&package.box_id))
+        .fact("as of", shown(at))
+        .fact("tpm", tpm)
+        .fact("boot", format!("{} (release {release})", word(&json!(claims.boot))))
+        .fact("secure boot", word(&json!(claims.secure_boot)))
+        .fact("dev keys", word(&json!(claims.development_keys)))
         .with("verdict", verdict.word())
         .with("box", package.box_id.as_str())
         .with("at", at)
 }
 
-fn body(mut answer: Answer, claims: &Claims, decision: &EvidenceDecision) -> Answer {
+/// What the exporter says beside the evidence: names, signers, who assigned. Marked as its word.
+fn said(mut answer: Answer, package: &EvidencePackage, claims: &Claims) -> Answer {
     if let Some(checkpoint) = &claims.checkpoint {
-        answer = answer.line(format!(
-            "  record    {} entries, root {}",
-            checkpoint.size, checkpoint.root
-        ));
+        answer = answer.fact(
+            "box record",
+            format!("{} entries, root {}", checkpoint.size, checkpoint.root),
+        );
     }
-    for model in &claims.models {
-        answer = answer.line(format!("  model     {model}"));
+    if claims.models.is_empty() {
+        answer = answer.fact("models", "none runs");
     }
-    for pcr in &claims.pcrs {
-        let line = match &pcr.outcome {
-            PcrOutcome::Matches => format!("  ● PCR {:<2} {}", pcr.index, pcr.value),
-            PcrOutcome::NotCovered => format!("    PCR {:<2} {}  not in the manifest", pcr.index, pcr.value),
-            PcrOutcome::Differs(difference) => {
-                let event = difference
-                    .event
-                    .map(|number| format!(" at event {number}"))
-                    .unwrap_or_default();
-                let kind = difference.kind.as_deref().unwrap_or_default();
-                let what = difference.description.as_deref().map(visible).unwrap_or_default();
-                format!("  ■ PCR {:<2} {}  differs{event} {kind} {what}", pcr.index, pcr.value)
-            }
+    let models: Vec<Row> = claims
+        .models
+        .iter()
+        .map(|digest| {
+            let named = package.models.iter().find(|named| named.digest == *digest);
+            let (mark, name, signer) = match named {
+                Some(named) => (
+                    Mark::Plain,
+                    format!("{} {}", visible(&named.name), visible(&named.version)),
+                    visible(&named.signer),
+                ),
+                None => (Mark::Unknown, "not named".to_owned(), "not named".to_owned()),
+            };
+            (mark, vec![digest.to_hex(), name, signer])
+        })
+        .collect();
+    answer = answer.table(
+        "Running models: digests by the evidence; names and signers by the console's word",
+        &["digest", "name", "signer"],
+        models,
+    );
+    if let Some(assignment) = &package.assignment {
+        let approved = if assignment.approved_by.is_empty() {
+            "no approval was asked for".to_owned()
+        } else {
+            format!("approved by {}", visible(&assignment.approved_by.join(", ")))
         };
-        answer = answer.line(line);
+        answer = answer
+            .fact(
+                "assigned",
+                format!(
+                    "number {} by {}: {}",
+                    assignment.counter,
+                    visible(&assignment.by),
+                    visible(&assignment.targets.join(", "))
+                ),
+            )
+            .fact("approvals", approved);
     }
-    for reason in decision.because.iter().chain(&decision.denied_by) {
-        answer = answer.line(format!("  policy    {}: {}", reason.policy, reason.why));
+    answer
+}
+
+fn body(mut answer: Answer, package: &EvidencePackage, claims: &Claims, decision: &EvidenceDecision) -> Answer {
+    let pcrs: Vec<Row> = claims
+        .pcrs
+        .iter()
+        .map(|pcr| {
+            let (mark, said) = match &pcr.outcome {
+                PcrOutcome::Matches => (Mark::Good, "as in the manifest".to_owned()),
+                PcrOutcome::NotCovered => (Mark::Plain, "not in the manifest".to_owned()),
+                PcrOutcome::Differs(difference) => {
+                    let event = difference
+                        .event
+                        .map(|number| format!(" at event {number}"))
+                        .unwrap_or_default();
+                    let kind = difference.kind.as_deref().unwrap_or_default();
+                    let what = difference.description.as_deref().map(visible).unwrap_or_default();
+                    (Mark::Bad, format!("differs{event} {kind} {what}"))
+                }
+            };
+            (mark, vec![format!("PCR {:<2}", pcr.index), pcr.value.to_hex(), said])
+        })
+        .collect();
+    answer = answer.table("PCR by PCR", &["register", "value", "compared with the manifest"], pcrs);
+    let decided: Vec<Row> = decision
+        .because
+        .iter()
+        .map(|reason| (Mark::Good, reason))
+        .chain(decision.denied_by.iter().map(|reason| (Mark::Bad, reason)))
+        .map(|(mark, reason)| (mark, vec![reason.policy.clone(), reason.why.clone()]))
+        .collect();
+    answer = answer.table("Decided by", &["policy", "because"], decided);
+    let events: Vec<Row> = Evidence::decode(&package.evidence)
+        .ok()
+        .and_then(|evidence| EventLog::parse(&evidence.boot_log).ok().map(|log| log.report().events))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|event| event.verified == Some(false))
+        .map(|event| {
+            let place = format!("event {} in PCR {}", event.index, event.pcr);
+            (
+                Mark::Bad,
+                vec![place, event.kind.to_string(), visible(&event.description)],
+            )
+        })
+        .collect();
+    answer = answer.table(
+        "Events whose data is not what their digest covers",
+        &["place", "type", "data"],
+        events,
+    );
+    if let Some(volume) = &claims.volume {
+        answer = answer.line(format!("  volume    {volume}"));
     }
-    answer.with("claims", json!(claims)).with("decision", json!(decision))
+    for milestone in &claims.milestones {
+        let (kind, name) = (milestone.kind.word(), visible(&milestone.name));
+        answer = answer.line(format!("  measured  {kind} {name} {}", milestone.digest));
+    }
+    for what in &claims.not_covered {
+        answer = answer.line(format!("  the quote does not cover: {}", visible(what)));
+    }
+    answer
+        .with("models", json!(package.models))
+        .with("assignment", json!(package.assignment))
+        .with("claims", json!(claims))
+        .with("decision", json!(decision))
 }
 
 fn word(value: &serde_json::Value) -> String {

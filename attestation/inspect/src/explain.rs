@@ -8,8 +8,8 @@ use crate::answer::{Answer, Ending, visible};
 pub fn explain(code: &str) -> Answer {
     match freehold_explain::explain(code) {
         Some(said) => Answer::new(Ending::Yes, format!("{code}  {}", said.what))
-            .line(format!("  means  {}", said.means))
-            .line(format!("  do     {}", said.next))
+            .fact("means", said.means.clone())
+            .fact("do", said.next.clone())
             .with("code", code)
             .with("what", said.what)
             .with("means", said.means)

@@ -6,7 +6,7 @@ use freehold_verify::Refusal as _;
 use freehold_verify::event_log::EventLog;
 use serde_json::json;
 
-use crate::answer::{Answer, Ending};
+use crate::answer::{Answer, Ending, Mark, Row, visible};
 use crate::arguments::Log;
 use crate::input::read;
 
@@ -26,22 +26,39 @@ pub fn inspect(arguments: &Log) -> anyhow::Result<Answer> {
         .iter()
         .filter(|event| event.verified == Some(false))
         .count();
+    let mut pcrs: Vec<Row> = Vec::new();
+    for (bank, values) in &report.pcrs {
+        for (pcr, value) in values {
+            pcrs.push((
+                Mark::Plain,
+                vec![bank.to_string(), format!("PCR {pcr}"), value.to_string()],
+            ));
+        }
+    }
+    let events: Vec<Row> = report
+        .events
+        .iter()
+        .map(|event| {
+            let mark = if event.verified == Some(false) {
+                Mark::Bad
+            } else {
+                Mark::Plain
+            };
+            let cells = vec![
+                event.index.to_string(),
+                format!("PCR {}", event.pcr),
+                event.kind.to_string(),
+                visible(&event.description),
+            ];
+            (mark, cells)
+        })
+        .collect();
     let mut answer = Answer::new(
         Ending::Yes,
         format!("{} events, banks {}", report.events.len(), report.banks.join(", ")),
-    );
-    for (bank, pcrs) in &report.pcrs {
-        for (pcr, value) in pcrs {
-            answer = answer.line(format!("  {bank:<7} PCR {pcr:<2} {value}"));
-        }
-    }
-    for event in &report.events {
-        let mark = if event.verified == Some(false) { "■" } else { " " };
-        answer = answer.line(format!(
-            "{mark} {:>4}  PCR {:<2} {:<34} {}",
-            event.index, event.pcr, event.kind, event.description
-        ));
-    }
+    )
+    .table("Replayed registers", &["bank", "register", "value"], pcrs)
+    .table("Events", &["number", "register", "type", "data"], events);
     if differing > 0 {
         answer = answer.line(format!(
             "▲ {differing} events whose data is not what their digest covers"

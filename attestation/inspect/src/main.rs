@@ -5,12 +5,16 @@
 
 mod answer;
 mod arguments;
+mod bundle;
 mod evidence;
 mod explain;
 mod input;
 mod log;
 mod model;
+mod page;
+mod proof;
 mod record;
+mod report;
 
 use std::process::ExitCode;
 
@@ -18,9 +22,18 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let arguments = arguments::Arguments::parse();
-    let json = arguments.json;
-    match arguments.run() {
-        Ok(answer) => answer.show(json),
-        Err(error) => answer::Answer::could_not_tell(&error).show(json),
+    let (json, html, subject) = (arguments.json, arguments.html.clone(), arguments.subject());
+    let answer = match arguments.run() {
+        Ok(answer) => answer,
+        Err(error) => answer::Answer::could_not_tell(&error),
+    };
+    if let Some(path) = html {
+        let by = concat!("freehold-inspect ", env!("CARGO_PKG_VERSION"));
+        if let Err(error) = std::fs::write(&path, page::page(&answer, &subject, by)) {
+            // Whoever asked for a page and gets none must not read an exit code of "yes".
+            let error = anyhow::Error::new(error).context(format!("cannot write `{}`", path.display()));
+            return answer::Answer::could_not_tell(&error).show(json);
+        }
     }
+    answer.show(json)
 }

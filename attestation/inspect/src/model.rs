@@ -12,7 +12,7 @@ use freehold_verify::model::{MAX_BUNDLE, SignerTrust, verify_bundle};
 use freehold_verify::{Refusal, RefusalReport};
 use serde_json::json;
 
-use crate::answer::{Answer, Ending, visible};
+use crate::answer::{Answer, Ending, Mark, Row, visible};
 use crate::arguments::Model;
 use crate::input::{now, read, read_text};
 
@@ -56,21 +56,24 @@ pub fn inspect(arguments: &Model, at: Option<i64>) -> anyhow::Result<Answer> {
     if let Some(report) = bom {
         return Ok(Answer::refused(&report));
     }
-    let mut answer = Answer::new(Ending::Yes, format!("● as signed  {}", visible(&manifest.name)))
-        .line(format!("  root      {}", manifest.root))
-        .line(format!("  signer    {}", visible(&manifest.signer.id())))
-        .line(format!("  files     {} with {} bytes", files.files.len(), files.total))
-        .line(format!(
-            "  bom       {}",
+    let rows: Vec<Row> = files
+        .files
+        .iter()
+        .map(|file| (Mark::Plain, vec![file.sha256.to_hex(), visible(&file.path)]))
+        .collect();
+    let answer = Answer::new(Ending::Yes, format!("● as signed  {}", visible(&manifest.name)))
+        .fact("root", manifest.root.to_hex())
+        .fact("signer", visible(&manifest.signer.id()))
+        .fact("files", format!("{} with {} bytes", files.files.len(), files.total))
+        .fact(
+            "bom",
             if arguments.bom.is_some() {
                 "describes these files"
             } else {
                 "not given"
-            }
-        ));
-    for file in &files.files {
-        answer = answer.line(format!("  {}  {}", file.sha256, visible(&file.path)));
-    }
+            },
+        )
+        .table("Files", &["sha-256", "path"], rows);
     Ok(answer
         .with("name", manifest.name.as_str())
         .with("root", manifest.root.to_hex())

@@ -21,4 +21,4 @@ pub use fault::RecordFault;
 pub use folder::{Finding, FolderReport, KeySource, verify_folder};
 pub use pending::{Pending, Receipt};
 pub use reader::RecordReader;
-pub use recorder::{Head, Options, Recorder};
+pub use recorder::{Head, Kinds, Options, Recorder};

@@ -33,6 +33,18 @@ pub struct Options {
     /// Bytes of the journal, taken when the log is made and kept from then on: the room that is reserved for the record on a
     /// full disk.
     pub journal_bytes: usize,
+    /// Which entries the log takes.
+    pub kinds: Kinds,
+}
+
+/// Which entries a log takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kinds {
+    /// Any that are well formed: a log of something else.
+    #[default]
+    Any,
+    /// Those that `freehold_record::schema` declares: the record of a box or a console.
+    Declared,
 }
 
 impl Default for Options {
@@ -40,6 +52,18 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             journal_bytes: 4 * 1024 * 1024,
+            kinds: Kinds::Any,
+        }
+    }
+}
+
+impl Options {
+    /// The record of a box or a console: only entries that its schema declares.
+    #[must_use]
+    pub fn declared() -> Self {
+        Self {
+            kinds: Kinds::Declared,
+            ..Self::default()
         }
     }
 }
@@ -67,6 +91,7 @@ struct Inner {
     reader: RecordReader,
     verifier: VerifierKey,
     folder: PathBuf,
+    kinds: Kinds,
     _lock: File,
 }
 
@@ -107,6 +132,7 @@ impl Recorder {
             reader: RecordReader::open(folder),
             verifier,
             folder: folder.to_path_buf(),
+            kinds: options.kinds,
             _lock: lock,
         })))
     }
@@ -122,8 +148,12 @@ impl Recorder {
     /// Hands an entry to the writer; the returned value blocks or is awaited.
     ///
     /// # Errors
-    /// Those of [`Entry::encode`]; `record.not_durable` when the writer has stopped.
+    /// Those of [`Entry::encode`]; `record.entry_unknown` and `record.entry_schema` when the log takes declared kinds only;
+    /// `record.not_durable` when the writer has stopped.
     pub fn submit(&self, entry: &Entry) -> Result<Pending, RecordFault> {
+        if self.0.kinds == Kinds::Declared {
+            freehold_record::schema::check(entry)?;
+        }
         self.submit_bytes(entry.encode()?)
     }
 

@@ -23,7 +23,15 @@ fn child_that_appends() {
     let pem = std::fs::read_to_string(std::env::var("KILL_KEY").unwrap()).unwrap();
     let run = std::env::var("KILL_RUN").unwrap();
     // A small journal, so that it wraps and publishes often.
-    let log = Recorder::open(&folder, signer(&pem), Options { journal_bytes: 1 }).unwrap();
+    let log = Recorder::open(
+        &folder,
+        signer(&pem),
+        Options {
+            journal_bytes: 1,
+            ..Options::default()
+        },
+    )
+    .unwrap();
     println!("\nopen");
     std::thread::scope(|scope| {
         for thread in 0..4 {

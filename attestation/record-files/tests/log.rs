@@ -369,6 +369,7 @@ fn on_a_full_disk() {
         signer(),
         Options {
             journal_bytes: 512 * 1024,
+            ..Options::default()
         },
     )
     .unwrap();

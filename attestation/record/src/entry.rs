@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use freehold_trust::{Sha256Digest, sha256};
+use freehold_trust::Sha256Digest;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -105,6 +105,24 @@ impl Entry {
         self
     }
 
+    /// What happened, the dotted code.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Whether it tells of a refusal.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        self.refusal.is_some()
+    }
+
+    /// A field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
     /// The entry as one line of canonical JSON: names sorted, no spaces, every control, format and line-separating character
     /// escaped.
     ///
@@ -178,6 +196,24 @@ pub struct EntryView {
 }
 
 impl EntryView {
+    /// A field that is a text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.fields.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A field that is a number and not negative.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        match self.fields.get(name) {
+            Some(Value::Number(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
     /// Reads an entry.
     ///
     /// # Errors
@@ -224,19 +260,9 @@ impl EntryView {
     }
 }
 
-/// The commitment to `content` under a random `salt`: HMAC-SHA256. It stands in an entry for a prompt or a reply; whoever has
-/// salt and content can show what it was, and once the salt is gone nobody can.
-#[must_use]
-pub fn commitment(salt: &[u8; 32], content: &[u8]) -> Sha256Digest {
-    // HMAC (RFC 2104) by hand of two hashes: the key is half a block, and the block of SHA-256 is 64 bytes.
-    let pad = |byte: u8| {
-        salt.iter()
-            .map(|b| b ^ byte)
-            .chain(std::iter::repeat_n(byte, 32))
-            .collect::<Vec<u8>>()
-    };
-    let inner = sha256(&[pad(0x36).as_slice(), content].concat());
-    sha256(&[pad(0x5c).as_slice(), inner.as_bytes()].concat())
+/// Writes a value as entries are written: sorted names, no spaces, one line.
+pub fn write_canonical(out: &mut String, value: &Value) {
+    write_value(out, value);
 }
 
 fn text_of(value: Option<Value>) -> Option<String> {

@@ -2,7 +2,7 @@
 //!
 //! Refuses a proof that is longer or shorter than the tree demands. Invariant: verification reads nothing but its arguments.
 
-use freehold_trust::Sha256Digest;
+use freehold_trust::{Sha256Digest, merkle};
 
 use crate::rejection::RecordRejected;
 use crate::tree::{HashSource, empty_root, node_hash, range_hash, split};
@@ -76,32 +76,10 @@ pub fn verify_inclusion(
     path: &[Sha256Digest],
     root: &Sha256Digest,
 ) -> Result<(), RecordRejected> {
-    let refused = RecordRejected::Proof { kind: "inclusion" };
-    if index >= size {
-        return Err(refused);
-    }
-    let (mut node, mut last) = (index, size.saturating_sub(1));
-    let mut hash = *leaf;
-    for sibling in path {
-        if last == 0 {
-            return Err(refused);
-        }
-        if node & 1 == 1 || node == last {
-            hash = node_hash(sibling, &hash);
-            while node & 1 == 0 && node != 0 {
-                node >>= 1;
-                last >>= 1;
-            }
-        } else {
-            hash = node_hash(&hash, sibling);
-        }
-        node >>= 1;
-        last >>= 1;
-    }
-    if last == 0 && hash == *root {
+    if merkle::includes(leaf, index, size, path, root) {
         Ok(())
     } else {
-        Err(refused)
+        Err(RecordRejected::Proof { kind: "inclusion" })
     }
 }
 

@@ -111,6 +111,28 @@ pub enum RecordRejected {
         /// The limit, bytes.
         limit: usize,
     },
+    /// The bytes are not a proof of C2SP form.
+    #[error("not a tlog-proof: {fault}")]
+    TlogProofMalformed {
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// Nobody declared entries of this kind.
+    #[error("entries of kind `{what}` are not declared")]
+    EntryUnknown {
+        /// The kind.
+        what: String,
+    },
+    /// An entry does not say what its kind promises.
+    #[error("an entry of kind `{what}` has `{field}` as {wanted}")]
+    EntrySchema {
+        /// The kind.
+        what: &'static str,
+        /// The field.
+        field: &'static str,
+        /// Its form.
+        wanted: &'static str,
+    },
     /// A field's name says that it holds a secret.
     #[error("the field `{field}` must not be in the record")]
     SecretField {
@@ -137,6 +159,9 @@ impl RecordRejected {
         "record.entry_malformed",
         "record.entry_too_large",
         "record.secret_field",
+        "record.tlog_proof_malformed",
+        "record.entry_unknown",
+        "record.entry_schema",
     ];
 
     /// The stable code. What is missing at rest counts as truncation.
@@ -158,6 +183,9 @@ impl RecordRejected {
             Self::EntryMalformed { .. } => "record.entry_malformed",
             Self::EntryTooLarge { .. } => "record.entry_too_large",
             Self::SecretField { .. } => "record.secret_field",
+            Self::TlogProofMalformed { .. } => "record.tlog_proof_malformed",
+            Self::EntryUnknown { .. } => "record.entry_unknown",
+            Self::EntrySchema { .. } => "record.entry_schema",
         }
     }
 }

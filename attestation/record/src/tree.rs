@@ -2,35 +2,8 @@
 //!
 //! Refuses nothing: every size up to 2^63 has a root. Invariant: a frontier of n leaves holds one hash per bit set in n.
 
-use freehold_trust::{Sha256Digest, Sha256Hasher, sha256};
-
-/// The root of a tree without leaves: SHA-256 of nothing.
-#[must_use]
-pub fn empty_root() -> Sha256Digest {
-    sha256(b"")
-}
-
-/// The hash of an entry as a leaf: SHA-256 of 0x00 and the entry.
-#[must_use]
-pub fn leaf_hash(entry: &[u8]) -> Sha256Digest {
-    let mut hasher = Sha256Hasher::new();
-    hasher.update(&[0]);
-    hasher.update(entry);
-    hasher.finish()
-}
-
-/// The hash of an inner node: SHA-256 of 0x01 and both children.
-#[must_use]
-pub fn node_hash(left: &Sha256Digest, right: &Sha256Digest) -> Sha256Digest {
-    let mut bytes = [1u8; 65];
-    if let Some(slot) = bytes.get_mut(1..33) {
-        slot.copy_from_slice(left.as_bytes());
-    }
-    if let Some(slot) = bytes.get_mut(33..65) {
-        slot.copy_from_slice(right.as_bytes());
-    }
-    sha256(&bytes)
-}
+use freehold_trust::Sha256Digest;
+pub use freehold_trust::merkle::{empty_root, leaf_hash, node_hash};
 
 /// Where the hashes of complete subtrees come from: tiles in memory, in files, or computed on the way.
 pub trait HashSource {
@@ -73,6 +46,19 @@ impl Frontier {
             }
         }
         Ok(Self { size, roots })
+    }
+
+    /// The frontier of `size` leaves by its roots, largest first; `None` when there is not one for each bit of the size.
+    #[must_use]
+    pub fn of(size: u64, roots: Vec<Sha256Digest>) -> Option<Self> {
+        let wanted = usize::try_from(size.count_ones()).ok()?;
+        (roots.len() == wanted).then_some(Self { size, roots })
+    }
+
+    /// The roots of the maximal complete subtrees, largest first.
+    #[must_use]
+    pub fn roots(&self) -> &[Sha256Digest] {
+        &self.roots
     }
 
     /// Adds a leaf by its hash.

@@ -202,6 +202,17 @@ impl PublicKey {
         Self::from_parts(OID_EC, Some(der::Any::from(curve)), &point)
     }
 
+    /// An Ed25519 key from its 32 bytes.
+    ///
+    /// # Errors
+    /// [`KeyRejected`] for another length.
+    pub fn from_ed25519(key: &[u8]) -> Result<Self, KeyRejected> {
+        if key.len() != 32 {
+            return Err(KeyRejected::Malformed("ed25519 length"));
+        }
+        Self::from_parts(OID_ED25519, None, key)
+    }
+
     /// An RSA key from its modulus and exponent.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod dsse;
 pub mod hpke;
 pub mod kdf;
 pub mod key;
+pub mod merkle;
 pub mod signing;
 
 pub use digest::{HashAlgorithm, Sha256Digest, Sha256Hasher, sha256};

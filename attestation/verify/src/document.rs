@@ -1,19 +1,19 @@
-//! Signed documents between people, console and box: assignment, settings, approval. DSSE over JSON.
+//! Signed documents between console and box: assignment, settings, lease. DSSE over JSON.
 //!
 //! Refuses a document for another fleet or box, one that is not newer than the last one, and one that has expired. The
 //! payload is verified first and read afterwards. Invariant: a stolen assignment is worth nothing on another box, and an
 //! old one nothing on the same.
 
-mod approval;
 mod assignment;
+mod lease;
 mod rejection;
 mod settings;
 
-pub use approval::{APPROVAL_TYPE, Approval, sign_approval, verify_approval};
 pub use assignment::{
     ASSIGNMENT_TYPE, AssignedTarget, Assignment, AssignmentExpectation, AssignmentUse, sign_assignment,
     verify_assignment,
 };
+pub use lease::{Every, LEASE_TYPE, Lease, LeaseExpectation, LeaseRejection, LeasedModels, sign_lease, verify_lease};
 pub use rejection::AssignmentRejection;
 pub use settings::{SETTINGS_TYPE, Settings, settings_digest, sign_settings, verify_settings};
 

@@ -15,6 +15,6 @@ pub mod verdict;
 pub use challenge::{Challenge, answer};
 pub use claims::{BootShown, Claims, PcrClaim, Shown};
 pub use codec::{BootClaim, Bound, Checkpoint, Evidence, qualifying_data};
-pub use package::{EvidencePackage, PackageFault};
+pub use package::{EvidencePackage, Inclusion, NamedAssignment, NamedModel, PackageFault};
 pub use rejection::EvidenceRejection;
 pub use verdict::{Expectation, verify_evidence};

@@ -11,11 +11,12 @@ mod rejection;
 mod repository;
 mod revocation;
 mod select;
+mod system;
 mod target;
 
 pub use chunk::ChunkCheck;
 pub use descriptor::{
-    CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, chunk_count,
+    CHUNK_SIZE, DESCRIPTOR_NAME, MAX_DESCRIPTOR, ReleaseDescriptor, ReleaseFile, ReleaseKind, SELF_TEST, chunk_count,
 };
 pub use metadata::{
     MetadataError, RoleSigners, RootDescription, UnsignedMetadata, metadata_version, root_metadata, sign_timestamp,
@@ -25,4 +26,5 @@ pub use rejection::ReleaseRejection;
 pub use repository::{MetadataPin, RepositoryState, StoredMetadata, TrustedRepository};
 pub use revocation::{REVOCATIONS_NAME, RevocationList, Revocations, verify_revocations};
 pub use select::{InstalledReleases, Release, select_release};
+pub use system::{MAX_SYSTEM, SYSTEM_FILES, SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease};
 pub use target::{TargetInfo, Targets, check_target_name, consistent_name};

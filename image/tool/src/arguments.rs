@@ -53,6 +53,9 @@ enum Command {
         /// The image's level: boxes whose floor is above it never open their data with it.
         #[arg(long, default_value_t = 1)]
         level: u8,
+        /// The floor that boxes are to take over once both slots hold an image at or above it: older ones never run again.
+        #[arg(long, default_value_t = 0)]
+        floor: u8,
         /// Size of the disk.
         #[arg(long, default_value = "4G")]
         size: String,
@@ -164,6 +167,7 @@ impl Arguments {
                 keys,
                 to,
                 level,
+                floor,
                 size,
             } => {
                 std::fs::create_dir_all(&to).context("cannot make the folder")?;
@@ -172,6 +176,7 @@ impl Arguments {
                     keys: &keys,
                     to: &to,
                     level,
+                    floor,
                     size: &size,
                     epoch: EPOCH,
                 })

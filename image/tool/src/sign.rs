@@ -11,6 +11,7 @@ use crate::toolbox::{ToolFailed, Toolbox};
 use base64::Engine as _;
 use freehold_sign::pcr_policy::{self, Level, PcrPolicyError, SEALING_PHASE};
 use freehold_verify::boot::uki::{self, SECTIONS};
+use freehold_verify::release::{SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -30,6 +31,8 @@ pub struct Request<'a> {
     pub to: &'a Path,
     /// The image's level for the floor, 0 to 63.
     pub level: u8,
+    /// The floor that boxes are to take over once both slots hold an image at or above it, at most the level.
+    pub floor: u8,
     /// Size of the disk, as systemd-repart takes it.
     pub size: &'a str,
     /// See [`Toolbox::epoch`].
@@ -77,6 +80,12 @@ pub enum SignError {
     /// Programs that Nix did not build, and keys that are not for development.
     #[error("the programs of this image were built outside of nix, and these keys are no development set")]
     Outside,
+    /// A floor above the image's own level.
+    #[error("floor {0} is above the image's own level {1}")]
+    Floor(u8, u8),
+    /// A file of the build says something that it should not.
+    #[error("`{0}` is no root hash")]
+    RootHash(PathBuf),
     /// A certificate that is no PEM.
     #[error("`{0}` holds no certificate")]
     Certificate(PathBuf),
@@ -93,6 +102,9 @@ pub enum SignError {
 /// Signs and writes.
 pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
     let level = Level::new(request.level).ok_or(SignError::Level(request.level))?;
+    let floor = Level::new(request.floor)
+        .filter(|floor| *floor <= level)
+        .ok_or(SignError::Floor(request.floor, request.level))?;
     let parts = absolute(request.image)?;
     make(request.keys)?;
     let work = request.to.join("work");
@@ -165,6 +177,7 @@ pub fn sign(request: &Request<'_>) -> Result<Written, SignError> {
     make(&work.join("esp/freehold"))?;
     write(&work.join("esp/freehold/manifest.json"), &manifest.to_json())?;
 
+    write_release(&tools, request, (&version, level, floor), &kernel_path)?;
     let disk = write_disk(&tools, request)?;
     Ok(Written {
         disk,
@@ -241,6 +254,42 @@ fn agree(tools: &Toolbox, ours: &str) -> Result<(), SignError> {
         ours: ours.to_owned(),
         theirs: theirs.trim().to_owned(),
     })
+}
+
+/// The files of the release that updates a box to this image: what `freehold release publish --kind os` takes.
+fn write_release(
+    tools: &Toolbox,
+    request: &Request<'_>,
+    (version, level, floor): (&str, Level, Level),
+    kernel: &str,
+) -> Result<(), SignError> {
+    let release = request.to.join("release");
+    remove(&release)?;
+    make(&release)?;
+    let path = tools.parts.join("roothash");
+    let root_hash = read_text(&path)?
+        .trim()
+        .parse()
+        .map_err(|_| SignError::RootHash(path))?;
+    let system = SystemRelease {
+        v: 1,
+        name: "freehold".to_owned(),
+        version: version.to_owned(),
+        root_hash,
+        level,
+        floor,
+    };
+    write(&release.join(SYSTEM_NAME), &system.to_json())?;
+    for (from, name) in [
+        (tools.work.join(kernel), SYSTEM_KERNEL),
+        (tools.parts.join("root.erofs"), SYSTEM_ROOT),
+        (tools.parts.join("root.verity"), SYSTEM_VERITY),
+        (request.to.join("manifest.json"), "manifest.json"),
+    ] {
+        let to = release.join(name);
+        std::fs::copy(&from, &to).map_err(failed(&to))?;
+    }
+    Ok(())
 }
 
 fn certificates(keys: &Path) -> Result<[Vec<u8>; 3], SignError> {

@@ -9,7 +9,7 @@ use freehold_trust::sha256;
 use serde::{Deserialize, Serialize};
 
 use crate::rejection::PolicyUnusable;
-use crate::shipped::{SCHEMA, shipped_policies};
+use crate::shipped::{EARLIER, SCHEMA, shipped_policies};
 
 /// The largest bundle: policies are some kilobytes; this bounds what a swapped file can make us parse.
 pub(crate) const BUNDLE_LIMIT: usize = 1024 * 1024;
@@ -20,7 +20,7 @@ const TEXT_LIMIT: usize = 256 * 1024;
 /// The most entries in a list of the data.
 const DATA_LIMIT: usize = 1024;
 
-/// What a fleet sets beside the rules: who may sign models, and which licences are fine.
+/// What a fleet sets beside the rules: who may sign models, which licences are fine, which models need a fresh verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BundleData {
@@ -39,6 +39,9 @@ pub struct BundleData {
     /// What is open against each engine, by name, as the publisher matched its bill of materials.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub engine_advisories: BTreeMap<String, Level>,
+    /// Models, by name, that run only under a fresh verdict of the console (a verdict lease); `*` stands for all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub leased_models: BTreeSet<String>,
 }
 
 /// How bad an advisory is.
@@ -146,11 +149,19 @@ impl Bundle {
         within("licences", bundle.data.licences.len(), DATA_LIMIT)?;
         within("base models", bundle.data.base_models_forbidden.len(), DATA_LIMIT)?;
         within("engines", bundle.data.engine_advisories.len(), DATA_LIMIT)?;
+        within("leased models", bundle.data.leased_models.len(), DATA_LIMIT)?;
         let expected = sha256(SCHEMA.as_bytes()).to_hex();
-        if bundle.schema != expected {
+        if bundle.schema != expected && bundle.missing_files().is_none() {
             let found = bundle.schema.chars().take(64).flat_map(char::escape_debug).collect();
             return Err(PolicyUnusable::OtherSchema { expected, found });
         }
         Ok(bundle)
+    }
+
+    /// For a bundle of an earlier schema the shipped files that stand in for what it could not speak of; `None` for any
+    /// other schema.
+    pub(crate) fn missing_files(&self) -> Option<&'static [&'static str]> {
+        let of = |(schema, files): &(&str, &'static [&'static str])| (*schema == self.schema).then_some(*files);
+        EARLIER.iter().find_map(of)
     }
 }

@@ -13,6 +13,7 @@ use crate::console_facts::ConsoleFacts;
 use crate::evidence_facts::{EvidenceFacts, OsStanding, QuoteStanding, RecordStanding};
 use crate::gateway_facts::GatewayFacts;
 use crate::model_facts::ModelFacts;
+use crate::run_facts::RunFacts;
 
 /// The longest text of a fact; bounds what a name that came from outside can make us compare.
 const TEXT_LIMIT: usize = 4096;
@@ -172,6 +173,19 @@ fn engine_advisories_accepted(data: &BundleData) -> BTreeSet<String> {
     };
     let fitting = Level::ALL.into_iter().filter(|level| *level <= worst);
     fitting.map(|level| level.word().to_owned()).collect()
+}
+
+impl Facts for RunFacts {
+    const ACTION: &'static str = "run_model";
+    const TYPES: (&'static str, &'static str) = ("Box", "Model");
+
+    fn context(&self, data: &BundleData) -> Result<Pairs, InputTooLarge> {
+        Ok(pairs([
+            ("model", text(&self.model)?),
+            ("lease_demanded", list(&data.leased_models)?),
+            ("lease", text(self.lease.word())?),
+        ]))
+    }
 }
 
 impl Facts for GatewayFacts {

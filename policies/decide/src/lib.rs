@@ -14,6 +14,7 @@ mod gateway_facts;
 mod model_facts;
 mod policy_set;
 mod rejection;
+mod run_facts;
 mod shipped;
 
 pub use bundle::{Bundle, BundleData, Level};
@@ -27,4 +28,5 @@ pub use model_facts::{
 };
 pub use policy_set::{PolicySet, PolicySummary};
 pub use rejection::{CODES, PolicyUnusable};
+pub use run_facts::{HeldStanding, RunFacts};
 pub use shipped::{SCHEMA, shipped_policies};

@@ -18,7 +18,8 @@ use crate::evidence_facts::EvidenceFacts;
 use crate::gateway_facts::GatewayFacts;
 use crate::model_facts::ModelFacts;
 use crate::rejection::PolicyUnusable;
-use crate::shipped::SCHEMA;
+use crate::run_facts::RunFacts;
+use crate::shipped::{SCHEMA, shipped_policies};
 
 mod ask;
 mod depth;
@@ -85,6 +86,7 @@ impl PolicySet {
     /// [`PolicyUnusable`]; whoever gets it decides with [`PolicySet::unusable_evidence`] and [`PolicySet::unusable`].
     pub fn from_bundle(bytes: &[u8]) -> Result<Self, PolicyUnusable> {
         let bundle = Bundle::parse(bytes)?;
+        let stand_ins = bundle.missing_files().unwrap_or_default();
         let (schema, _) = Schema::from_cedarschema_str(SCHEMA).map_err(|error| PolicyUnusable::Policy {
             policy: "schema".to_owned(),
             fault: error.to_string(),
@@ -100,6 +102,7 @@ impl PolicySet {
         };
         set.chapter::<EvidenceFacts>()?;
         set.chapter::<ModelFacts>()?;
+        set.chapter::<RunFacts>()?;
         set.chapter::<GatewayFacts>()?;
         set.chapter::<ConsoleFacts>()?;
         for (file, text) in &bundle.policies {
@@ -107,6 +110,10 @@ impl PolicySet {
         }
         if set.metas.is_empty() {
             return Err(PolicyUnusable::Empty);
+        }
+        let shipped = shipped_policies();
+        for file in stand_ins {
+            set.add_file(file, shipped.get(*file).map_or("", String::as_str))?;
         }
         let validator = Validator::new(set.schema.clone());
         for chapter in set.chapters.values() {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use freehold_decide::{
-    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, Level, ModelFacts, Permission, PolicySet, Verdict,
+    BundleData, ConsoleFacts, Decision, EvidenceFacts, GatewayFacts, Level, ModelFacts, Permission, PolicySet,
+    RunFacts, Verdict,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -95,6 +96,7 @@ fn data() -> BundleData {
         engine_advisories: [("patched", Level::Low), ("neglected", Level::Critical)]
             .map(|(name, level)| (name.to_owned(), level))
             .into(),
+        leased_models: ["triage".to_owned()].into(),
     }
 }
 
@@ -143,6 +145,7 @@ fn every_case_of_the_tables_holds_and_every_policy_has_a_case() {
         &mut seen,
     );
     check::<ModelFacts, _>(&table("model"), |f| set.admit_model(f), permission, &mut seen);
+    check::<RunFacts, _>(&table("run"), |f| set.run_model(f), permission, &mut seen);
     check::<GatewayFacts, _>(&table("gateway"), |f| set.use_gateway(f), permission, &mut seen);
     check::<ConsoleFacts, _>(&table("console"), |f| set.use_console(f), permission, &mut seen);
     let missing: Vec<String> = set

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use freehold_decide::{
     AssignmentStanding, BomStanding, Bundle, BundleData, ConsoleFacts, EvidenceFacts, FilesStanding, FormatStanding,
-    GatewayFacts, ModelFacts, OrderStanding, OsStanding, Permission, PolicySet, QuoteStanding, RecordStanding,
-    ReleaseStanding, RevocationStanding, SeenClaims, SignatureStanding, Verdict,
+    GatewayFacts, HeldStanding, ModelFacts, OrderStanding, OsStanding, Permission, PolicySet, QuoteStanding,
+    RecordStanding, ReleaseStanding, RevocationStanding, RunFacts, SeenClaims, SignatureStanding, Verdict,
 };
 use freehold_verify::Refusal as _;
 use freehold_verify::evidence::{BootShown, Shown};
@@ -481,4 +481,57 @@ fn f12_what_a_stolen_publisher_signs_runs_nowhere_without_an_assignment() {
         set.admit_model(&unreleased).code.as_deref(),
         Some("release.unknown_target")
     );
+}
+
+/// A bundle as the version before this one made it: its schema knew nothing of leases.
+fn earlier() -> Bundle {
+    let mut bundle = Bundle::shipped("t", "1", BundleData::default());
+    bundle.schema = "50cbe7a2fa5cd5ab76c96559d3883491ba2719fe258d8afc601b5182bc526d1a".to_owned();
+    bundle.policies.remove("run.cedar");
+    bundle
+}
+
+// promise S-161
+#[test]
+fn a_bundle_of_the_version_before_is_used_and_demands_no_lease() {
+    let set = PolicySet::from_bundle(&earlier().to_bytes()).unwrap();
+    let facts = RunFacts {
+        model: "guide".to_owned(),
+        lease: HeldStanding::Lost,
+    };
+    let decision = set.run_model(&facts);
+    assert_eq!(decision.policies().collect::<Vec<_>>(), ["run.free"]);
+    assert!(decision.is_allowed());
+    // Its own rules are checked as any are: one that does not fit the schema of now makes it unusable.
+    let mut bundle = earlier();
+    let text = "@id(\"x\")@why(\"w\") permit (principal, action == Action::\"use_gateway\", resource) when { context.nothing };";
+    bundle.policies.insert("extra.cedar".to_owned(), text.to_owned());
+    refused(&bundle.to_bytes(), "nothing");
+    // A bundle of now that says nothing about running lets nothing run: what no policy allows is denied.
+    let mut bundle = Bundle::shipped("t", "1", BundleData::default());
+    bundle.policies.remove("run.cedar");
+    assert!(
+        !PolicySet::from_bundle(&bundle.to_bytes())
+            .unwrap()
+            .run_model(&facts)
+            .is_allowed()
+    );
+}
+
+#[test]
+fn a_lease_that_is_demanded_of_every_model_is_demanded_of_each() {
+    let data = BundleData {
+        leased_models: ["*".to_owned()].into(),
+        ..BundleData::default()
+    };
+    let set = PolicySet::shipped(data).unwrap();
+    let ask = |lease| {
+        let decision = set.run_model(&RunFacts {
+            model: "anything".to_owned(),
+            lease,
+        });
+        (decision.is_allowed(), decision.code)
+    };
+    assert_eq!(ask(HeldStanding::Lost), (false, Some("policy.lease_lost".to_owned())));
+    assert_eq!(ask(HeldStanding::Held), (true, None));
 }

@@ -8,6 +8,7 @@ mod evidence;
 mod hash;
 #[path = "../../../attestation/verify/tests/support/paper_tpm.rs"]
 mod paper_tpm;
+mod record;
 mod row;
 mod supply;
 mod timing;
@@ -71,6 +72,18 @@ enum What {
         #[arg(long, default_value_t = 200_000)]
         advisories: usize,
     },
+    /// A record of a million entries, one proof, durable entries a second, a report over ten thousand boxes.
+    Record {
+        /// A folder for the record.
+        #[arg(long)]
+        scratch: PathBuf,
+        /// Entries of the large record.
+        #[arg(long, default_value_t = 1_000_000)]
+        entries: u64,
+        /// Boxes of the report.
+        #[arg(long, default_value_t = 10_000)]
+        boxes: usize,
+    },
     /// The console with many simulated boxes that check in, while a person loads the fleet page.
     Console {
         /// A folder for the console's state.
@@ -117,6 +130,11 @@ fn main() -> ExitCode {
             programs,
             python,
         } => hash::measure(&scratch, &programs, python.as_deref()),
+        What::Record {
+            scratch,
+            entries,
+            boxes,
+        } => record::measure(&scratch, entries, boxes),
         What::Console {
             scratch,
             programs,

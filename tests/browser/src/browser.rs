@@ -99,6 +99,19 @@ impl Browser {
         })
     }
 
+    /// The page as a printer would get it: a PDF.
+    ///
+    /// # Errors
+    /// When the browser does not print.
+    pub fn print(&self) -> Result<Vec<u8>> {
+        let printed = self.devtools(
+            "Page.printToPDF",
+            json!({"printBackground": true, "preferCSSPageSize": true}),
+        )?;
+        let data = printed.get("data").and_then(Value::as_str).context("no pdf")?;
+        Ok(base64::engine::general_purpose::STANDARD.decode(data)?)
+    }
+
     fn command(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         self.driver
             .command(method, &format!("/session/{}{path}", self.session), &body)

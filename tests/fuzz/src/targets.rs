@@ -355,7 +355,6 @@ fn settings(bytes: &[u8]) -> bool {
 fn documents(bytes: &[u8]) -> bool {
     let _ = freehold_verify::document::settings_digest(bytes);
     let _ = freehold_verify::evidence::EvidencePackage::parse(bytes);
-    let _ = freehold_verify::milestone::parse_milestones(bytes);
     let _ = check_target_name(&text(bytes));
     Envelope::parse(bytes, 1 << 20).is_ok()
 }

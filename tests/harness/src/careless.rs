@@ -153,5 +153,6 @@ fn described(path: &str, bytes: &[u8]) -> ReleaseFile {
         sha256: sha256(bytes),
         chunk_size: CHUNK_SIZE,
         chunks: bytes.chunks(size).map(sha256).collect(),
+        fs_verity: None,
     }
 }

@@ -4,6 +4,7 @@
 //! ends when its value is dropped, and nothing outside the world's own folder is touched.
 
 pub mod careless;
+pub mod passkey;
 pub mod program;
 pub mod proxy;
 pub mod publisher;
@@ -12,6 +13,7 @@ pub mod wait;
 pub mod world;
 
 pub use careless::{Careless, Parts};
+pub use passkey::Passkey;
 pub use program::Program;
 pub use proxy::Wire;
 pub use publisher::Publishing;

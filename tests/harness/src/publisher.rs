@@ -17,10 +17,12 @@ use freehold_sign::repository::{
     publish_other, revoke,
 };
 use freehold_trust::Sha256Digest;
+use freehold_verify::approval::Approvers;
 use freehold_verify::bom::verify_bom;
 use freehold_verify::boot::{BootDescription, generate};
 use freehold_verify::model::{ModelFile, SignerTrust, verify_bundle};
-use freehold_verify::release::ReleaseKind;
+use freehold_verify::release::{ReleaseKind, SYSTEM_KERNEL, SYSTEM_NAME, SYSTEM_ROOT, SYSTEM_VERITY, SystemRelease};
+use freehold_verify::sealing::Level;
 use time::OffsetDateTime;
 
 use crate::careless::Careless;
@@ -96,7 +98,43 @@ impl Publishing {
     /// # Errors
     /// When a key cannot be read.
     pub fn policy(&self, version: &str, signers: &[PathBuf]) -> Result<()> {
-        let mut data = BundleData::default();
+        self.policy_leasing(version, signers, &[])
+    }
+
+    /// The same, and these models run only under a fresh verdict of the console.
+    ///
+    /// # Errors
+    /// As [`Self::policy`].
+    pub fn policy_leasing(&self, version: &str, signers: &[PathBuf], leased: &[&str]) -> Result<()> {
+        let data = BundleData {
+            leased_models: leased.iter().map(|name| (*name).to_owned()).collect(),
+            ..BundleData::default()
+        };
+        self.policy_of("ward", version, signers, None, data)
+    }
+
+    /// The same under a name, with the people who have to approve.
+    ///
+    /// # Errors
+    /// As [`Self::policy`].
+    pub fn policy_with(
+        &self,
+        name: &str,
+        version: &str,
+        signers: &[PathBuf],
+        approvers: Option<&Approvers>,
+    ) -> Result<()> {
+        self.policy_of(name, version, signers, approvers, BundleData::default())
+    }
+
+    fn policy_of(
+        &self,
+        name: &str,
+        version: &str,
+        signers: &[PathBuf],
+        approvers: Option<&Approvers>,
+        mut data: BundleData,
+    ) -> Result<()> {
         data.licences.insert("Apache-2.0".to_owned());
         let file = self.work("policy.json")?;
         let mut files = vec![("policy.json".to_owned(), file.clone())];
@@ -105,8 +143,46 @@ impl Publishing {
                 .insert(read_public_key(signer)?.fingerprint().to_hex());
             files.push((format!("signer-{number}.pub.pem"), signer.clone()));
         }
-        fs::write(&file, Bundle::shipped("ward", version, data).to_bytes())?;
-        self.other(ReleaseKind::Policy, "ward", version, files)
+        if let Some(approvers) = approvers {
+            let file = self.work(Approvers::FILE)?;
+            fs::write(&file, approvers.to_bytes())?;
+            files.push((Approvers::FILE.to_owned(), file));
+        }
+        fs::write(&file, Bundle::shipped(name, version, data).to_bytes())?;
+        self.other(ReleaseKind::Policy, name, version, files)
+    }
+
+    /// Publishes a next version of the system, with files of a slot that are none; answers the target's name.
+    ///
+    /// # Errors
+    /// When something cannot be written.
+    pub fn system(&self, version: &str, level: u8, floor: u8) -> Result<String> {
+        let name = SYSTEM.0;
+        let of = |number: u8| Level::new(number).context("levels go from 0 to 63");
+        let (level, floor) = (of(level)?, of(floor)?);
+        let system = SystemRelease {
+            v: 1,
+            name: name.to_owned(),
+            version: version.to_owned(),
+            root_hash: freehold_trust::sha256(version.as_bytes()),
+            level,
+            floor,
+        };
+        let manifest = generate(&BootDescription::demonstration(name, version)).1.to_json();
+        let mut files = Vec::new();
+        for (file, bytes) in [
+            ("manifest.json", manifest),
+            (SYSTEM_NAME, system.to_json()),
+            (SYSTEM_KERNEL, format!("kernel {version}").into_bytes()),
+            (SYSTEM_ROOT, format!("root {version}").into_bytes()),
+            (SYSTEM_VERITY, format!("hash tree {version}").into_bytes()),
+        ] {
+            let path = self.work(&format!("system-{version}-{file}"))?;
+            fs::write(&path, bytes)?;
+            files.push((file.to_owned(), path));
+        }
+        self.other(ReleaseKind::Os, name, version, files)?;
+        Ok(format!("systems/{name}/{version}/release.json"))
     }
 
     fn other(&self, kind: ReleaseKind, name: &str, version: &str, files: Vec<(String, PathBuf)>) -> Result<()> {

@@ -5,11 +5,11 @@
 
 mod boxes;
 
-pub use boxes::{BoxWish, ProcessBox, engine};
+pub use boxes::{BoxWish, Pairing, ProcessBox, engine};
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -44,6 +44,8 @@ pub struct Wish {
     pub models: Vec<(String, String)>,
     /// Before the console's command line: a program that starts it, for example `faketime`.
     pub console_under: Vec<String>,
+    /// Where the console listens: loopback, or an address of a network namespace that a test made.
+    pub address: Ipv4Addr,
 }
 
 impl Default for Wish {
@@ -55,6 +57,7 @@ impl Default for Wish {
             console_state: None,
             models: Vec::new(),
             console_under: Vec::new(),
+            address: Ipv4Addr::LOCALHOST,
         }
     }
 }
@@ -143,7 +146,7 @@ impl World {
             root.as_ref(),
         ];
         said_by(&built("freehold-console")?, import)?.yes()?;
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let nowhere = SocketAddr::from((wish.address, 0));
         let mut world = Self {
             folder,
             wish,

@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "freehold-verify",
     "freehold-record",
     "freehold-supply",
+    "freehold-audit",
     "freehold-explain",
     "freehold-decide",
     "freehold-network",
@@ -202,4 +203,46 @@ fn the_gateway_has_no_tpm_and_no_bus() {
             "the gateway links {dependency}"
         );
     }
+}
+
+/// The auditor's program has nothing of the server in it: no runtime, no HTTP, no TLS, no database, no TPM.
+// promise S-248
+#[test]
+fn the_auditors_program_has_nothing_of_the_server() {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "-p",
+            "freehold-inspect",
+            "-e",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
+        .current_dir(root())
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
+        .output()
+        .expect("cargo tree runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let faults: Vec<String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| {
+            IMPURE.contains(name)
+                || [
+                    "tokio-rustls",
+                    "axum-server",
+                    "freehold-channel",
+                    "freehold-console",
+                    "freehold-store",
+                ]
+                .contains(name)
+        })
+        .map(str::to_owned)
+        .collect();
+    assert!(faults.is_empty(), "freehold-inspect links {faults:?}");
 }

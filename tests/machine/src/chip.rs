@@ -4,12 +4,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use freehold_harness::swtpm::manufacture;
 use freehold_harness::{Program, TpmAuthority, wait_for};
+
+use crate::machine::bound;
 
 /// A TPM that is on.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Chip {
         }
         let socket = folder.join("tpm.sock");
         let _ = fs::remove_file(&socket);
-        let mut command = Command::new("swtpm");
+        let mut command = bound("swtpm");
         command
             .args(["socket", "--tpm2", "--terminate", "--tpmstate"])
             .arg(format!("dir={}", state.display()));

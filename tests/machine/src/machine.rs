@@ -3,6 +3,7 @@
 //! Refuses hardware virtualisation unless somebody found that it works here: a broken one dies in the firmware. Invariant: the
 //! machine ends with this value, as by a power cut.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -118,6 +119,14 @@ fn keys() -> Result<PathBuf> {
     Ok(Path::new(&home).join(".local/state/freehold/image-keys"))
 }
 
+/// A program that the kernel ends when this process does, whatever the reason.
+#[must_use]
+pub fn bound(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
 /// QEMU's command line of a machine; the serial line is `serial`.
 #[must_use]
 pub fn arguments(wish: &Wish, serial: &str) -> Vec<String> {
@@ -223,7 +232,7 @@ impl Machine {
             socket.display(),
             log.display()
         );
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = bound("qemu-system-x86_64");
         command.args(arguments(wish, &serial));
         let mut qemu = Program::start("qemu-system-x86_64", command, &wish.folder.join("qemu.log"))?;
         let line = wait_for("QEMU's serial line", Duration::from_secs(60), || {

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use freehold_harness::wait_for;
 
 use crate::cases::{ALL, Case, From, Ground, Outcome, chosen};
 use crate::image::Image;
+use crate::machine::bound;
 use crate::site;
 
 /// Longest that a case may take, whatever it waits for.
@@ -118,7 +119,7 @@ fn one(case: &Case, shared: &Path) -> Result<Ended> {
     fs::create_dir_all(&folder)?;
     let said = folder.join("said");
     let out = fs::File::create(&said)?;
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = bound(std::env::current_exe()?)
         .args(["case", case.name])
         .stdin(Stdio::null())
         .stderr(out.try_clone()?)

@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,7 +16,7 @@ use freehold_trust::Sha256Digest;
 use serde_json::Value;
 
 use crate::image::Image;
-use crate::machine::patience;
+use crate::machine::{bound, patience};
 
 /// The console's address.
 pub const CONSOLE: &str = "10.77.0.1";
@@ -311,7 +310,7 @@ impl Site {
     pub fn start_console(&mut self) -> Result<()> {
         let addresses = self.at("console/addresses.json");
         let _ = fs::remove_file(&addresses);
-        let mut command = Command::new(built("freehold-console")?);
+        let mut command = bound(built("freehold-console")?);
         command.args(["run", "--state", &self.path("console")]);
         command.args([
             "--people",

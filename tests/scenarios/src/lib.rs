@@ -1,6 +1,6 @@
 //! Bad days, against the whole system: what the scenarios under `tests/` break things with, and ask things with.
 //!
-//! Refuses to change a program of ours: disks, TPMs, clocks, wires and strangers are what goes wrong here. Invariant: what a
+//! Refuses to change a program of ours: disks, TPMs, clocks, wires, strangers and thieves are what goes wrong here. Invariant: what a
 //! scenario breaks belongs to its own world.
 
 pub mod chip;
@@ -9,6 +9,7 @@ pub mod crowd;
 pub mod disk;
 pub mod flood;
 pub mod memory;
+pub mod thief;
 
 /// Says that a refusal is one that a person can do something about: its code has a sentence, a meaning and a next step.
 ///

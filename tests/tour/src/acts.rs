@@ -1,10 +1,12 @@
-//! The five acts, in order, and what happens after them.
+//! The six acts, in order, and what happens after them.
 
 mod ask;
 mod attack;
 mod check;
 mod fleet;
+mod island;
 mod prove;
+mod roll;
 mod stay;
 
 pub use fleet::SYSTEM;
@@ -36,7 +38,7 @@ pub fn run(folder: &Path, once: bool) -> anyhow::Result<bool> {
         return Ok(false);
     }
     println!(
-        "\n     Five acts in {:.0} s. Summary: {}",
+        "\n     Six acts in {:.0} s. Summary: {}",
         stage.seconds(),
         file.display()
     );
@@ -58,6 +60,8 @@ fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::
     summary.console_url = stay::open_door(world)?;
     prove::play(stage, world, summary)?;
     ask::play(stage, world, summary)?;
+    island::play(stage, world, summary)?;
     attack::play(stage, world, summary)?;
+    roll::play(stage, world, summary)?;
     check::play(stage, world, summary)
 }

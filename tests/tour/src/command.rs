@@ -35,6 +35,16 @@ impl Said {
         Ok(self)
     }
 
+    /// The code of a refusal, said with `--json`.
+    pub fn code(&self) -> anyhow::Result<String> {
+        let said = [&self.out, &self.err];
+        let code = said.iter().find_map(|text| {
+            let value: serde_json::Value = serde_json::from_str(text.trim()).ok()?;
+            Some(value["refused"]["code"].as_str()?.to_owned())
+        });
+        code.with_context(|| format!("no code in {:?} {:?}", self.out, self.err))
+    }
+
     /// The output as JSON.
     pub fn json(&self) -> anyhow::Result<serde_json::Value> {
         serde_json::from_str(&self.out).with_context(|| format!("reading JSON from {:?}", self.out))

@@ -102,6 +102,11 @@ impl Network {
         Ok(full)
     }
 
+    /// A machine that nothing joins to anything: loopback is all it has.
+    pub fn alone(&mut self, name: &str) -> anyhow::Result<String> {
+        self.namespace(name)
+    }
+
     /// A namespace without any interface that is up but loopback: the publisher's, the auditor's.
     pub fn island(&mut self, name: &str) -> anyhow::Result<String> {
         let full = format!("{}-{name}", self.prefix);

@@ -15,6 +15,8 @@ pub struct Summary {
     pub chat: ChatLine,
     /// What was refused.
     pub refusals: Vec<RefusalLine>,
+    /// The rollout of the second version.
+    pub rollout: RolloutLine,
     /// The records.
     pub audit: AuditLine,
     /// Frames that left the demonstration's networks.
@@ -69,6 +71,19 @@ pub struct RefusalLine {
     pub case: String,
     /// The code it was refused with.
     pub code: String,
+}
+
+/// The rollout.
+#[derive(Debug, Default, Serialize)]
+pub struct RolloutLine {
+    /// How it ended: `done`, `rolled_back`, …
+    pub state: String,
+    /// How many waves it had.
+    pub waves: u64,
+    /// Labels of boxes that went back.
+    pub rolled_back: Vec<String>,
+    /// Labels of boxes that were brought along by stick.
+    pub by_stick: Vec<String>,
 }
 
 /// The records of console and boxes together.

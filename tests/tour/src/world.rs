@@ -44,7 +44,12 @@ pub struct World {
     pub console_program: Option<Program>,
     /// The boxes.
     pub boxes: Vec<DemoBox>,
+    /// The box that no network reaches, once it is there.
+    pub island: Option<DemoBox>,
 }
+
+/// The box whose engine has little room: 256 tokens of context, one conversation at a time.
+pub const SMALL: usize = 2;
 
 /// One process box.
 pub struct DemoBox {
@@ -115,6 +120,7 @@ impl World {
             auditor,
             console_program: None,
             boxes: Vec::new(),
+            island: None,
         })
     }
 
@@ -137,6 +143,13 @@ impl World {
     pub fn operate(&self, arguments: &[&str]) -> anyhow::Result<Said> {
         let profile = self.path("operator/profile.json");
         let mut all = vec!["--profile", profile.as_str()];
+        all.extend_from_slice(arguments);
+        run(&self.operator, ROOT, &self.program("freehold"), &all)
+    }
+
+    /// Runs `freehold` on the operator's machine as another person, whose profile lies there.
+    pub fn as_person(&self, profile: &str, arguments: &[&str]) -> anyhow::Result<Said> {
+        let mut all = vec!["--profile", profile];
         all.extend_from_slice(arguments);
         run(&self.operator, ROOT, &self.program("freehold"), &all)
     }
@@ -221,6 +234,19 @@ impl World {
     /// Makes a box: its namespace, its TPM with an EK certificate. Nothing of ours runs on it yet.
     pub fn make_box(&mut self, label: &str, host: u8) -> anyhow::Result<()> {
         let namespace = self.network.machine(label, host)?;
+        let one = self.computer(label, namespace, host)?;
+        self.boxes.push(one);
+        Ok(())
+    }
+
+    /// Makes a box that no network reaches.
+    pub fn make_island(&mut self) -> anyhow::Result<()> {
+        let namespace = self.network.alone("island")?;
+        self.island = Some(self.computer("island", namespace, 0)?);
+        Ok(())
+    }
+
+    fn computer(&self, label: &str, namespace: String, host: u8) -> anyhow::Result<DemoBox> {
         let folder = self.folder.join(label);
         fs::create_dir_all(&folder)?;
         let prefix = [
@@ -234,7 +260,7 @@ impl World {
             "--",
         ];
         let tpm = Swtpm::start_under(&folder, &self.authority, &prefix)?;
-        self.boxes.push(DemoBox {
+        Ok(DemoBox {
             label: label.to_owned(),
             namespace,
             host,
@@ -242,8 +268,7 @@ impl World {
             tpm,
             supervisor: None,
             gateway: None,
-        });
-        Ok(())
+        })
     }
 
     /// Starts the supervisor and the gateway of a box.
@@ -254,8 +279,30 @@ impl World {
 
     /// Starts the supervisor of a box.
     pub fn start_supervisor(&mut self, index: usize) -> anyhow::Result<()> {
+        let pairing = self.folder.join("console/state/pairing.json");
+        let mut program = self.supervisor(&self.boxes[index], &pairing)?;
+        if index == SMALL {
+            program.args(["--context", "256", "--slots", "1"]);
+        }
+        let log = (self.folder.join("logs")).join(format!("{}-supervisor.log", self.boxes[index].label));
+        self.boxes[index].supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
+        Ok(())
+    }
+
+    /// Starts the supervisor of the box that no network reaches; its console is known by sticks.
+    pub fn start_island(&mut self) -> anyhow::Result<()> {
+        let one = self.island.as_ref().context("there is no island yet")?;
+        let program = self.supervisor(one, &one.folder.join("pairing.json"))?;
+        let log = self.folder.join("logs/island-supervisor.log");
+        if let Some(one) = &mut self.island {
+            one.supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
+        }
+        Ok(())
+    }
+
+    /// The command line of a box's supervisor.
+    fn supervisor(&self, one: &DemoBox, pairing: &Path) -> anyhow::Result<Command> {
         let supervisor = self.program("freehold-supervisor");
-        let pairing = self.path("console/state/pairing.json");
         let engine = std::env::current_dir()?.join("target/engine/llama-cpu");
         ensure!(
             engine.exists(),
@@ -263,11 +310,6 @@ impl World {
             engine.display()
         );
         let chain = self.authority.intermediate_path();
-        let log = self
-            .folder
-            .join("logs")
-            .join(format!("{}-supervisor.log", self.boxes[index].label));
-        let one = &mut self.boxes[index];
         let runtime = one.folder.join("runtime");
         fs::create_dir_all(&runtime)?;
         // The gateway's group may pass through to the socket, nobody else.
@@ -298,8 +340,7 @@ impl World {
             .arg("--ek-chain")
             .arg(&chain);
         program.args(["--interval", "0.5", "--threads", "1"]);
-        one.supervisor = Some(Program::start("freehold-supervisor", program, &log)?);
-        Ok(())
+        Ok(program)
     }
 
     /// Starts the gateway of a box.

@@ -7,6 +7,20 @@ use freehold_verify::Refusal;
 /// A plan that cannot be, or a command that may not be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RolloutRejection {
+    /// The query cannot be understood.
+    #[error("the query for boxes is not understood: {found}")]
+    Query {
+        /// The word.
+        found: String,
+    },
+    /// A box is part of another rollout of the same release line.
+    #[error("the box `{box_id}` is part of rollout `{other}`, which is not over")]
+    Busy {
+        /// Which.
+        box_id: String,
+        /// The other rollout.
+        other: String,
+    },
     /// The query found nothing.
     #[error("the plan has no boxes")]
     NoBoxes,
@@ -89,6 +103,8 @@ pub enum RolloutRejection {
 impl RolloutRejection {
     /// All codes.
     pub const CODES: &'static [&'static str] = &[
+        "rollout.query",
+        "rollout.busy",
         "rollout.no_boxes",
         "rollout.box_twice",
         "rollout.canary",
@@ -108,6 +124,8 @@ impl RolloutRejection {
 impl Refusal for RolloutRejection {
     fn code(&self) -> &'static str {
         match self {
+            Self::Query { .. } => "rollout.query",
+            Self::Busy { .. } => "rollout.busy",
             Self::NoBoxes => "rollout.no_boxes",
             Self::BoxTwice { .. } => "rollout.box_twice",
             Self::Canary { .. } => "rollout.canary",
@@ -135,7 +153,10 @@ impl Refusal for RolloutRejection {
 
     fn found(&self) -> Option<String> {
         match self {
-            Self::PlanChanged { found, .. } | Self::Waves { found } | Self::Window { found, .. } => Some(found.clone()),
+            Self::Query { found }
+            | Self::PlanChanged { found, .. }
+            | Self::Waves { found }
+            | Self::Window { found, .. } => Some(found.clone()),
             Self::NotApproved { found, .. } => Some(found.to_string()),
             Self::Deadline { now, .. } => Some(now.to_string()),
             _ => None,

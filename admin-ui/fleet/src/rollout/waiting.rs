@@ -53,6 +53,38 @@ pub enum WaitingOn {
     Away,
 }
 
+impl WaitingOn {
+    /// What it waits for, as a person reads it; the time apart, in [`WaitingOn::until`].
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Start => "for somebody to start it".to_owned(),
+            Self::Resume => "for somebody to resume it".to_owned(),
+            Self::Nothing => "for nothing".to_owned(),
+            Self::Time { .. } => "for its wave's time".to_owned(),
+            Self::Wave { wave } => format!("for wave {wave}"),
+            Self::Soak { .. } => "for the wave before to stay healthy".to_owned(),
+            Self::Person { wave } => format!("for a person who lets wave {wave} begin"),
+            Self::Window { opens: Some(_) } => "for its site's window".to_owned(),
+            Self::Window { opens: None } => "for its site's window, of which the next time cannot be told".to_owned(),
+            Self::Limit { of_site: true } => "for room under its site's limit".to_owned(),
+            Self::Limit { of_site: false } => "for room under the limit".to_owned(),
+            Self::Away => "for the box itself: it is away".to_owned(),
+        }
+    }
+
+    /// Until when, Unix seconds, where that is known.
+    #[must_use]
+    pub const fn until(&self) -> Option<i64> {
+        match self {
+            Self::Time { at } => Some(*at),
+            Self::Soak { until } => Some(*until),
+            Self::Window { opens } => *opens,
+            _ => None,
+        }
+    }
+}
+
 /// What may still be touched at one moment: room under the limits, and which windows are open.
 pub(crate) struct Room {
     all: u32,

@@ -1,16 +1,18 @@
 //! Boxes over the API: looking.
 //!
-//! Refuses to change anything; see `change`. Invariant: evidence goes out as it came in.
+//! Refuses to change anything; see `change`. Invariant: the evidence of a package goes out as it came in; names, the assignment
+//! and the proof that the record tells of it are added, and the record tells who took it.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::summary::{detail, summary, tokens};
 use crate::console::Console;
+use crate::people::session::Visitor;
 use crate::refused::Refused;
 
 /// `GET /api/v1/boxes`.
@@ -49,10 +51,14 @@ pub struct Which {
 /// 404.
 pub async fn evidence(
     State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
     Query(which): Query<Which>,
 ) -> Result<Response, Refused> {
-    let package = console.evidence_package(&id, which.sha256.as_deref()).await?;
+    let package = console.package_to_give(&id, which.sha256.as_deref()).await?;
+    console
+        .record(console.entry("evidence.read", &visitor.account.name).about(&id))
+        .await?;
     let name = format!("attachment; filename=\"{id}-evidence.json\"");
     Ok((
         [

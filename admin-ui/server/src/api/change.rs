@@ -2,15 +2,17 @@
 //!
 //! Refuses an approval without the fingerprint that was compared. Invariant: each change is one event of the fleet.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::{Extension, Json};
-use freehold_fleet::Event;
+use freehold_fleet::{Event, LeaseChange};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::summary::{BoxSummary, summary};
+use super::summary::{self, BoxSummary, summary};
 use crate::body::Told;
 use crate::console::Console;
 use crate::people::session::Visitor;
@@ -133,6 +135,52 @@ pub async fn assign(
     Ok(Json(json!({
         "counter": made.head.counter, "targets": made.head.targets, "not_after": made.head.not_after, "sha256": made.sha256,
     })))
+}
+
+/// What becomes of a verdict lease.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseWish {
+    /// `withdraw` or `grant`.
+    pub change: LeaseVerb,
+    /// Models, by name, that `withdraw` is about; empty means all of them.
+    #[serde(default)]
+    pub models: BTreeSet<String>,
+}
+
+/// Whether a lease is taken back or given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseVerb {
+    /// Take it back: within a minute the models stop on a box that is online.
+    Withdraw,
+    /// Give it back as a whole.
+    Grant,
+}
+
+/// `POST /api/v1/boxes/{id}/lease`.
+///
+/// # Errors
+/// 400, 404.
+pub async fn lease(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    Told(wish): Told<LeaseWish>,
+) -> Result<Json<Value>, Refused> {
+    let change = match wish.change {
+        LeaseVerb::Withdraw => LeaseChange::Withdraw { models: wish.models },
+        LeaseVerb::Grant => LeaseChange::Grant,
+    };
+    let event = Event::LeaseChanged {
+        box_id: id.clone(),
+        change,
+        by: visitor.account.name,
+    };
+    console.happen(event).await?;
+    let fleet = console.fleet();
+    let member = fleet.member(&id).ok_or_else(|| Refused::not_found("box"))?;
+    Ok(Json(summary::lease(&fleet, member, console.now())))
 }
 
 /// A token for an application.

@@ -61,7 +61,13 @@ pub async fn stream(State(console): State<Console>) -> Sse<impl Stream<Item = Re
 }
 
 fn everything() -> impl Iterator<Item = String> {
-    [Changed::Fleet, Changed::Approvals, Changed::Releases, Changed::Record]
-        .into_iter()
-        .map(|changed| changed.name())
+    [
+        Changed::Fleet,
+        Changed::Approvals,
+        Changed::Releases,
+        Changed::Rollouts,
+        Changed::Record,
+    ]
+    .into_iter()
+    .map(|changed| changed.name())
 }

@@ -31,7 +31,20 @@ use crate::people::session::Door;
         super::change::Approval,
         super::change::Wish,
         super::change::NewToken,
-        super::supply::NewAcceptance
+        super::supply::NewAcceptance,
+        super::reports::NewReport,
+        super::change::LeaseWish,
+        super::change::LeaseVerb,
+        super::rollouts::SeenPlan,
+        super::rollouts::RolloutApproval,
+        crate::rollouts::Wish,
+        crate::rollouts::shown::RolloutShown,
+        crate::rollouts::shown::WaveShown,
+        crate::rollouts::shown::BoxShown,
+        crate::rollouts::shown::CountsShown,
+        super::plans::Proposed,
+        super::plans::PasskeyAnswer,
+        super::plans::Confirmation
     ))
 )]
 pub struct Description;
@@ -50,8 +63,16 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/accounts/{name}/role") => Some("NewRole"),
         ("POST", "/api/v1/boxes/{id}/approve") => Some("Approval"),
         ("POST", "/api/v1/boxes/{id}/assign") => Some("Wish"),
+        ("POST", "/api/v1/boxes/{id}/plans") => Some("Proposed"),
+        ("POST", "/api/v1/plans/{id}/approvals") => Some("PasskeyAnswer"),
+        ("POST", "/api/v1/plans/{id}/confirm") => Some("Confirmation"),
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
         ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),
+        ("POST", "/api/v1/reports") => Some("NewReport"),
+        ("POST", "/api/v1/boxes/{id}/lease") => Some("LeaseWish"),
+        ("POST", "/api/v1/rollouts" | "/api/v1/rollouts/plan") => Some("RolloutWish"),
+        ("POST", "/api/v1/rollouts/{id}/approve") => Some("RolloutApproval"),
+        ("POST", "/api/v1/rollouts/{id}/start") => Some("SeenPlan"),
         _ => None,
     }
 }
@@ -61,6 +82,8 @@ fn answer_of(method: &str, path: &str) -> Option<&'static str> {
     match (method, path) {
         ("POST", "/api/v1/session") => Some("NewSession"),
         ("POST", "/api/v1/boxes/{id}/approve" | "/api/v1/boxes/{id}/refuse") => Some("BoxSummary"),
+        ("GET", "/api/v1/rollouts/{id}") => Some("RolloutShown"),
+        ("POST", path) if path.starts_with("/api/v1/rollouts") => Some("RolloutShown"),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@
 //! filled from the same fleet.
 
 use freehold_fleet::verdict::Freshness;
-use freehold_fleet::{EkTrust, Fleet, Member, Membership};
+use freehold_fleet::{EkTrust, Fleet, LeaseNow, Member, Membership};
 use freehold_protocol::fingerprint::words_of;
 use freehold_protocol::report::GatewayDoor;
 use freehold_protocol::status::ModelState;
@@ -160,11 +160,31 @@ pub fn detail(fleet: &Fleet, member: &Member, claims: Option<Value>, now: i64) -
             "pending_key": member.pending.as_ref().map(|keys| keys.tls_spki.clone()),
         },
         "tokens": tokens(member),
+        "lease": lease(fleet, member, now),
     });
     if let (Some(all), Value::Object(more)) = (all.as_object_mut(), more) {
         all.extend(more);
     }
     all
+}
+
+/// The verdict lease of a box: `state` is `held`, `withdrawn` or `not_renewed`.
+#[must_use]
+pub fn lease(fleet: &Fleet, member: &Member, now: i64) -> Value {
+    let order = fleet.lease_order(&member.box_id);
+    let (state, lease) = match fleet.lease_of(member, now) {
+        LeaseNow::Held(lease) => ("held", Some(lease)),
+        LeaseNow::Withdrawn(lease) => ("withdrawn", Some(lease)),
+        LeaseNow::NotRenewed => ("not_renewed", None),
+    };
+    json!({
+        "state": state,
+        "until": lease.as_ref().filter(|_| state == "held").map(|lease| lease.not_after),
+        "models": lease.as_ref().map(|lease| &lease.models),
+        "counter": order.map_or(0, |order| order.changes),
+        "changed_by": order.map(|order| &order.by),
+        "changed_at": order.map(|order| order.at),
+    })
 }
 
 /// The tokens of a box's applications, without the tokens.

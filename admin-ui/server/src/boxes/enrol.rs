@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::{Extension, Json};
+use freehold_channel::PeerIdentity;
 use freehold_fleet::{EkTrust, Event, Keys, Member, Membership, Session, TpmKind};
-use freehold_protocol::enrol::{EnrolActivate, EnrolBegin, EnrolChallenge, EnrolState, EnrolStatus};
+use freehold_protocol::enrol::{EnrolActivate, EnrolBegin, EnrolChallenge, EnrolState, EnrolStatus, Pairing};
 use freehold_protocol::fingerprint::Fingerprint;
 use freehold_protocol::{Base64, V1};
 use freehold_trust::{KeyKind, PublicKey};
@@ -34,6 +35,25 @@ pub async fn begin(
     Extension(Key(peer)): Extension<Key>,
     Told(message): Told<EnrolBegin>,
 ) -> Result<Json<EnrolChallenge>, Refused> {
+    begin_with(&console, peer, message, Way::Wire).await.map(Json)
+}
+
+/// How the messages of an enrolment travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Over a connection of the box's TLS key.
+    Wire,
+    /// By stick, signed by the box's TLS key.
+    Stick,
+}
+
+/// Begins an enrolment for whoever holds `peer`'s key.
+pub(crate) async fn begin_with(
+    console: &Console,
+    peer: PeerIdentity,
+    message: EnrolBegin,
+    way: Way,
+) -> Result<EnrolChallenge, Refused> {
     let session_key =
         PublicKey::from_spki_der(&peer.spki_der).map_err(|error| Refused::unreadable(error.to_string()))?;
     check_record_key(&message)?;
@@ -46,7 +66,7 @@ pub async fn begin(
     .map_err(|error| Refused::inside(&error))?;
     let (enrolling, ek_trust, ek_by_hash) = match enrolling {
         Ok(checked) => checked,
-        Err(rejection) => return Err(refuse_stranger(&console, &message, &rejection).await),
+        Err(rejection) => return Err(refuse_stranger(console, &message, &rejection).await),
     };
     let name = random::hex::<16>().map_err(|error| Refused::inside(&error))?;
     let tls_spki = peer.spki.to_string();
@@ -69,6 +89,7 @@ pub async fn begin(
             record_spki_der: message.record_key.map(|key| key.0).unwrap_or_default(),
         },
         opened: console.now(),
+        by_stick: way == Way::Stick,
     };
     let credential = enrolling.credential();
     let answer = EnrolChallenge {
@@ -80,7 +101,7 @@ pub async fn begin(
     };
     console.happen(Event::EnrolBegun(Box::new(session))).await?;
     console.keep_enrolling(&name, Arc::new(enrolling));
-    Ok(Json(answer))
+    Ok(answer)
 }
 
 /// A record key is an Ed25519 key or it is none: anything else would be kept and never verify.
@@ -227,12 +248,21 @@ pub async fn activate(
     Ok(Json(standing(&console, &tls_spki)))
 }
 
+/// `GET /box/v1/pairing`: fingerprints only, which a person compares at the box.
+///
+/// # Errors
+/// 409 while no publisher is pinned.
+pub async fn pairing(State(console): State<Console>) -> Result<Json<Pairing>, Refused> {
+    console.pairing().map(Json)
+}
+
 /// `GET /box/v1/enrol/status`.
 pub async fn status(State(console): State<Console>, Extension(Key(peer)): Extension<Key>) -> Json<EnrolStatus> {
     Json(standing(&console, &peer.spki.to_string()))
 }
 
-fn standing(console: &Console, tls_spki: &str) -> EnrolStatus {
+/// Where the enrolment of a key stands.
+pub(crate) fn standing(console: &Console, tls_spki: &str) -> EnrolStatus {
     let fleet = console.fleet();
     let member = fleet.by_key(tls_spki);
     let state = member.map_or(EnrolState::Unknown, |member| state_of(member, tls_spki));

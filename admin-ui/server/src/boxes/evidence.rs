@@ -10,6 +10,7 @@ use axum::{Extension, Json};
 use freehold_fleet::{Answer, Event, Verdict};
 use freehold_protocol::report::VerdictAnswer;
 use freehold_protocol::{Base64, V1};
+use freehold_trust::Sha256Digest;
 use freehold_verify::Refusal as _;
 use freehold_verify::evidence::codec::MAX_EVIDENCE;
 use time::OffsetDateTime;
@@ -31,20 +32,30 @@ pub async fn take(
     request: Request<Body>,
 ) -> Result<Json<VerdictAnswer>, Refused> {
     let bytes = body::read(request, MAX_EVIDENCE).await?.to_vec();
+    take_bytes(&console, &box_id, peer.spki, bytes).await.map(Json)
+}
+
+/// Takes evidence of the box with this TLS key, wherever it came from.
+pub(crate) async fn take_bytes(
+    console: &Console,
+    box_id: &str,
+    tls: Sha256Digest,
+    bytes: Vec<u8>,
+) -> Result<VerdictAnswer, Refused> {
     let nonce = match appraise::nonce_of(&bytes) {
         Ok(nonce) => nonce,
         Err(rejection) => {
-            let entry = console.entry("evidence.shown", &format!("box:{box_id}")).about(&box_id);
+            let entry = console.entry("evidence.shown", &format!("box:{box_id}")).about(box_id);
             console.record(entry.refused(rejection.code())).await?;
             return Err(Refused::of(&rejection));
         }
     };
     let open = console
         .fleet()
-        .member(&box_id)
+        .member(box_id)
         .and_then(|member| member.challenge.clone());
     let event = Event::ChallengeAnswered {
-        box_id: box_id.clone(),
+        box_id: box_id.to_owned(),
         nonce: nonce.to_vec(),
     };
     match console.happen(event).await {
@@ -57,7 +68,7 @@ pub async fn take(
             ));
         }
         Err(refused) => {
-            let entry = console.entry("evidence.shown", &format!("box:{box_id}")).about(&box_id);
+            let entry = console.entry("evidence.shown", &format!("box:{box_id}")).about(box_id);
             console.record(entry.refused(&refused.report.code)).await?;
             return Err(refused);
         }
@@ -65,7 +76,7 @@ pub async fn take(
     // The challenge that was taken is the one that was open; another request cannot have taken it in between.
     let question = open.filter(|open| open.nonce == nonce).and_then(|open| {
         let fleet = console.fleet();
-        Question::about(fleet.member(&box_id)?, &open, peer.spki)
+        Question::about(fleet.member(box_id)?, &open, tls).map(|question| question.by_stick(&fleet.rules))
     });
     let (verdict, package) = match question {
         Some(question) => console.appraise(question, bytes).await,
@@ -78,15 +89,15 @@ pub async fn take(
         }
     };
     let event = Event::Appraised {
-        box_id: box_id.clone(),
+        box_id: box_id.to_owned(),
         verdict: Box::new(verdict.clone()),
         evidence: package,
     };
     if let Err(refused) = console.happen(event).await {
-        console.lose_verdict(&box_id);
+        console.lose_verdict(box_id);
         return Err(refused);
     }
-    answer(&console, &box_id, &verdict, &nonce).map(Json)
+    answer(console, box_id, &verdict, &nonce)
 }
 
 fn answer(console: &Console, box_id: &str, verdict: &Verdict, nonce: &[u8]) -> Result<VerdictAnswer, Refused> {

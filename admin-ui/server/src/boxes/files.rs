@@ -102,7 +102,7 @@ pub async fn target(
 }
 
 /// `bytes=first-`, `bytes=first-last` or `bytes=-count`, as first and last byte (RFC 9110, section 14.1.2).
-fn parse_range(text: &str, length: u64) -> Option<(u64, u64)> {
+pub(crate) fn parse_range(text: &str, length: u64) -> Option<(u64, u64)> {
     let (first, last) = text.strip_prefix("bytes=")?.split_once('-')?;
     let end = length.checked_sub(1)?;
     match (first, last) {

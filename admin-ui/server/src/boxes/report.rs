@@ -58,14 +58,19 @@ pub async fn take(
             ));
         }
     }
+    answer(&console, &box_id, achieved).map(Json)
+}
+
+/// What a box hears after a report.
+pub(crate) fn answer(console: &Console, box_id: &str, achieved: Option<u64>) -> Result<ReportAnswer, Refused> {
     let now = console.now();
     let fleet = console.fleet();
-    let member = fleet.member(&box_id).ok_or_else(|| Refused::not_found("box"))?;
+    let member = fleet.member(box_id).ok_or_else(|| Refused::not_found("box"))?;
     let tokens = member
         .tokens
         .iter()
         .filter(|token| token.expires.is_none_or(|expires| expires >= now));
-    Ok(Json(ReportAnswer {
+    Ok(ReportAnswer {
         v: V1,
         next: fleet.rules.report_every,
         attest: fleet.wants_evidence(member, now),
@@ -83,7 +88,7 @@ pub async fn take(
                 expires: token.expires,
             })
             .collect(),
-    }))
+    })
 }
 
 /// `POST /box/v1/record`.
@@ -105,13 +110,15 @@ pub async fn checkpoint(
         }
         Err(refused) => return Err(refused),
     };
+    let size = head.size;
     let event = Event::CheckpointShown {
-        box_id,
+        box_id: box_id.clone(),
         head: CosignedHead {
             at: console.now(),
             ..head
         },
     };
     console.happen(event).await?;
+    console.keep_step(&box_id, &message, size);
     Ok(Json(RecordCosignature { v: V1, cosignature }))
 }

@@ -8,7 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use freehold_protocol::routes::{self as paths, BOX_ROUTES, Caller};
 
-use super::{assignment, caller, challenge, enrol, evidence, files, report};
+use super::{approval, assignment, caller, challenge, enrol, evidence, files, lease, report, witness};
 use crate::console::Console;
 use crate::outer;
 
@@ -46,16 +46,20 @@ where
 #[must_use]
 pub fn table() -> Vec<BoxRoute> {
     vec![
+        route("GET", paths::PAIRING, enrol::pairing),
         route("POST", paths::ENROL_BEGIN, enrol::begin),
         route("POST", paths::ENROL_ACTIVATE, enrol::activate),
         route("GET", paths::ENROL_STATUS, enrol::status),
         route("POST", paths::CHALLENGE, challenge::issue),
         route("POST", paths::EVIDENCE, evidence::take),
         route("GET", paths::ASSIGNMENT, assignment::give),
+        route("GET", paths::LEASE, lease::give),
+        route("GET", paths::APPROVALS, approval::give),
         route("GET", paths::REPOSITORY_METADATA, files::metadata),
         route("GET", paths::REPOSITORY_TARGETS, files::target),
         route("POST", paths::REPORT, report::take),
         route("POST", paths::RECORD, report::checkpoint),
+        route("POST", paths::WITNESS, witness::take),
     ]
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
 use axum::response::{IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Freshness, Member, Membership, TpmKind};
+use freehold_fleet::{EkTrust, Freshness, LeaseNow, Member, Membership, TpmKind, Withdrawn};
 use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_protocol::report::BoxReport;
 use freehold_protocol::status::ModelPhase;
@@ -144,6 +144,7 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab, whole: Option
         boot: whole.as_ref().and_then(boot::boot),
         models: models(member),
         assignment: assignment(console, member),
+        lease: lease(console, visitor, member, now),
         gateway: report.and_then(|report| report.gateway.as_ref()).map(|door| Door {
             url: door.url.clone(),
             spki: door.spki.clone(),
@@ -310,7 +311,50 @@ fn shown_claims(member: &Member, claims: &Value) -> Vec<Claim> {
             "checkpoint bound into the quote",
         ));
     }
+    shown.extend(measured(claims));
     shown
+}
+
+/// Most rows of each kind of what the box measured; the evidence has all of them.
+const MEASURED_SHOWN: usize = 24;
+
+/// What the box measured after its boot, and what of that its quote does not cover.
+fn measured(claims: &Value) -> Vec<Claim> {
+    let word = |value: &Value, name: &str| {
+        let text = value.get(name).and_then(Value::as_str).unwrap_or_default();
+        text.chars().take(160).collect::<String>()
+    };
+    let short = |digest: &str| digest.chars().take(16).collect::<String>();
+    let mut rows = Vec::new();
+    if let Some(volume) = claims.get("volume").and_then(Value::as_str) {
+        rows.push(Claim {
+            name: "Data volume".to_owned(),
+            value: short(volume),
+            holds: Holds::Yes,
+            source: "first record of PCR 15; pinned with the first accepted proof".to_owned(),
+        });
+    }
+    let list = |name: &str| {
+        let all = claims.get(name).and_then(Value::as_array);
+        all.into_iter().flatten().take(MEASURED_SHOWN)
+    };
+    for milestone in list("milestones") {
+        rows.push(Claim {
+            name: format!("Measured {}", word(milestone, "kind")),
+            value: format!("{} {}", word(milestone, "name"), short(&word(milestone, "digest"))),
+            holds: Holds::Yes,
+            source: "PCR 15, before the quote".to_owned(),
+        });
+    }
+    for record in list("not_covered") {
+        rows.push(Claim {
+            name: "Not covered".to_owned(),
+            value: record.as_str().unwrap_or_default().chars().take(160).collect(),
+            holds: Holds::CouldNotTell,
+            source: "the log's word alone: after the quote, or of a PCR that was not quoted".to_owned(),
+        });
+    }
+    rows
 }
 
 fn models(member: &Member) -> Vec<BoxModel> {
@@ -340,6 +384,39 @@ fn assignment(console: &Console, member: &Member) -> Option<Assignment> {
         achieved: member.report.as_ref().and_then(|report| report.achieved),
         pursuing: member.report.as_ref().and_then(|report| report.pursuing),
         settings_digest: settings.map(|digest| digest.to_hex()).unwrap_or_default(),
+    })
+}
+
+/// The verdict lease, where policy demands one of some model or a person has changed it.
+fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Option<one_box::Lease> {
+    let fleet = console.fleet();
+    let order = fleet.lease_order(&member.box_id);
+    let shelf = console.shelf();
+    let policy = shelf.policy.as_deref();
+    let demanded: Vec<String> = policy
+        .map(|policy| policy.data().leased_models.iter().cloned().collect())
+        .unwrap_or_default();
+    if demanded.is_empty() && order.is_none() {
+        return None;
+    }
+    let (state, until) = match fleet.lease_of(member, now) {
+        LeaseNow::Held(lease) => (one_box::LeaseState::Held, Some(lease.not_after)),
+        LeaseNow::Withdrawn(_) => (one_box::LeaseState::Withdrawn, None),
+        LeaseNow::NotRenewed => (one_box::LeaseState::NotRenewed, None),
+    };
+    let without = match order.map(|order| &order.withdrawn) {
+        Some(Withdrawn::Models(models)) => models.iter().cloned().collect(),
+        _ => Vec::new(),
+    };
+    Some(one_box::Lease {
+        demanded,
+        state,
+        until,
+        without,
+        changed_by: order.map(|order| order.by.clone()).unwrap_or_default(),
+        changed: order.map(|order| order.at),
+        withdrawn: order.is_some_and(|order| order.withdrawn != Withdrawn::Nothing),
+        may_change: member.is_approved() && console.permits(visitor, Action::Assign),
     })
 }
 

@@ -18,6 +18,7 @@ use super::fragment;
 use crate::console::Console;
 use crate::people::session::Visitor;
 use crate::plan::Stand;
+use crate::rollouts::Wants;
 
 /// Most lines of one list on the page; the lists themselves are one click away.
 const LINES: usize = 20;
@@ -57,7 +58,11 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     let boxes = u64::try_from(fleet.boxes().len()).unwrap_or(u64::MAX);
     OverviewPage {
         needs: needs(console, &fleet, now),
-        doing: doing(&fleet),
+        doing: rolling(console, &fleet, now)
+            .into_iter()
+            .chain(doing(&fleet))
+            .take(LINES)
+            .collect(),
         verdicts,
         sites: vec![Site {
             name: fleet.site.clone(),
@@ -149,8 +154,67 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
             href: address::plan(&plan.id),
         });
     }
+    for kept in console.0.rollouts.open() {
+        let Some(wants) = kept.needs(now) else { continue };
+        let row = super::rollouts::row(fleet, &kept, now);
+        let (mark, verb, text) = match wants {
+            Wants::Approval => (
+                VerdictWord::Attention,
+                "Decide",
+                "its plan waits for approval".to_owned(),
+            ),
+            Wants::Start => (
+                VerdictWord::Attention,
+                "Begin",
+                "is approved and waits for somebody to begin it".to_owned(),
+            ),
+            Wants::Resume => (VerdictWord::Attention, "Decide", row.doing.clone()),
+            Wants::Wave(wave) => (
+                VerdictWord::Attention,
+                "Decide",
+                format!("wave {wave} waits for a person; {}", row.counts.sentence()),
+            ),
+            Wants::Look => (
+                VerdictWord::Refused,
+                "Look",
+                format!("sends every box back: {}", row.doing),
+            ),
+        };
+        needs.push(Need {
+            mark,
+            subject: "rollout".to_owned(),
+            place: format!("{} {}", row.name, row.version),
+            text,
+            code: None,
+            since: row.changed,
+            verb: verb.to_owned(),
+            href: address::rollout(&row.id),
+        });
+    }
     needs.truncate(LINES);
     needs
+}
+
+/// Rollouts that go on by themselves.
+fn rolling(console: &Console, fleet: &Fleet, now: i64) -> Vec<Doing> {
+    let running = (console.0.rollouts.open().into_iter()).filter(|kept| kept.rollout.started().is_some());
+    running
+        .map(|kept| {
+            let row = super::rollouts::row(fleet, &kept, now);
+            let share = f64::from(row.counts.healthy) / f64::from(row.counts.all().max(1));
+            let mut text = format!("{}, {}", row.wave, row.counts.sentence());
+            if !row.doing.is_empty() {
+                text.push_str(&format!("; {}", row.doing));
+            }
+            Doing {
+                subject: format!("Rollout {} {}", row.name, row.version),
+                text,
+                share: Some(share),
+                at: row.changed,
+                href: address::rollout(&row.id),
+            }
+        })
+        .collect()
 }
 
 fn doing(fleet: &Fleet) -> Vec<Doing> {

@@ -3,20 +3,25 @@
 //! Refuses a confirmation whose digest is not that of the plan as it would be made now. Invariant: what is done is what the
 //! plan says, by the same functions that the API calls.
 
+mod told;
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Event, Member};
+use freehold_fleet::{EkTrust, Event, LeaseChange, Member};
 use freehold_protocol::fingerprint::Fingerprint as Words;
+use freehold_verify::approval::ApprovalRejection;
+use freehold_verify::webauthn::{Assertion, encoded};
 use freehold_views::one_box::Tab;
-use freehold_views::plan::{Line, PlanState};
+use freehold_views::plan::{ApprovalPart, Approved, PlanState};
 use freehold_views::shell::{Fingerprint, Notice, Outcome};
-use freehold_views::text::counted;
 use freehold_views::{PlanPage, SecretPage, address};
 
+pub use self::told::title;
+use self::told::told;
 use super::see;
-use super::shell::{fault, fingerprint};
+use super::shell::{digest, fault, fingerprint};
 use crate::console::Console;
 use crate::people::guard::SafeForm;
 use crate::people::session::Visitor;
@@ -26,25 +31,6 @@ use crate::refused::Refused;
 
 /// Longest life of a token that the form offers, in days.
 const TOKEN_DAYS: u32 = 3660;
-
-/// What a proposal does, one line.
-#[must_use]
-pub fn title(proposal: &Proposal) -> String {
-    match proposal {
-        Proposal::Approve { box_id, .. } => format!("Approve box {box_id}"),
-        Proposal::Refuse { box_id, .. } => format!("Refuse box {box_id}"),
-        Proposal::Assign { box_id, targets, .. } => {
-            let names: Vec<&str> = targets
-                .keys()
-                .map(|name| name.trim_end_matches("/release.json"))
-                .collect();
-            format!("Assign {} to {box_id}", names.join(", "))
-        }
-        Proposal::MakeToken { box_id, name, .. } => format!("Make a token of {box_id} for {name}"),
-        Proposal::WithdrawToken { box_id, token } => format!("Withdraw token {token} of {box_id}"),
-        Proposal::Remove { box_id, .. } => format!("Take {box_id} out of the fleet"),
-    }
-}
 
 fn nothing_waits() -> Refused {
     Refused::new(
@@ -110,6 +96,11 @@ impl Console {
                     token: token.clone(),
                 }
             }
+            Proposal::Lease { change, .. } => Proposal::Lease {
+                changes: self.fleet().lease_order(&box_id).map_or(0, |order| order.changes),
+                change: change.clone(),
+                box_id,
+            },
             Proposal::Remove { .. } => {
                 let key = member
                     .shown_keys()
@@ -179,6 +170,23 @@ pub async fn propose(
             box_id,
             token: form.need("token")?.to_owned(),
         },
+        "lease_withdraw" => Proposal::Lease {
+            box_id,
+            change: LeaseChange::Withdraw {
+                models: form
+                    .field("model")
+                    .filter(|name| !name.is_empty())
+                    .map(str::to_owned)
+                    .into_iter()
+                    .collect(),
+            },
+            changes: 0,
+        },
+        "lease_grant" => Proposal::Lease {
+            box_id,
+            change: LeaseChange::Grant,
+            changes: 0,
+        },
         "retire" => Proposal::Remove {
             box_id,
             key: String::new(),
@@ -186,27 +194,37 @@ pub async fn propose(
         _ => return Err(Refused::unreadable("there is no such action")),
     };
     console.allow(&visitor, wish.action()).await?;
-    let proposal = renew(&console, &wish).await?;
+    let plan = propose_plan(&console, &wish, &by).await?;
+    Ok(see(&address::plan(&plan.id)))
+}
+
+/// Makes a plan of a wish, with what approvers are asked, and keeps it.
+///
+/// # Errors
+/// As [`propose`], without the form's.
+pub async fn propose_plan(console: &Console, wish: &Proposal, by: &str) -> Result<Plan, Refused> {
+    let proposal = renew(console, wish).await?;
+    let id = random::hex::<8>().map_err(|error| Refused::inside(&error))?;
     let plan = Plan {
-        id: random::hex::<8>().map_err(|error| Refused::inside(&error))?,
+        asked: console.ask_about(&id, &proposal, by),
+        id,
         digest: proposal.digest(),
         stand: Stand::Waiting,
-        by: by.clone(),
+        by: by.to_owned(),
         at: console.now(),
         decided_by: String::new(),
         decided: None,
         proposal,
     };
     let entry = console
-        .entry("plan.proposed", &by)
+        .entry("plan.proposed", by)
         .about(plan.proposal.box_id())
         .fact("plan", plan.digest.clone());
     let entry = entry.fact("title", title(&plan.proposal));
     console.pending_change(vec![plan.row()], vec![entry]).await?;
-    let to = address::plan(&plan.id);
-    console.0.plans.add(plan);
+    console.0.plans.add(plan.clone());
     console.0.live.tell(crate::live::Changed::Approvals);
-    Ok(see(&to))
+    Ok(plan)
 }
 
 async fn renew(console: &Console, wish: &Proposal) -> Result<Proposal, Refused> {
@@ -239,8 +257,25 @@ pub async fn confirm(
     Path(id): Path<String>,
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
-    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
-    console.allow(&visitor, plan.proposal.action()).await?;
+    let secret = confirm_plan(&console, &visitor, &id, form.need("digest")?).await?;
+    match secret {
+        Some(secret) => Ok(Html(secret.render()).into_response()),
+        None => Ok(see(&address::plan(&id))),
+    }
+}
+
+/// Confirms a plan by its digest, and does it.
+///
+/// # Errors
+/// As [`confirm`].
+pub async fn confirm_plan(
+    console: &Console,
+    visitor: &Visitor,
+    id: &str,
+    digest: &str,
+) -> Result<Option<SecretPage>, Refused> {
+    let plan = console.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
+    console.allow(visitor, plan.proposal.action()).await?;
     let by = visitor.account.name.clone();
     let now = console.now();
     if plan.stand != Stand::Waiting {
@@ -250,13 +285,13 @@ pub async fn confirm(
             "the plan was decided already",
         ));
     }
-    let outdated = match renew(&console, &plan.proposal).await {
+    let outdated = match renew(console, &plan.proposal).await {
         Ok(renewed) => renewed.digest() != plan.digest,
         Err(_) => true,
     };
-    if form.need("digest")? != plan.digest || outdated {
+    if digest != plan.digest || outdated {
         let moved = if outdated {
-            console.0.plans.advance(&id, &Stand::Waiting, Stand::Outdated, &by, now)
+            console.0.plans.advance(id, &Stand::Waiting, Stand::Outdated, &by, now)
         } else {
             None
         };
@@ -268,7 +303,12 @@ pub async fn confirm(
         let message = "what the plan was made from has changed since it was shown";
         return Err(Refused::new(StatusCode::CONFLICT, "console.plan_changed", message));
     }
-    let Some(in_work) = console.0.plans.advance(&id, &Stand::Waiting, Stand::InWork, &by, now) else {
+    if let Some(refused) = lacks_people(&plan, now) {
+        let entry = console.entry("plan.confirmed", &by).about(plan.proposal.box_id());
+        console.record(entry.refused(&refused.report.code)).await?;
+        return Err(refused);
+    }
+    let Some(in_work) = console.0.plans.advance(id, &Stand::Waiting, Stand::InWork, &by, now) else {
         return Err(Refused::new(
             StatusCode::CONFLICT,
             "console.plan_decided",
@@ -277,32 +317,60 @@ pub async fn confirm(
     };
     if let Err(refused) = console.pending_change(vec![in_work], Vec::new()).await {
         // Nothing was begun: the plan waits on.
-        let _ = console.0.plans.advance(&id, &Stand::InWork, Stand::Waiting, "", now);
+        let _ = console.0.plans.advance(id, &Stand::InWork, Stand::Waiting, "", now);
         return Err(refused);
     }
-    let done = carry_out(&console, &visitor, &plan.proposal, &by).await;
+    let done = carry_out(console, visitor, &plan, &by).await;
     let stand = match &done {
         Ok(_) => Stand::Done,
         Err(refused) => Stand::Refused(refused.report.clone()),
     };
-    let ended = console.0.plans.advance(&id, &Stand::InWork, stand, &by, console.now());
+    let ended = console.0.plans.advance(id, &Stand::InWork, stand, &by, console.now());
     // It was done or refused, and the record says so; a plan's row that cannot be written now says "interrupted" after a restart.
     let _ = console.pending_change(ended.into_iter().collect(), Vec::new()).await;
     console.0.live.tell(crate::live::Changed::Approvals);
-    match done? {
-        Some(secret) => Ok(Html(secret.render()).into_response()),
-        None => Ok(see(&address::plan(&id))),
-    }
+    done
 }
 
-async fn carry_out(
-    console: &Console,
-    visitor: &Visitor,
-    proposal: &Proposal,
-    by: &str,
-) -> Result<Option<SecretPage>, Refused> {
+/// A plan that still needs people, or whose time with them is over.
+fn lacks_people(plan: &Plan, now: i64) -> Option<Refused> {
+    let asked = plan.asked.as_ref()?;
+    let not_after = asked.read().map_or(i64::MIN, |statement| statement.not_after);
+    if not_after < now {
+        return Some(Refused::of(&ApprovalRejection::Expired { not_after, now }));
+    }
+    (asked.missing() > 0).then(|| {
+        Refused::of(&ApprovalRejection::Missing {
+            release: title(&plan.proposal),
+            needed: asked.needed,
+            found: asked.given.len(),
+        })
+    })
+}
+
+/// `POST /plans/{id}/approve`.
+///
+/// # Errors
+/// 403, 404, 409, 422 with the box's own code.
+pub async fn approve(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    SafeForm(form): SafeForm,
+) -> Result<Response, Refused> {
+    let assertion = Assertion {
+        credential: form.need("credential")?.to_owned(),
+        authenticator_data: form.need("authenticator_data")?.to_owned(),
+        client_data: form.need("client_data")?.to_owned(),
+        signature: form.need("signature")?.to_owned(),
+    };
+    console.approve_plan(&visitor, &id, assertion).await?;
+    Ok(see(&address::plan(&id)))
+}
+
+async fn carry_out(console: &Console, visitor: &Visitor, plan: &Plan, by: &str) -> Result<Option<SecretPage>, Refused> {
     let by = by.to_owned();
-    match proposal.clone() {
+    match plan.proposal.clone() {
         Proposal::Approve {
             box_id,
             fingerprint,
@@ -322,7 +390,10 @@ async fn carry_out(
         }
         Proposal::Assign { box_id, targets, .. } => {
             let names: Vec<String> = targets.into_keys().collect();
-            console.assign(&box_id, &names, None, &by).await?;
+            let lines = console.plan_lines(&plan.proposal);
+            let package = plan.asked.as_ref().and_then(|asked| asked.package(&lines, &box_id));
+            let packages = package.into_iter().collect();
+            console.assign_approved(&box_id, &names, None, &by, packages).await?;
         }
         Proposal::MakeToken { box_id, name, days, .. } => {
             let made = console.make_token(&box_id, &name, Vec::new(), Some(days), &by).await?;
@@ -338,6 +409,9 @@ async fn carry_out(
         }
         Proposal::WithdrawToken { box_id, token } => {
             console.happen(Event::TokenWithdrawn { box_id, id: token, by }).await?;
+        }
+        Proposal::Lease { box_id, change, .. } => {
+            console.happen(Event::LeaseChanged { box_id, change, by }).await?;
         }
         Proposal::Remove { box_id, .. } => {
             console.happen(Event::Removed { box_id, by }).await?;
@@ -423,6 +497,7 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         consequences,
         undo: undo.to_owned(),
         compare,
+        approval: approval(console, visitor, plan),
         digest: fingerprint("plan (SHA-256)", &plan.digest),
         proposed_by: plan.by.clone(),
         proposed: plan.at,
@@ -445,81 +520,49 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
     }
 }
 
-type Told = (Vec<Line>, Vec<String>, &'static str, &'static str);
-
-fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
-    let line = |what: &str, before: &str, after: &str| Line {
-        what: what.to_owned(),
-        before: before.to_owned(),
-        after: after.to_owned(),
+/// What approvers see of a plan that needs them.
+fn approval(console: &Console, visitor: &Visitor, plan: &Plan) -> Option<ApprovalPart> {
+    let asked = plan.asked.as_ref()?;
+    let approvers = console.shelf().approvers.clone();
+    let me = &visitor.account.name;
+    let listed = approvers
+        .as_ref()
+        .and_then(|list| list.approvers.iter().find(|approver| approver.name == *me));
+    let why_not = if plan.by == *me {
+        "You proposed this plan: somebody else has to approve it.".to_owned()
+    } else if !console.permits_deciding(visitor, &plan.by) {
+        format!("Your role `{}` does not approve.", visitor.account.role)
+    } else if asked.given.iter().any(|given| given.name == *me) {
+        "You have approved this plan.".to_owned()
+    } else if listed.is_none() {
+        "The publisher's policy lists no passkey of yours: register one on your account page, and send its line to the publisher."
+            .to_owned()
+    } else {
+        String::new()
     };
-    let say = |sentences: &[&str]| {
-        sentences
+    let keys = listed.map(|approver| {
+        approver
+            .keys
             .iter()
-            .map(|sentence| (*sentence).to_owned())
+            .map(|key| key.credential.clone())
             .collect::<Vec<_>>()
-    };
-    match proposal {
-        Proposal::Approve { fingerprint, ek, .. } => {
-            let mut lines = vec![
-                line("membership", "waiting", "approved"),
-                line("keys in use", "", fingerprint),
-            ];
-            if let Some(ek) = ek {
-                lines.push(line("endorsement key approved by digest", "", ek));
-            }
-            let told = say(&["The box may prove itself, get certificates of one day, and be assigned releases."]);
-            (lines, told, "Take the box out of the fleet.", "Approve this box")
-        }
-        Proposal::Refuse { fingerprint, .. } => (
-            vec![line("keys that wait", fingerprint, "")],
-            say(&["The box is told that a person refused it, and stays refused under this name."]),
-            "Take the refused box out of the list; then it may ask again.",
-            "Refuse this box",
-        ),
-        Proposal::Assign { targets, counter, .. } => {
-            let before = member.and_then(|member| member.assignment.as_ref());
-            let had = before.map(|head| head.targets.join(", ")).unwrap_or_default();
-            let mut lines: Vec<Line> = vec![line(
-                "assignment",
-                &before.map(|head| head.counter.to_string()).unwrap_or_default(),
-                &counter.to_string(),
-            )];
-            lines.extend(
-                targets
-                    .iter()
-                    .map(|(name, sha256)| line("release", &had, &format!("{name} ({sha256})"))),
-            );
-            let told = say(&[
-                "The box fetches the release, checks every chunk and signature by itself, asks its policy, and starts it.",
-            ]);
-            (
-                lines,
-                told,
-                "Assign what it had before, if its counter allows: a box refuses older releases.",
-                "Assign",
-            )
-        }
-        Proposal::MakeToken { name, days, .. } => (
-            vec![
-                line("token", "", name),
-                line("counts for", "", &counted(u64::from(*days), "day", "days")),
-            ],
-            say(&["Whoever has the token may ask this box's models. It is shown once."]),
-            "Withdraw the token.",
-            "Make the token",
-        ),
-        Proposal::WithdrawToken { token, .. } => (
-            vec![line("token", token, "")],
-            say(&["Its application is refused as soon as the box has heard of it, within half a minute."]),
-            "Make a new one.",
-            "Withdraw the token",
-        ),
-        Proposal::Remove { key, .. } => (
-            vec![line("membership", "member or waiting", ""), line("TLS key", key, "")],
-            say(&["The console forgets the box's keys and tokens. The record, its verdicts and its counter stay."]),
-            "The box may enrol again; a person has to approve it again.",
-            "Take it out",
-        ),
-    }
+    });
+    Some(ApprovalPart {
+        needed: asked.needed,
+        given: asked
+            .given
+            .iter()
+            .map(|given| Approved {
+                name: given.name.clone(),
+                at: given.at,
+            })
+            .collect(),
+        digest: digest("what approvers sign (SHA-256)", asked.digest()),
+        until: asked.read().map(|statement| statement.not_after).unwrap_or_default(),
+        may_approve: why_not.is_empty(),
+        why_not,
+        challenge: encoded(asked.digest().as_bytes()),
+        relying_party: approvers.map(|list| list.relying_party.clone()).unwrap_or_default(),
+        credentials: keys.unwrap_or_default(),
+    })
 }

@@ -53,6 +53,10 @@ pub async fn show(
     let end = asked.before.unwrap_or(head.size).min(head.size);
     let start = end.saturating_sub(LOOKED_THROUGH);
     let (size, found) = console.entries(Some(start), end.saturating_sub(start)).await?;
+    // A page that follows the record reads it once: else each entry about reading would be read again.
+    if fragment(&headers).is_none() {
+        console.record_read(&visitor.account.name, &found).await?;
+    }
     let mut kinds = BTreeSet::new();
     let mut entries = Vec::new();
     let mut older = (start > 0).then_some(start);
@@ -99,7 +103,7 @@ pub async fn show(
             })
             .into_iter()
             .collect(),
-        checkpoint: checkpoint(&head.note, signed),
+        checkpoint: checkpoint(&head.note, signed, &console.cosigned_by()),
         key: Some(fingerprint(
             "record key (SHA-256 of its SubjectPublicKeyInfo)",
             &console.0.keys.record.public().fingerprint().to_hex(),
@@ -133,7 +137,7 @@ fn boxes(console: &Console) -> Vec<BoxRecord> {
         .collect()
 }
 
-fn checkpoint(note: &str, at: Option<i64>) -> Option<Shown> {
+fn checkpoint(note: &str, at: Option<i64>, cosigned: &(u64, Vec<String>)) -> Option<Shown> {
     let signed = SignedNote::parse(note.as_bytes()).ok()?;
     let checkpoint = Checkpoint::parse(signed.text()).ok()?;
     Some(Shown {
@@ -141,7 +145,11 @@ fn checkpoint(note: &str, at: Option<i64>) -> Option<Shown> {
         size: checkpoint.size,
         root: checkpoint.root.to_hex(),
         at,
-        cosigned_by: Vec::new(),
+        cosigned_by: cosigned
+            .1
+            .iter()
+            .map(|name| format!("{name} (its first {} entries)", cosigned.0))
+            .collect(),
     })
 }
 

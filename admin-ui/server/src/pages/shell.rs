@@ -8,9 +8,10 @@ use freehold_protocol::status::VerdictWord;
 use freehold_trust::digest::Sha256Digest;
 use freehold_verify::RefusalReport;
 use freehold_views::Shell;
-use freehold_views::shell::{Fault, Fingerprint, Person, Waiting};
+use freehold_views::shell::{Fault, Fingerprint, Parts, Person, Waiting};
 
 use crate::console::Console;
+use crate::people::action::Action;
 use crate::people::session::Visitor;
 use crate::repository::Shelf;
 
@@ -38,6 +39,11 @@ impl Console {
             } else {
                 Waiting::default()
             },
+            parts: Parts {
+                reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
+                rollouts: true,
+                ..Parts::default()
+            },
             development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
             simulated: visitor.is_some()
                 && fleet
@@ -62,11 +68,17 @@ impl Console {
         let enrolments = members().filter(|member| member.waits_for_person()).count();
         let waiting = enrolments.saturating_add(self.0.plans.waiting());
         let faults = usize::from(self.shelf().policy_fault.is_some());
+        let rollouts = self.0.rollouts.for_people(now);
         Waiting {
-            overview: number(bad.saturating_add(waiting).saturating_add(faults)),
+            overview: number(
+                bad.saturating_add(waiting)
+                    .saturating_add(faults)
+                    .saturating_add(rollouts),
+            ),
             boxes: number(bad),
             approvals: number(waiting),
             models: number(faults),
+            rollouts: number(rollouts),
             ..Waiting::default()
         }
     }

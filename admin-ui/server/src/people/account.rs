@@ -58,11 +58,12 @@ impl Console {
         Ok(password)
     }
 
-    /// Changes one's own password; every other session of the account ends.
+    /// Whether a visitor knows the account's own password: asked again before what counts. Failures are counted like those of
+    /// signing in, and stand in the record as a refused `kind`.
     ///
     /// # Errors
-    /// 401 when the old one is wrong, 400 when the new one may not be chosen.
-    pub async fn change_password(&self, visitor: &Visitor, old: &str, new: &str) -> Result<(), Refused> {
+    /// 401 when it is wrong, 429 after too many failures.
+    pub(crate) async fn own_password(&self, visitor: &Visitor, password: &str, kind: &str) -> Result<(), Refused> {
         let name = &visitor.account.name;
         let throttled = format!("account {name}");
         if self.0.throttle.wait(&[&throttled], self.now()) > 0 {
@@ -72,19 +73,33 @@ impl Console {
                 "too many failures",
             ));
         }
-        if !self
-            .password_matches(old.to_owned(), Some(visitor.account.password.clone()))
-            .await?
-        {
-            let failed = self.0.throttle.failed(&[&throttled], self.now());
-            let entry = self.entry("account.password", name).refused("console.sign_in_refused");
-            self.pending_change(failed, vec![entry]).await?;
-            return Err(Refused::new(
-                StatusCode::UNAUTHORIZED,
-                "console.sign_in_refused",
-                "the old password is wrong",
-            ));
+        let fits = password.len() <= super::password::LONGEST
+            && self
+                .password_matches(password.to_owned(), Some(visitor.account.password.clone()))
+                .await?;
+        if fits {
+            if let Some(freed) = self.0.throttle.succeeded(&throttled) {
+                self.pending_change(vec![freed], Vec::new()).await?;
+            }
+            return Ok(());
         }
+        let failed = self.0.throttle.failed(&[&throttled], self.now());
+        let entry = self.entry(kind, name).refused("console.sign_in_refused");
+        self.pending_change(failed, vec![entry]).await?;
+        Err(Refused::new(
+            StatusCode::UNAUTHORIZED,
+            "console.sign_in_refused",
+            "the password is wrong",
+        ))
+    }
+
+    /// Changes one's own password; every other session of the account ends.
+    ///
+    /// # Errors
+    /// 401 when the old one is wrong, 400 when the new one may not be chosen.
+    pub async fn change_password(&self, visitor: &Visitor, old: &str, new: &str) -> Result<(), Refused> {
+        let name = &visitor.account.name;
+        self.own_password(visitor, old, "account.password").await?;
         check_choice(name, new)?;
         if old == new {
             return Err(Refused::new(

@@ -11,6 +11,8 @@ pub enum Action {
     ReadEvidence,
     /// Read the record.
     ReadRecord,
+    /// Take the record away: proofs, exports, reports.
+    ExportRecord,
     /// See settings, accounts and sessions.
     ReadSettings,
     /// Approve or refuse an enrolment.
@@ -19,6 +21,8 @@ pub enum Action {
     RemoveBox,
     /// Assign releases to a box.
     Assign,
+    /// Approve a plan of somebody else.
+    DecidePlan,
     /// Ask a box for evidence.
     Attest,
     /// Make and withdraw tokens of applications.
@@ -33,14 +37,16 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Look,
         Self::ReadEvidence,
         Self::ReadRecord,
+        Self::ExportRecord,
         Self::ReadSettings,
         Self::DecideEnrolment,
         Self::RemoveBox,
         Self::Assign,
+        Self::DecidePlan,
         Self::Attest,
         Self::ManageTokens,
         Self::ImportReleases,
@@ -55,10 +61,12 @@ impl Action {
             Self::Look => "look",
             Self::ReadEvidence => "read_evidence",
             Self::ReadRecord => "read_record",
+            Self::ExportRecord => "export_record",
             Self::ReadSettings => "read_settings",
             Self::DecideEnrolment => "decide_enrolment",
             Self::RemoveBox => "remove_box",
             Self::Assign => "assign",
+            Self::DecidePlan => "decide_plan",
             Self::Attest => "attest",
             Self::ManageTokens => "manage_tokens",
             Self::ImportReleases => "import_releases",

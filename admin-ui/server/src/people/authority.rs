@@ -52,7 +52,7 @@ impl Default for Authority {
 }
 
 /// The facts of a visitor's wish.
-fn facts(visitor: &Visitor, action: Action, site: &str) -> ConsoleFacts {
+fn facts(visitor: &Visitor, action: Action, site: &str, proposer: Proposer) -> ConsoleFacts {
     ConsoleFacts {
         role: visitor.account.role.clone(),
         action: action.word().to_owned(),
@@ -62,7 +62,15 @@ fn facts(visitor: &Visitor, action: Action, site: &str) -> ConsoleFacts {
         session: Session::Fresh,
         site: site.to_owned(),
         sites: BTreeSet::from([visitor.account.site.clone()]),
-        proposer: Proposer::None,
+        proposer,
+    }
+}
+
+fn proposer_of(visitor: &Visitor, proposer: &str) -> Proposer {
+    if visitor.account.name == proposer {
+        Proposer::Oneself
+    } else {
+        Proposer::Other
     }
 }
 
@@ -163,10 +171,31 @@ impl Console {
     /// Whether policy allows a visitor an action; for showing and hiding, without an entry.
     #[must_use]
     pub fn permits(&self, visitor: &Visitor, action: Action) -> bool {
+        self.permits_about(visitor, action, Proposer::None)
+    }
+
+    /// The same about something that somebody proposed.
+    #[must_use]
+    pub fn permits_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> bool {
         self.0
             .authority
-            .console(&facts(visitor, action, &self.0.file.site))
+            .console(&facts(visitor, action, &self.0.file.site, proposer))
             .is_allowed()
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
+    #[must_use]
+    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str) -> bool {
+        self.permits_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str) -> Result<(), Refused> {
+        self.allow_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
+            .await
     }
 
     /// Whether policy allows a visitor an action. A no is recorded.
@@ -174,7 +203,16 @@ impl Console {
     /// # Errors
     /// 403 with the policy's code, 503 when the refusal could not be recorded.
     pub async fn allow(&self, visitor: &Visitor, action: Action) -> Result<(), Refused> {
-        let decision = self.0.authority.console(&facts(visitor, action, &self.0.file.site));
+        self.allow_about(visitor, action, Proposer::None).await
+    }
+
+    /// The same about something that somebody proposed.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
+        let facts = facts(visitor, action, &self.0.file.site, proposer);
+        let decision = self.0.authority.console(&facts);
         if decision.is_allowed() {
             return Ok(());
         }

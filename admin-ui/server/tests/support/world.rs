@@ -147,7 +147,7 @@ impl World {
             address: "127.0.0.1".to_owned(),
         };
         let changes = vec![AccountChange::Made(account), AccountChange::SignedIn(session.clone())];
-        let entry = self.console().entry("account.made", "test");
+        let entry = self.console().entry("account.made", "test").fact("role", role);
         self.console().people_change(changes, entry).await.unwrap();
         (token, session)
     }
@@ -207,6 +207,7 @@ impl World {
                 fingerprint: fingerprint.clone(),
             },
             opened: now().unix_timestamp(),
+            by_stick: false,
         };
         let name = session.session.clone();
         self.console().happen(Event::EnrolBegun(Box::new(session))).await?;
@@ -315,9 +316,17 @@ pub async fn challenge(dialer: &Dialer) -> [u8; 32] {
 
 /// Evidence of a box on paper for this nonce, over what the console wants quoted.
 pub fn evidence(paper: &PaperBox, nonce: [u8; 32]) -> Evidence {
-    let replay = freehold_verify::event_log::EventLog::parse(&paper.log)
+    evidence_measuring(paper, nonce, b"")
+}
+
+/// The same of a box whose user space measured that.
+pub fn evidence_measuring(paper: &PaperBox, nonce: [u8; 32], runtime: &[u8]) -> Evidence {
+    let mut replay = freehold_verify::event_log::EventLog::parse(&paper.log)
         .unwrap()
         .replay_sha256();
+    freehold_verify::event_log::canonical::CanonicalLog::parse(runtime)
+        .unwrap()
+        .replay_sha256(&mut replay);
     let values = freehold_console::appraise::QUOTED_PCRS
         .iter()
         .map(|pcr| (*pcr, replay[usize::from(*pcr)]))
@@ -335,7 +344,7 @@ pub fn evidence(paper: &PaperBox, nonce: [u8; 32]) -> Evidence {
         signature,
         pcrs,
         boot_log: paper.log.clone(),
-        runtime_log: Vec::new(),
+        runtime_log: runtime.to_vec(),
     }
 }
 

@@ -45,6 +45,72 @@ pub struct Assignment {
     pub settings_digest: String,
 }
 
+/// The box's verdict lease as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Lease {
+    /// Models that policy ties to one; `*` stands for all.
+    pub demanded: Vec<String>,
+    /// Where it stands.
+    pub state: LeaseState,
+    /// When it ends, unix seconds.
+    pub until: Option<i64>,
+    /// Models that a person took out of it.
+    pub without: Vec<String>,
+    /// Who changed it last; empty when nobody did.
+    pub changed_by: String,
+    /// When, unix seconds.
+    pub changed: Option<i64>,
+    /// Whether a person withdrew something: then it may be granted.
+    pub withdrawn: bool,
+    /// Whether the signed-in person may change it.
+    pub may_change: bool,
+}
+
+/// Where a lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaseState {
+    /// No verdict counts now: what the box has goes on until it ends.
+    #[default]
+    NotRenewed,
+    /// Given.
+    Held,
+    /// Taken back, by a person or because a fault was found.
+    Withdrawn,
+}
+
+impl LeaseState {
+    /// The word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotRenewed => "not renewed: no verdict counts now; what the box has goes on until it ends",
+            Self::Held => "held",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// The shape that goes with it.
+    #[must_use]
+    pub const fn shape(self) -> &'static str {
+        match self {
+            Self::NotRenewed => "○",
+            Self::Held => "●",
+            Self::Withdrawn => "■",
+        }
+    }
+
+    /// The tone's class.
+    #[must_use]
+    pub const fn tone(self) -> &'static str {
+        match self {
+            Self::NotRenewed => "unknown",
+            Self::Held => "trusted",
+            Self::Withdrawn => "refused",
+        }
+    }
+}
+
 /// Where applications reach the box.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Door {

@@ -2,6 +2,8 @@
 //!
 //! Refuses to look like a real fleet's secrets: every name, key and number is made up. Invariant: a page that exists is here.
 
+#[path = "approving.rs"]
+mod approving;
 #[path = "fleet.rs"]
 mod fleet;
 #[path = "hostile.rs"]
@@ -10,6 +12,10 @@ pub mod hostile;
 mod one_box;
 #[path = "others.rs"]
 mod others;
+#[path = "rollouts.rs"]
+mod rollouts;
+#[path = "sticks.rs"]
+mod sticks;
 
 use freehold_views::shell::{Parts, Person, Waiting};
 use freehold_views::*;
@@ -56,7 +62,10 @@ pub fn all() -> Vec<State> {
         state("approvals-normal", others::approvals().render()),
         state("approvals-empty", others::approvals_empty().render()),
         state("plan-normal", others::plan().render()),
+        state("plan-approval", approving::plan_approval().render()),
         state("plan-refused", others::plan_refused().render()),
+        state("account-normal", approving::account().render()),
+        state("account-empty", approving::account_by_number().render()),
         state("secret-normal", others::secret().render()),
         state("models-normal", others::models().render()),
         state("models-empty", others::models_empty().render()),
@@ -66,11 +75,24 @@ pub fn all() -> Vec<State> {
         state("releases-empty", others::releases_empty().render()),
         state("advisories-normal", others::advisories().render()),
         state("advisories-empty", others::advisories_empty().render()),
+        state("sticks-normal", sticks::sticks().render()),
+        state("sticks-empty", sticks::sticks_empty().render()),
         state("record-normal", others::record().render()),
         state("record-empty", others::record_empty().render()),
+        state("reports-normal", others::reports().render()),
+        state("reports-empty", others::reports_empty().render()),
         state("settings-normal", others::settings().render()),
         state("search-normal", others::search().render()),
         state("search-empty", others::search_empty().render()),
+        state("rollouts-normal", rollouts::list().render()),
+        state("rollouts-empty", rollouts::list_empty().render()),
+        state("rollout-running", rollouts::running().render()),
+        state("rollout-proposed", rollouts::proposed().render()),
+        state("rollout-halted", rollouts::halted().render()),
+        state("rollout-large", rollouts::large().render()),
+        state("rollout-new", rollouts::new().render()),
+        state("rollout-new-refused", rollouts::new_refused().render()),
+        state("rollout-new-empty", rollouts::new_empty().render()),
         state("failure-refused", others::failure().render()),
     ];
     states.extend(hostile_pages().into_iter().map(|(name, html)| state(name, html)));
@@ -91,13 +113,24 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
         ("box-hardware-hostile", everywhere(&one_box::hardware()).render()),
         ("approvals-hostile", everywhere(&others::approvals()).render()),
         ("plan-hostile", everywhere(&others::plan()).render()),
+        (
+            "plan-approval-hostile",
+            everywhere(&approving::plan_approval()).render(),
+        ),
+        ("account-hostile", everywhere(&approving::account()).render()),
         ("models-hostile", everywhere(&others::models()).render()),
         ("model-hostile", everywhere(&others::model()).render()),
         ("releases-hostile", everywhere(&others::releases()).render()),
         ("advisories-hostile", everywhere(&others::advisories()).render()),
+        ("sticks-hostile", everywhere(&sticks::sticks()).render()),
         ("record-hostile", everywhere(&others::record()).render()),
+        ("reports-hostile", everywhere(&others::reports()).render()),
         ("settings-hostile", everywhere(&others::settings()).render()),
         ("search-hostile", everywhere(&others::search()).render()),
+        ("rollouts-hostile", everywhere(&rollouts::list()).render()),
+        ("rollout-hostile", everywhere(&rollouts::running()).render()),
+        ("rollout-proposed-hostile", everywhere(&rollouts::proposed()).render()),
+        ("rollout-new-hostile", everywhere(&rollouts::new_refused()).render()),
         ("failure-hostile", everywhere(&others::failure()).render()),
     ]
 }

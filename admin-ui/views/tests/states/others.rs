@@ -11,7 +11,7 @@ use freehold_views::record::{BoxRecord, Checkpoint};
 use freehold_views::releases::{Revocation, Role, Target};
 use freehold_views::search::Hit;
 use freehold_views::settings::*;
-use freehold_views::shell::{Fault, Fingerprint, Notice, Outcome, Waiting};
+use freehold_views::shell::{Fault, Fingerprint, Notice, Outcome, Parts, Waiting};
 use freehold_views::*;
 
 use super::{NOW, hex, one_box, shell};
@@ -25,7 +25,7 @@ fn outside() -> Shell {
     }
 }
 
-fn finger(of: &str, seed: u64, words: &str) -> Fingerprint {
+pub fn finger(of: &str, seed: u64, words: &str) -> Fingerprint {
     Fingerprint {
         of: of.into(),
         hex: hex(seed),
@@ -424,6 +424,41 @@ pub fn record() -> RecordPage {
             },
         ],
         ..Default::default()
+    }
+}
+
+pub fn reports() -> ReportsPage {
+    ReportsPage {
+        shell: Shell {
+            parts: Parts {
+                reports: true,
+                ..Parts::default()
+            },
+            ..shell("/reports")
+        },
+        boxes: vec![freehold_views::reports::Subject {
+            value: "amber-fox-9d1e".into(),
+            label: "Radiology B (amber-fox-9d1e)".into(),
+        }],
+        models: vec![freehold_views::reports::Subject {
+            value: hex(5),
+            label: "triage-8b 2.1.0".into(),
+        }],
+        made: vec![freehold_views::reports::Made {
+            at: NOW - 86_400,
+            by: "ines.audit".into(),
+            text: format!("scope the fleet · sha256 {}", hex(9)),
+            index: 18_204,
+        }],
+        verify_command: "freehold-inspect report FILE.fhz --key 'freehold/console/f1+0badc0de+AQID'".into(),
+    }
+}
+
+pub fn reports_empty() -> ReportsPage {
+    ReportsPage {
+        shell: shell("/reports"),
+        verify_command: "freehold-inspect report FILE.fhz --key 'freehold/console/f1+0badc0de+AQID'".into(),
+        ..ReportsPage::default()
     }
 }
 

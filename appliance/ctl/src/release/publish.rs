@@ -7,6 +7,7 @@ use freehold_sign::files::{read_bounded, read_public_key};
 use freehold_sign::repository::{
     ModelPublication, OtherPublication, PublishedRelease, Publisher, publish_model, publish_other,
 };
+use freehold_verify::approval::Approvers;
 use freehold_verify::bom::{MAX_BOM, verify_bom};
 use freehold_verify::release::ReleaseKind;
 use serde_json::json;
@@ -15,6 +16,7 @@ use super::{Validity, say};
 use crate::answer::Fault;
 use crate::arguments::Setting;
 use crate::model::{SignerOptions, beside, now, refused, verified_folder};
+use crate::policy::approver::{read as read_approvers, unfulfillable};
 
 /// Kinds that are published as plain files.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -159,6 +161,12 @@ impl Publish {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.ok_or_else(|| Fault::could_not_tell(format!("`{}` has no name", path.display()), ""))?;
             crate::supply::check_file(kind, name, path)?;
+            if kind == ReleaseKind::Policy && name == Approvers::FILE {
+                let list = read_approvers(path)?;
+                if let Some(fault) = unfulfillable(&list) {
+                    return Err(Fault::could_not_tell(fault, "add approvers, or ask for fewer of them"));
+                }
+            }
             files.push((name.to_owned(), path.clone()));
         }
         let publication = OtherPublication {

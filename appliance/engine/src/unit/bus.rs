@@ -1,7 +1,11 @@
-//! The conversation with systemd's manager: start a transient unit, see it end, end it, find what an earlier supervisor left.
+//! The conversation with systemd's manager: start a transient unit, see it end, end it, find what an earlier supervisor left;
+//! and the few other things that a box asks of it ([`machine`]).
 //!
 //! Refuses to wait for ever: every question has a limit. Invariant: a unit that was started here and is not wanted any more is
 //! stopped, killed where it does not stop, and its failed state reset, so that its name is free again.
+
+mod job;
+mod machine;
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -10,7 +14,7 @@ use futures::StreamExt as _;
 use tokio::time::timeout;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, OwnedVariant, Variant};
-use zbus_systemd::systemd1::{ManagerProxy, ServiceProxy, UnitProxy};
+use zbus_systemd::systemd1::{JobRemovedStream, ManagerProxy, ServiceProxy, UnitProxy};
 
 use super::{UNIT_PREFIX, UnitFault, UnitOptions};
 
@@ -140,18 +144,8 @@ impl Bus {
             }
             tokio::time::sleep(SOON).await;
         };
-        let wait = async {
-            while let Some(signal) = jobs.next().await {
-                if let Ok(done) = signal.args()
-                    && *done.job() == job
-                {
-                    return Some(done.result().clone());
-                }
-            }
-            None
-        };
         let what = "start a unit";
-        match timeout(JOB, wait).await {
+        match timeout(JOB, end_of(&mut jobs, &job)).await {
             Ok(Some(result)) if result == "done" => Ok(()),
             Ok(Some(result)) => {
                 let outcome = self
@@ -321,6 +315,18 @@ impl Bus {
         let listed = answer("list units", "", listed).await?;
         Ok(listed.into_iter().map(|unit| unit.0).collect())
     }
+}
+
+/// The result of a job, once it is there; `None` when the connection ended first.
+async fn end_of(jobs: &mut JobRemovedStream, job: &zbus::OwnedObjectPath) -> Option<String> {
+    while let Some(signal) = jobs.next().await {
+        if let Ok(done) = signal.args()
+            && done.job() == job
+        {
+            return Some(done.result().clone());
+        }
+    }
+    None
 }
 
 fn over(state: &str) -> bool {

@@ -48,8 +48,8 @@ pub enum UnitFault {
         /// The unit.
         unit: String,
     },
-    /// The job to start it did not end well.
-    #[error("the unit `{unit}` did not start: its job ended with `{job}`, the unit with `{result}`")]
+    /// A job on it did not end well.
+    #[error("the job on the unit `{unit}` ended with `{job}`, the unit with `{result}`")]
     Failed {
         /// The unit.
         unit: String,

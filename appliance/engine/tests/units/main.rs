@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use freehold_engine::launch::UserNamespace;
-use freehold_engine::unit::{Root, UnitFault, UnitOptions, probe, properties, sweep, unit_name};
+use freehold_engine::unit::{Bus, Root, UnitFault, UnitOptions, probe, properties, sweep, unit_name};
 use freehold_engine::{EngineProcess, Exit, LaunchError, LaunchSpec, MemoryBound, ModelFile, Purpose};
 use stand_in::{Habit, PrivateBus, serve, turn};
 
@@ -317,4 +317,35 @@ fn every_fault_of_a_unit_has_its_code() {
     let codes: Vec<&str> = all.iter().map(UnitFault::code).collect();
     assert_eq!(codes, UnitFault::CODES);
     assert_eq!(codes.get(2), Some(&"engine.unit_silent"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_machine_itself_is_asked_unit_by_unit_and_a_job_that_fails_is_said() {
+    let world = tempfile::tempdir().unwrap();
+    let bus = PrivateBus::start(world.path());
+    let (_connection, shared) = serve(&bus.address, Habit::Start).await;
+    let asked = Bus::connect(Some(&bus.address)).await.unwrap();
+    asked.reload_unit("freehold-nftables.service").await.unwrap();
+    asked.reload_links().await.unwrap();
+    asked.start_unit("run-freehold-stick.mount").await.unwrap();
+    asked.stop_unit("run-freehold-stick.mount").await.unwrap();
+    asked.reboot().await.unwrap();
+    asked.power_off().await.unwrap();
+    let calls = std::mem::take(&mut shared.lock().unwrap().calls);
+    assert_eq!(
+        calls,
+        [
+            "reload freehold-nftables.service",
+            "links",
+            "start run-freehold-stick.mount",
+            "stop run-freehold-stick.mount",
+            "reboot",
+            "power off"
+        ]
+    );
+    shared.lock().unwrap().habit = Habit::JobFails;
+    let refused = asked.reload_unit("freehold-nftables.service").await.unwrap_err();
+    assert_eq!(refused.code(), "engine.unit_failed");
+    let refused = asked.start_unit("run-freehold-stick.mount").await.unwrap_err();
+    assert_eq!(refused.code(), "engine.unit_failed");
 }

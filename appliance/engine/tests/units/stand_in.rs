@@ -92,6 +92,8 @@ pub struct World {
     pub habit: Habit,
     pub units: BTreeMap<String, Kept>,
     pub calls: Vec<String>,
+    /// What reloading a unit runs; its exit decides how the job ends.
+    pub reload: Vec<String>,
 }
 
 pub type Shared = Arc<Mutex<World>>;
@@ -108,6 +110,8 @@ enum No {
 }
 
 struct Manager(Shared);
+
+struct Links(Shared);
 
 struct Unit(Shared, String);
 
@@ -200,6 +204,7 @@ impl Manager {
         name: String,
         _mode: String,
         #[zbus(connection)] connection: &Connection,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
     ) -> Result<OwnedObjectPath, No> {
         let habit = {
             let mut world = self.0.lock().unwrap();
@@ -209,11 +214,16 @@ impl Manager {
         if habit == Habit::Immortal {
             return Ok(OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/8").unwrap());
         }
+        let job = OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/8").unwrap();
+        if !name.starts_with("freehold-engine-") {
+            Self::job_removed(&emitter, 8, job.clone(), name, "done".to_owned()).await?;
+            return Ok(job);
+        }
         self.known(&name)?;
         if habit != Habit::Stubborn {
             turn(connection, &self.0, &name, "inactive", ("success", 1, 0)).await;
         }
-        Ok(OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/8").unwrap())
+        Ok(job)
     }
 
     async fn kill_unit(
@@ -230,6 +240,47 @@ impl Manager {
             .push(format!("kill {name} {whom} {signal}"));
         turn(connection, &self.0, &name, "failed", ("signal", 2, 9)).await;
         Ok(())
+    }
+
+    async fn reload_unit(
+        &self,
+        name: String,
+        mode: String,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<OwnedObjectPath, No> {
+        assert_eq!(mode, "replace");
+        let command = {
+            let mut world = self.0.lock().unwrap();
+            world.calls.push(format!("reload {name}"));
+            world.reload.clone()
+        };
+        let well = match command.split_first() {
+            Some((program, arguments)) => Command::new(program).args(arguments).status().unwrap().success(),
+            None => self.0.lock().unwrap().habit != Habit::JobFails,
+        };
+        self.over(&emitter, name, well).await
+    }
+
+    async fn start_unit(
+        &self,
+        name: String,
+        _mode: String,
+        #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
+    ) -> Result<OwnedObjectPath, No> {
+        let well = {
+            let mut world = self.0.lock().unwrap();
+            world.calls.push(format!("start {name}"));
+            world.habit != Habit::JobFails
+        };
+        self.over(&emitter, name, well).await
+    }
+
+    fn power_off(&self) {
+        self.0.lock().unwrap().calls.push("power off".to_owned());
+    }
+
+    fn reboot(&self) {
+        self.0.lock().unwrap().calls.push("reboot".to_owned());
     }
 
     fn reset_failed_unit(&self, name: String) -> Result<(), No> {
@@ -310,6 +361,14 @@ impl Manager {
 }
 
 impl Manager {
+    /// Tells of a job's end, and answers the job.
+    async fn over(&self, emitter: &SignalEmitter<'_>, unit: String, well: bool) -> Result<OwnedObjectPath, No> {
+        let job = OwnedObjectPath::try_from("/org/freedesktop/systemd1/job/9").unwrap();
+        let result = if well { "done" } else { "failed" };
+        Self::job_removed(emitter, 9, job.clone(), unit, result.to_owned()).await?;
+        Ok(job)
+    }
+
     fn known(&self, name: &str) -> Result<(), No> {
         let world = self.0.lock().unwrap();
         if world.units.contains_key(name) {
@@ -317,6 +376,13 @@ impl Manager {
         } else {
             Err(No::NoSuchUnit(name.to_owned()))
         }
+    }
+}
+
+#[zbus::interface(name = "org.freedesktop.network1.Manager")]
+impl Links {
+    fn reload(&self) {
+        self.0.lock().unwrap().calls.push("links".to_owned());
     }
 }
 
@@ -359,11 +425,14 @@ pub async fn serve(address: &str, habit: Habit) -> (Connection, Shared) {
         habit,
         units: BTreeMap::new(),
         calls: Vec::new(),
+        reload: Vec::new(),
     }));
     let connection = zbus::connection::Builder::address(address)
         .serve_at("/org/freedesktop/systemd1", Manager(shared.clone()))
         .serve_at(path_of("immortal"), Unit(shared.clone(), "immortal".to_owned()))
+        .serve_at("/org/freedesktop/network1", Links(shared.clone()))
         .name("org.freedesktop.systemd1")
+        .name("org.freedesktop.network1")
         .build()
         .await
         .unwrap();

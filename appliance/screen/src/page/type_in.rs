@@ -73,8 +73,7 @@ pub(crate) fn review(checked: &Checked, typed: &str) -> (Vec<Row>, (usize, usize
     rows.push(Row::empty());
     rows.extend(prose(
         "The eight words stand beside the fleet CA on the console's Settings page: compare them. Afterwards the \
-         settings are locked: only a wipe by two persons, or a newer settings file signed under the keys that this \
-         box knows by then, changes them.",
+         settings are locked: only a wipe by two persons changes them.",
     ));
     rows.push(Row::empty());
     let ask = "Type apply and Enter, or Esc to change something: ";

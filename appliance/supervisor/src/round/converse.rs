@@ -6,10 +6,12 @@
 use std::time::{Duration, Instant};
 
 use freehold_protocol::enrol::EnrolState;
+use freehold_protocol::health::HEALTH_LIMIT;
 use freehold_protocol::local::{ApiToken, Quota, Scope};
 use freehold_protocol::report::{BoxReport, ClientToken};
 use freehold_protocol::{V1, routes};
-use freehold_trust::sha256;
+use freehold_trust::{Sha256Digest, sha256};
+use freehold_verify::RefusalReport;
 use freehold_verify::document::{AssignmentExpectation, AssignmentUse, MAX_DOCUMENT, verify_assignment};
 
 use crate::console::Console;
@@ -33,6 +35,7 @@ impl Supervisor {
     /// Everything that is said to the console in a round.
     pub(super) async fn converse(&mut self) -> Result<(), Fault> {
         self.know_ourselves().await?;
+        self.keep_count().await?;
         self.enrol().await?;
         if self.enrolment != EnrolState::Approved {
             return Ok(());
@@ -45,6 +48,8 @@ impl Supervisor {
             }
             other => other?,
         }
+        // Whatever the verdict: this is how a box hears that its lease was withdrawn.
+        self.fetch_lease().await?;
         if !self.verdict.allows_change() {
             return Ok(());
         }
@@ -57,10 +62,14 @@ impl Supervisor {
         };
         self.fetch_assignment(waits).await?;
         self.update_repository().await?;
-        self.show_record().await
+        self.show_record().await?;
+        self.witness().await
     }
 
-    pub(super) fn console(&mut self) -> Result<&Console, Fault> {
+    pub(crate) fn console(&mut self) -> Result<&Console, Fault> {
+        if let (None, Some(courier)) = (&self.console, &self.sticks.courier) {
+            self.console = Some(Console::by_stick(courier.clone()));
+        }
         if self.console.is_none() {
             let identity = self
                 .identity
@@ -73,7 +82,7 @@ impl Supervisor {
             .ok_or_else(|| Fault::of("console.away", "no console"))
     }
 
-    async fn know_ourselves(&mut self) -> Result<(), Fault> {
+    pub(super) async fn know_ourselves(&mut self) -> Result<(), Fault> {
         if self.identity.is_none() {
             let (state, tpm, box_id, clock) = (
                 self.state.clone(),
@@ -87,7 +96,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn enrol(&mut self) -> Result<(), Fault> {
+    pub(super) async fn enrol(&mut self) -> Result<(), Fault> {
         if self.enrolment == EnrolState::Approved && self.fleet.is_some() {
             return Ok(());
         }
@@ -127,7 +136,11 @@ impl Supervisor {
         )
         .await;
         let standing = match advanced {
-            Err(fault) if fault.code() != "console.away" && !fault.code().starts_with("tpm.") => {
+            Err(fault)
+                if fault.code() != "console.away"
+                    && !fault.code().starts_with("tpm.")
+                    && !crate::stick::is_later(&fault) =>
+            {
                 self.enrol_refused = Some((Instant::now(), fault.report()));
                 return Err(fault);
             }
@@ -176,7 +189,7 @@ impl Supervisor {
     }
 
     /// The assignment that an earlier run accepted; needs the director's key, so it waits for it.
-    fn take_up_assignment(&mut self) -> Result<(), Fault> {
+    pub(super) fn take_up_assignment(&mut self) -> Result<(), Fault> {
         let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) else {
             return Ok(());
         };
@@ -192,10 +205,40 @@ impl Supervisor {
     }
 
     /// Reports; answers the counter of an assignment that waits.
-    async fn report(&mut self) -> Result<Option<u64>, Fault> {
+    pub(super) async fn report(&mut self) -> Result<Option<u64>, Fault> {
+        let report = self.say_how_we_are().await;
+        let answer = self.console()?.report(&report).await?;
+        self.inventory_told = true;
+        self.wished = Some(answer.next);
+        self.attest_due |= answer.attest;
+        let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
+        if tokens != self.tokens {
+            self.state.put_json("tokens.json", &tokens)?;
+            self.tokens = tokens;
+        }
+        Ok(answer.assignment)
+    }
+
+    /// The next report.
+    pub(super) async fn say_how_we_are(&mut self) -> BoxReport {
         self.sequence = self.sequence.saturating_add(1);
         self.how_far();
-        let report = BoxReport {
+        let stored = self.store.stored().unwrap_or_default();
+        let mut health = self.system.health();
+        health.extend(
+            self.health.report(
+                (self.aim.desired.models.values())
+                    .map(|wanted| (&wanted.release, wanted.name.as_str(), wanted.version.as_str())),
+                |release| {
+                    let admitted = stored.get(release);
+                    admitted
+                        .map(|admitted| self.door.requests(&admitted.root))
+                        .unwrap_or_default()
+                },
+            ),
+        );
+        health.truncate(HEALTH_LIMIT);
+        BoxReport {
             v: V1,
             sequence: self.sequence,
             at: self.clock.now(),
@@ -210,18 +253,8 @@ impl Supervisor {
             models: self.status.models.clone(),
             gateway: self.gateway(),
             inventory: self.inventory().await,
-            health: Vec::new(),
-        };
-        let answer = self.console()?.report(&report).await?;
-        self.inventory_told = true;
-        self.wished = Some(answer.next);
-        self.attest_due |= answer.attest;
-        let tokens: Vec<ApiToken> = answer.tokens.iter().filter_map(token).collect();
-        if tokens != self.tokens {
-            self.state.put_json("tokens.json", &tokens)?;
-            self.tokens = tokens;
+            health,
         }
-        Ok(answer.assignment)
     }
 
     /// What is in the box; told once after each start, since it changes with the power off.
@@ -235,7 +268,7 @@ impl Supervisor {
         serde_json::to_value(found).ok()
     }
 
-    async fn fetch_assignment(&mut self, waits: Option<u64>) -> Result<(), Fault> {
+    pub(super) async fn fetch_assignment(&mut self, waits: Option<u64>) -> Result<(), Fault> {
         let wanted = waits.is_some_and(|counter| Some(counter) != self.pursuit.accepted);
         let (true, Some(fleet)) = (wanted, self.fleet.clone()) else {
             return Ok(());
@@ -255,6 +288,11 @@ impl Supervisor {
         };
         match verify_assignment(&envelope, &fleet.director, &expectation, self.clock.now()) {
             Ok(assignment) => {
+                let packages = self.fetch_approvals(&assignment).await?;
+                let approvals = match self.judge_approvals(&assignment, packages)? {
+                    Ok(approvals) => approvals,
+                    Err(report) => return self.assignment_refused(digest, report).await,
+                };
                 let targets: Vec<String> = assignment.targets.iter().map(|target| target.name.clone()).collect();
                 tracing::info!(counter = assignment.counter, ?targets, "assignment accepted");
                 self.chronicle
@@ -262,10 +300,13 @@ impl Supervisor {
                     .with("counter", assignment.counter)
                     .with("envelope", digest)
                     .with("targets", targets)
+                    .with("approved_by", approvals.by().iter().cloned().collect::<Vec<_>>())
                     .write()
                     .await?;
                 // The envelope first: a counter without its envelope would be a promise that nobody can keep.
                 self.state.put("assignment.dsse", &envelope)?;
+                approvals.keep(&self.state)?;
+                self.approvals = approvals;
                 self.pursuit = Pursuit {
                     v: 1,
                     accepted: Some(assignment.counter),
@@ -273,26 +314,35 @@ impl Supervisor {
                     ..Pursuit::default()
                 };
                 self.state.put_json("pursuit.json", &self.pursuit)?;
+                let asked = assignment.targets.iter().map(|target| target.sha256).collect();
+                self.health.asked(&asked);
+                self.health.keep(&self.state)?;
                 self.assignment = Some(assignment);
                 self.aim.desired.assignment = None;
+                self.count_change().await?;
             }
             Err(rejection) => {
                 let report = Fault::refusal(&rejection).report();
-                tracing::warn!(code = %report.code, message = %report.message, "assignment refused");
-                self.chronicle
-                    .entry("assignment.refused")
-                    .with("envelope", digest)
-                    .refused(&report)
-                    .write()
-                    .await?;
-                self.remember(report);
-                self.refused_envelope = Some(digest);
+                self.assignment_refused(digest, report).await?;
             }
         }
         Ok(())
     }
 
-    async fn update_repository(&mut self) -> Result<(), Fault> {
+    async fn assignment_refused(&mut self, envelope: Sha256Digest, report: RefusalReport) -> Result<(), Fault> {
+        tracing::warn!(code = %report.code, message = %report.message, "assignment refused");
+        self.chronicle
+            .entry("assignment.refused")
+            .with("envelope", envelope)
+            .refused(&report)
+            .write()
+            .await?;
+        self.remember(report);
+        self.refused_envelope = Some(envelope);
+        Ok(())
+    }
+
+    pub(super) async fn update_repository(&mut self) -> Result<(), Fault> {
         self.console()?;
         let now = self.clock.now();
         let (Some(repository), Some(console)) = (&mut self.repository, &self.console) else {
@@ -342,6 +392,8 @@ impl Supervisor {
             self.installed.installed(&release);
             self.state.put_json("installed.json", &self.installed)?;
             self.policy = Some(policy);
+            // Whom the last one did not know, this one may.
+            self.refused_envelope = None;
         }
         Ok(())
     }

@@ -27,12 +27,7 @@ impl Supervisor {
         if !(self.attest_due || changed || retry) {
             return Ok(());
         }
-        let boot = self.boot()?;
-        let (tpm, replaying) = (self.tpm.clone(), boot.clone());
-        let replayed = tokio::task::spawn_blocking(move || replaying.replay(&tpm))
-            .await
-            .map_err(|error| Fault::of("tpm.garbage", error.to_string()))?;
-        self.boot_was(boot.word, replayed).await?;
+        let boot = self.boot_shown().await?;
         self.console()?;
         let (Some(identity), Some(console), Some(fleet)) = (&self.identity, &self.console, &self.fleet) else {
             return Ok(());
@@ -42,8 +37,9 @@ impl Supervisor {
             boot: &boot,
             chronicle: &self.chronicle,
             models: models.clone(),
+            runtime_log: (&self.settings.runtime_log, self.settings.pcrextend.is_some()),
         };
-        let (answer, nonce) = match attest(shown, &self.tpm, console).await {
+        let proved = match attest(shown, &self.tpm, console).await {
             Err(fault) if fault.code() == "console.unknown_key" => {
                 // The console has lost us: begin anew, a person has to approve again.
                 self.enrolment = EnrolState::Unknown;
@@ -51,17 +47,30 @@ impl Supervisor {
             }
             other => other?,
         };
-        if let Some(time) = &answer.time {
-            self.clock.take(&self.state, &time.0, &fleet.director, &nonce)?;
+        if let Some(time) = &proved.answer.time {
+            self.clock.take(&self.state, &time.0, &fleet.director, &proved.nonce)?;
         }
         self.status.tpm = crate::status::TpmStatus {
             state: "ok".to_owned(),
             message: None,
         };
         self.attested_at = Some(Instant::now());
+        // A TPM that was reset meanwhile counts another boot from now on.
+        self.lease.reset_count = Some(proved.reset_count);
         self.attested_models = models;
         self.attest_due = false;
-        self.take_verdict(answer).await
+        self.take_verdict(proved.answer).await
+    }
+
+    /// The boot as it is shown with evidence; a software TPM has got its log by then.
+    pub(super) async fn boot_shown(&mut self) -> Result<crate::boot::Boot, Fault> {
+        let boot = self.boot()?;
+        let (tpm, replaying) = (self.tpm.clone(), boot.clone());
+        let replayed = tokio::task::spawn_blocking(move || replaying.replay(&tpm))
+            .await
+            .map_err(|error| Fault::of("tpm.garbage", error.to_string()))?;
+        self.boot_was(boot.word, replayed).await?;
+        Ok(boot)
     }
 
     /// Says once what became of the boot log.
@@ -106,7 +115,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn take_verdict(&mut self, answer: VerdictAnswer) -> Result<(), Fault> {
+    pub(super) async fn take_verdict(&mut self, answer: VerdictAnswer) -> Result<(), Fault> {
         if let (Some(certificate), Some(identity)) = (&answer.certificate, &self.identity) {
             identity.renew(&self.state, &certificate.0)?;
             // The next request shows the new certificate.

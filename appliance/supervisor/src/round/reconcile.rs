@@ -1,21 +1,27 @@
 //! The other half of a round: aim, look, plan, carry out.
 //!
-//! Refuses to carry out a step whose entry is not durable, and to wait for a download: that goes on beside the rounds.
+//! Refuses to carry out a step whose entry is not durable, and to wait for a download or its examination: those go on beside the
+//! rounds.
 //! Invariant: the plan on the disk is the one that is carried out, and it is there before its first step.
 
 use std::collections::BTreeMap;
 
 use freehold_execute::{Admitted, Hands, SoFar, StepFailed, carry_out};
-use freehold_plan::{Observed, Permission, Plan, Step, StoredFile, StoredModel, WaitingOn, plan};
+use freehold_plan::{
+    HealthRejection, Observed, Permission, Plan, Purpose, Step, StoredFile, StoredModel, WaitingOn, plan,
+};
 use freehold_protocol::enrol::EnrolState;
+use freehold_protocol::health::HealthState;
 use freehold_trust::Sha256Digest;
+use freehold_verify::milestone::{Milestone, MilestoneKind};
 use freehold_verify::release::Release;
-use freehold_verify::{RefusalReport, Verified};
+use freehold_verify::{Refusal as _, RefusalReport, Verified};
 
 use crate::console::Console;
 use crate::desired::{aim, taken_back};
 use crate::fault::Fault;
-use crate::judge::Court;
+use crate::health::ENGINE_TRIES;
+use crate::judge::{Court, Examination, under};
 use crate::round::converse::resume;
 use crate::source::FromConsole;
 use crate::supervisor::Supervisor;
@@ -25,13 +31,17 @@ use crate::supervisor::Supervisor;
 enum Went {
     /// To its end.
     Through,
-    /// Until a download began, which goes on beside the rounds: what else there is to do is planned anew.
-    Fetching,
+    /// Until something began that goes on beside the rounds, a download, an examination or an engine's start, or a release was
+    /// found broken: what else there is to do is planned anew.
+    Anew,
 }
 
 impl Supervisor {
     /// Brings the box nearer to its assignment. Answers whether nothing is left to do.
     pub(super) async fn reconcile(&mut self) -> Result<bool, Fault> {
+        if self.system.restarting {
+            return Ok(false);
+        }
         if let (None, Some(fleet), Some(_)) = (&self.assignment, &self.fleet, self.pursuit.accepted) {
             self.assignment = resume(
                 &self.state,
@@ -42,12 +52,24 @@ impl Supervisor {
                 self.clock.now(),
             )?;
         }
+        self.measure_policy().await?;
         self.take_aim().await?;
+        self.engines.know(&self.aim.releases);
         for (step, failed) in self.downloads.ended().await {
+            self.sticks.broke_off();
+            let report = self.failed(&step, failed).await?;
+            self.status.doing = format!("{}: {}", report.code, report.message);
+        }
+        for (step, failed) in self.engines.broken() {
+            // A start goes on beside the rounds: that it did not work is judged here.
+            let Err(failed) = self.judged(&step, Err(failed), &SoFar::default()).await? else {
+                continue;
+            };
             let report = self.failed(&step, failed).await?;
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
         let made = loop {
+            self.runs = self.permissions().await?;
             let observed = self.observe()?;
             let made = plan(&self.aim.desired, &observed);
             self.write_plan(&made)?;
@@ -75,8 +97,25 @@ impl Supervisor {
         Ok(done)
     }
 
+    /// Measures the policy that is in force, before anything is admitted under it.
+    async fn measure_policy(&mut self) -> Result<(), Fault> {
+        let Some(policy) = &self.policy else { return Ok(()) };
+        let release = policy.release();
+        if self.policy_measured == Some(release) {
+            return Ok(());
+        }
+        let reached = Milestone::new(MilestoneKind::Policy, policy.target(), release);
+        self.milestones
+            .reach(reached)
+            .await
+            .map_err(|refused| Fault::refusal(&refused))?;
+        self.policy_measured = Some(release);
+        Ok(())
+    }
+
     /// What the assignment means under the metadata of now; the last aim stays when that cannot be said.
     async fn take_aim(&mut self) -> Result<(), Fault> {
+        let unapproved = self.unapproved()?;
         let listing = self
             .repository
             .as_ref()
@@ -85,13 +124,17 @@ impl Supervisor {
             return Ok(());
         };
         let now = self.clock.now();
+        let kept = self.store.stored()?;
         match aim(
             &self.state,
             self.console.as_ref(),
             assignment,
             listing,
             &self.installed,
+            &kept,
+            unapproved,
             now,
+            self.system.is_ours(),
         )
         .await
         {
@@ -118,7 +161,9 @@ impl Supervisor {
         if !self.verdict.allows_change() {
             return Permission::Keep(WaitingOn::Verdict);
         }
-        if self.status.console == "console.away" {
+        // A box that lives by sticks has its console while one is in.
+        let away = self.only_by_stick() && self.sticks.courier.is_none();
+        if away || self.status.console == "console.away" {
             return Permission::Keep(WaitingOn::Console);
         }
         if self.aim.expired {
@@ -127,7 +172,7 @@ impl Supervisor {
         Permission::Change
     }
 
-    fn observe(&mut self) -> Result<Observed, Fault> {
+    pub(super) fn observe(&mut self) -> Result<Observed, Fault> {
         let stored = self.store.stored()?;
         let revocations = self
             .repository
@@ -138,6 +183,7 @@ impl Supervisor {
         observed.permission = self.permission();
         observed.hardware.clone_from(&self.settings.hardware);
         observed.failed.clone_from(&self.pursuit.failed);
+        observed.runs.clone_from(&self.runs);
         observed.told.clone_from(&self.pursuit.told);
         for (release, admitted) in &stored {
             if let Some(report) = revocations.and_then(|revocations| taken_back(revocations, admitted)) {
@@ -148,6 +194,7 @@ impl Supervisor {
                 name,
                 version,
                 embeddings,
+                files,
                 ..
             } = admitted.clone();
             let stored = StoredModel {
@@ -155,15 +202,26 @@ impl Supervisor {
                 name,
                 version,
                 embeddings,
+                bytes: files.iter().map(|file| file.length).sum(),
             };
             observed.stored.insert(*release, stored);
         }
+        observed.confirmed = self.health.confirmed();
+        observed.standing = self.health.standing(&stored);
         for release in self.store.unfinished()? {
             let mut files = BTreeMap::new();
-            if let (Some(wanted), Some(signed)) =
-                (self.aim.desired.models.get(&release), self.aim.releases.get(&release))
-            {
-                match self.downloads.there(&self.store, wanted) {
+            let model = self.aim.desired.models.get(&release).map(|model| &model.files);
+            let system = self
+                .aim
+                .desired
+                .system
+                .as_ref()
+                .filter(|system| system.release == release);
+            if let (Some(wanted), Some(signed)) = (
+                model.or_else(|| system.map(|system| &system.files)),
+                self.aim.releases.get(&release),
+            ) {
+                match self.downloads.there(&self.store, &release, wanted) {
                     Some(there) => files = there,
                     None => self.downloads.look(&self.store, wanted, signed),
                 }
@@ -177,6 +235,8 @@ impl Supervisor {
         }
         observed.fetching = self.downloads.under_way();
         observed.engines = self.engines.observe();
+        observed.system = self.system.observe();
+        self.status.system.clone_from(&observed.system);
         Ok(observed)
     }
 
@@ -242,13 +302,25 @@ impl Supervisor {
                     self.before(step).await?;
                 }
                 return match self.fetch(release, steps) {
-                    Ok(()) => Ok(Went::Fetching),
+                    Ok(()) => Ok(Went::Anew),
                     Err(failed) => Err(self.failed(step, failed).await?.into()),
                 };
             }
-            self.before(step).await?;
+            if let Step::VerifyModel { release, root, .. } = step
+                && self.begin_examination(*release, *root, step).await?
+            {
+                return Ok(Went::Anew);
+            }
+            // That it is verified was said when its examination began.
+            if !matches!(step, Step::VerifyModel { .. }) {
+                self.before(step).await?;
+            }
             if let Step::CancelFetch { release, .. } = step {
                 self.downloads.cancel(release).await;
+                continue;
+            }
+            if let Some(outcome) = self.system_step(step).await {
+                self.after(step, outcome, &so_far).await?;
                 continue;
             }
             let revocations = self
@@ -257,6 +329,7 @@ impl Supervisor {
                 .and_then(|repository| repository.listing.as_ref())
                 .map(|listing| listing.revocations.clone());
             let mut court = Court {
+                examined: &self.downloads.examined,
                 releases: &self.aim.releases,
                 revocations: revocations.as_ref(),
                 policy: self.policy.as_ref(),
@@ -274,19 +347,61 @@ impl Supervisor {
             let outcome = carry_out(step, &mut hands).await;
             so_far = hands.so_far;
             seen = court.seen;
-            self.after(step, outcome, &so_far).await?;
+            let outcome = self.judged(step, outcome, &so_far).await?;
+            let broken = matches!(
+                (step, &outcome),
+                (
+                    Step::CheckHealth { .. } | Step::StartEngine { .. },
+                    Err(StepFailed::Refused(_))
+                )
+            );
+            match self.after(step, outcome, &so_far).await {
+                Err(_) if broken => return Ok(Went::Anew),
+                other => other?,
+            }
+            if matches!(step, Step::StartEngine { .. }) {
+                return Ok(Went::Anew);
+            }
         }
         Ok(Went::Through)
+    }
+
+    /// Begins to examine a download, beside the rounds. Answers whether it did: it was not examined under the rules of now.
+    async fn begin_examination(
+        &mut self,
+        release: Sha256Digest,
+        root: Sha256Digest,
+        step: &Step,
+    ) -> Result<bool, Fault> {
+        let revocations = self
+            .repository
+            .as_ref()
+            .and_then(|repository| repository.listing.as_ref())
+            .map(|listing| listing.revocations.clone());
+        let (Some(signed), Some(revocations)) = (self.aim.releases.get(&release).cloned(), revocations) else {
+            return Ok(false);
+        };
+        let policy = self.policy.as_ref();
+        if self.downloads.examined.has(&release, under(policy, &revocations)) {
+            return Ok(false);
+        }
+        let examination = Examination::new(&signed, root, &self.store, policy, &revocations, self.clock.now());
+        self.before(step).await?;
+        self.downloads.examine(release, examination);
+        Ok(true)
     }
 
     /// Begins the download of a release, over a connection of its own.
     fn fetch(&mut self, release: Sha256Digest, steps: Vec<Step>) -> Result<(), StepFailed> {
         let signed = self.aim.releases.get(&release);
         let signed = signed.ok_or_else(|| StepFailed::away("store.order", "the release is not at hand"))?;
-        let identity = self.identity.as_ref();
-        let identity = identity.ok_or_else(|| StepFailed::away("console.away", "the console is away"))?;
-        let console =
-            Console::new(&self.pairing, identity, &self.clock).map_err(|fault| StepFailed::Away(fault.report()))?;
+        let console = match (&self.sticks.courier, &self.identity) {
+            (Some(courier), _) => Console::by_stick(courier.clone()),
+            (None, Some(identity)) => {
+                Console::new(&self.pairing, identity, &self.clock).map_err(|fault| StepFailed::Away(fault.report()))?
+            }
+            (None, None) => return Err(StepFailed::away("console.away", "the console is away")),
+        };
         self.downloads.begin(steps, &self.store, signed, FromConsole(console));
         Ok(())
     }
@@ -337,6 +452,9 @@ impl Supervisor {
                 name,
                 purpose,
             } => model(&self.chronicle, "engine.start", root, name, Some(release)).with("purpose", purpose.to_string()),
+            Step::CheckHealth { release, root, name } => {
+                model(&self.chronicle, "health.check", root, name, Some(release))
+            }
             Step::StopEngine { root, purpose, because } => self
                 .chronicle
                 .entry("engine.stop")
@@ -350,9 +468,90 @@ impl Supervisor {
                 because,
             } => model(&self.chronicle, "model.remove", root, name, Some(release)).with("because", because.as_str()),
             Step::DiscardStaged { release } => self.chronicle.entry("release.discard").with("release", *release),
+            Step::StageSystem { release, name, version } => {
+                system(&self.chronicle, "update.stage", release, name, version)
+            }
+            Step::WriteSystem { release, name, version } => {
+                system(&self.chronicle, "update.write", release, name, version)
+            }
+            Step::RestartSystem { release, name, version } => {
+                system(&self.chronicle, "update.restart", release, name, version)
+            }
+            Step::RaiseFloor { level } => self.chronicle.entry("update.floor").with("level", u64::from(*level)),
         };
         entry.write().await?;
         Ok(())
+    }
+
+    /// What the end of a step says about the health of its release: confirmed, or broken. The box's own judgement; nobody is
+    /// asked.
+    async fn judged(
+        &mut self,
+        step: &Step,
+        outcome: Result<(), StepFailed>,
+        so_far: &SoFar,
+    ) -> Result<Result<(), StepFailed>, Fault> {
+        let (release, engine) = match step {
+            Step::CheckHealth { release, .. } => (release, false),
+            Step::StartEngine {
+                release,
+                purpose: Purpose::Chat,
+                ..
+            } if outcome.is_err() => (release, true),
+            _ => return Ok(outcome),
+        };
+        let stored = self.store.stored()?;
+        let Some(admitted) = stored.get(release) else {
+            return Ok(outcome);
+        };
+        let now = self.clock.now();
+        let reading = so_far.reading(release).unwrap_or_default();
+        let outcome = match outcome {
+            // A box without an engine, with a changed file or with a TPM that does not measure says nothing about the release.
+            Err(StepFailed::Away(report))
+                if engine && report.code.starts_with("engine.") && report.code != "engine.missing" =>
+            {
+                let tries = self.health.engine_failed(admitted, now);
+                let name = admitted.name.clone();
+                match tries.filter(|tries| *tries >= ENGINE_TRIES) {
+                    Some(tries) => {
+                        let last = report.code;
+                        Err(StepFailed::Refused(
+                            HealthRejection::Engine { name, tries, last }.report(),
+                        ))
+                    }
+                    None => Err(StepFailed::Away(report)),
+                }
+            }
+            other => other,
+        };
+        let state = match &outcome {
+            Ok(()) => HealthState::Confirmed,
+            Err(StepFailed::Refused(report)) => HealthState::WentBack {
+                code: report.code.clone(),
+            },
+            Err(StepFailed::Away(_)) => {
+                self.health.keep(&self.state)?;
+                return Ok(outcome);
+            }
+        };
+        let what = match &state {
+            HealthState::Confirmed => "health.confirmed",
+            _ => "health.went_back",
+        };
+        let mut entry = model(&self.chronicle, what, &admitted.root, &admitted.name, Some(release))
+            .with("version", admitted.version.as_str())
+            .with("right", reading.answers.map(|(right, _)| right))
+            .with("questions", reading.answers.map(|(_, total)| total))
+            .with("milli_tokens_per_second", reading.speed);
+        if let Err(StepFailed::Refused(report)) = &outcome {
+            entry = entry.refused(report);
+        }
+        entry.write().await?;
+        self.health.ended(admitted, reading, state, now);
+        self.health.prune(&stored);
+        self.health.keep(&self.state)?;
+        Ok(outcome)
     }
 
     /// What a step leaves behind.
@@ -377,12 +576,15 @@ impl Supervisor {
             }
             Step::StoreModel { release, .. } => {
                 self.downloads.forget(release);
+            }
+            Step::CheckHealth { release, .. } => {
+                // Only now is there no way below it: a release that was not confirmed is no floor.
                 if let Some(release) = self.aim.releases.get(release) {
                     self.installed.installed(release);
                     self.state.put_json("installed.json", &self.installed)?;
                 }
             }
-            Step::DiscardStaged { release } => self.downloads.forget(release),
+            Step::DiscardStaged { release } | Step::StageSystem { release, .. } => self.downloads.forget(release),
             _ => {}
         }
         Ok(())
@@ -395,7 +597,11 @@ impl Supervisor {
             | Step::ReuseFile { release, .. }
             | Step::VerifyModel { release, .. }
             | Step::AdmitModel { release, .. }
-            | Step::StoreModel { release, .. } => Some(*release),
+            | Step::StoreModel { release, .. }
+            | Step::StageSystem { release, .. }
+            | Step::WriteSystem { release, .. }
+            | Step::CheckHealth { release, .. }
+            | Step::StartEngine { release, .. } => Some(*release),
             _ => None,
         };
         match failed {
@@ -421,7 +627,9 @@ impl Supervisor {
                         self.spoilt.insert(from.sha256);
                     }
                     // What could not be read is looked at anew.
-                    Step::VerifyModel { release, .. } | Step::StoreModel { release, .. } => {
+                    Step::VerifyModel { release, .. }
+                    | Step::StoreModel { release, .. }
+                    | Step::StageSystem { release, .. } => {
                         self.downloads.forget(release);
                     }
                     _ => {}
@@ -464,6 +672,17 @@ fn fetched_by(step: &Step) -> Option<Sha256Digest> {
         Step::FetchFile { release, .. } | Step::ReuseFile { release, .. } => Some(*release),
         _ => None,
     }
+}
+
+fn system<'a>(
+    chronicle: &'a crate::chronicle::Chronicle,
+    what: &str,
+    release: &Sha256Digest,
+    name: &str,
+    version: &str,
+) -> crate::chronicle::Note<'a> {
+    let note = chronicle.entry(what).with("release", *release).with("name", name);
+    note.with("version", version)
 }
 
 fn model<'a>(

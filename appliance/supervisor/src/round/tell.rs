@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use freehold_execute::Admitted;
-use freehold_plan::{EngineState, Plan, Purpose, Step};
+use freehold_plan::{EngineState, Plan, Purpose, RunPermission, Step};
 use freehold_protocol::local::{Config, EngineDoor, ServedModel, Serving, VERSION};
 use freehold_protocol::report::RecordCheckpoint;
 use freehold_protocol::status::{Fetched, ModelPhase, ModelState};
@@ -15,6 +15,7 @@ use freehold_trust::Sha256Digest;
 
 use crate::download::HowFar;
 use crate::fault::Fault;
+use crate::gateway::Standing;
 use crate::supervisor::Supervisor;
 
 /// Seconds after which a client may ask again for a model whose engine is not there.
@@ -41,7 +42,11 @@ impl Supervisor {
             .map(|admitted| {
                 let view = self.engines.view(&admitted.root, Purpose::Chat);
                 let (phase, reason) = match running(&admitted.root) {
+                    None if self.held_back(&admitted.name).is_some() => {
+                        (ModelPhase::Stopped, self.held_back(&admitted.name).map(str::to_owned))
+                    }
                     Some(EngineState::Running) => (ModelPhase::Serving, None),
+                    Some(EngineState::Starting) => (ModelPhase::Starting, None),
                     Some(EngineState::Resting) => (ModelPhase::Stopped, view.reason),
                     None => (ModelPhase::Admitted, view.reason),
                 };
@@ -105,6 +110,14 @@ impl Supervisor {
         Ok(())
     }
 
+    /// The code of why policy or lease do not let a model run; `None` when they do.
+    fn held_back(&self, name: &str) -> Option<&str> {
+        match self.runs.get(name) {
+            Some(RunPermission::Stop(report)) => Some(&report.code),
+            _ => None,
+        }
+    }
+
     /// Says how far downloads are, in the status and so in the next report.
     pub(crate) fn how_far(&mut self) {
         for wanted in self.aim.desired.models.values() {
@@ -135,14 +148,20 @@ impl Supervisor {
                 Some(socket) => EngineDoor::Ready {
                     socket: socket.display().to_string(),
                 },
+                None if view.starting => EngineDoor::Away {
+                    code: "engine.starting".to_owned(),
+                    retry_after: RETRY_AFTER,
+                },
                 None => {
                     let code = view
                         .reason
                         .as_deref()
                         .and_then(|reason| reason.split_once(": "))
                         .map(|(code, _)| code);
-                    let code = code
-                        .filter(|code| code.starts_with("engine."))
+                    let code = code.filter(|code| code.starts_with("engine."));
+                    let code = self
+                        .held_back(&admitted.name)
+                        .or(code)
                         .unwrap_or("engine.missing")
                         .to_owned();
                     EngineDoor::Away {
@@ -154,9 +173,11 @@ impl Supervisor {
         };
         // Of two releases of one model, as while one takes the other's place, the newer one that answers is meant.
         let mut served: BTreeMap<&str, &Admitted> = BTreeMap::new();
+        // One that is still on trial comes after one that is confirmed.
+        let confirmed = self.health.confirmed();
         let order = |admitted: &Admitted| {
             let answers = self.engines.view(&admitted.root, Purpose::Chat).socket.is_some();
-            (answers, admitted.counter)
+            (answers, confirmed.contains(&admitted.release), admitted.counter)
         };
         for admitted in stored.values() {
             let best = served.entry(&admitted.name).or_insert(admitted);
@@ -176,10 +197,15 @@ impl Supervisor {
                 embeddings: admitted.embeddings.then(|| door(admitted, Purpose::Embeddings)),
             })
             .collect();
-        let serving = match self.chronicle.trouble() {
+        let older = self.counting.trouble.as_ref().map(|report| report.code.clone());
+        let serving = match self.chronicle.trouble().or(older) {
             Some(code) => Serving::Closed { code },
             None => Serving::Open,
         };
+        self.door.stands(Standing {
+            verdict: self.verdict.word().to_owned(),
+            policy: self.policy.as_ref().map(|policy| policy.target().to_owned()),
+        });
         self.door.serve(Config {
             v: VERSION,
             generation: 0,
@@ -193,31 +219,10 @@ impl Supervisor {
 
     /// Shows the head of the record to the console, whose cosignature ties it down.
     pub(super) async fn show_record(&mut self) -> Result<(), Fault> {
-        let old = self.cosigned;
-        if self.chronicle.head().size <= old {
+        let Some((message, size)) = self.head_since(self.cosigned).await? else {
             return Ok(());
-        }
-        let recorder = self.chronicle.recorder().clone();
-        let proven = tokio::task::spawn_blocking(move || {
-            let (note, proof) = recorder.checkpoint_since(old)?;
-            let (_, checkpoint) = recorder.reader().checkpoint()?;
-            Ok::<_, freehold_record_files::RecordFault>((note, proof, checkpoint.size))
-        })
-        .await
-        .map_err(|error| Fault::of("record.files", error.to_string()))?;
-        let (note, proof, _) = proven?;
-        let checkpoint = String::from_utf8_lossy(&note).into_owned();
-        let size = freehold_record::SignedNote::parse(&note)
-            .and_then(|note| freehold_record::Checkpoint::parse(note.text()))
-            .map_err(freehold_record_files::RecordFault::from)?
-            .size;
-        let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
-        let message = RecordCheckpoint {
-            v: V1,
-            checkpoint: checkpoint.clone(),
-            old_size: old,
-            proof,
         };
+        let checkpoint = message.checkpoint.clone();
         let answer = match self.console()?.record(&message).await {
             // One of us lost count: begin at what the console saw last, if that is ours at all.
             Err(Fault::Coded {
@@ -237,5 +242,34 @@ impl Supervisor {
         self.state.put_json("cosigned.json", &size)?;
         self.cosigned = size;
         Ok(())
+    }
+
+    /// The head of the record with the proof from the tree of `old` entries, and its size; `None` when there is nothing new.
+    pub(super) async fn head_since(&self, old: u64) -> Result<Option<(RecordCheckpoint, u64)>, Fault> {
+        if self.chronicle.head().size <= old {
+            return Ok(None);
+        }
+        let recorder = self.chronicle.recorder().clone();
+        let proven = tokio::task::spawn_blocking(move || {
+            let (note, proof) = recorder.checkpoint_since(old)?;
+            let (_, checkpoint) = recorder.reader().checkpoint()?;
+            Ok::<_, freehold_record_files::RecordFault>((note, proof, checkpoint.size))
+        })
+        .await
+        .map_err(|error| Fault::of("record.files", error.to_string()))?;
+        let (note, proof, _) = proven?;
+        let checkpoint = String::from_utf8_lossy(&note).into_owned();
+        let size = freehold_record::SignedNote::parse(&note)
+            .and_then(|note| freehold_record::Checkpoint::parse(note.text()))
+            .map_err(freehold_record_files::RecordFault::from)?
+            .size;
+        let proof = proof.iter().map(|hash| Base64(hash.as_bytes().to_vec())).collect();
+        let message = RecordCheckpoint {
+            v: V1,
+            checkpoint,
+            old_size: old,
+            proof,
+        };
+        Ok(Some((message, size)))
     }
 }

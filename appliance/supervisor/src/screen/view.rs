@@ -51,7 +51,7 @@ pub(crate) fn view(status: &Status, machine: &Machine<'_>) -> View {
     if stage == Stage::Offered {
         can.push(Ability::ConfirmConsole);
     }
-    if machine.settings == SettingsLock::Open && !machine.confirmed {
+    if machine.settings == SettingsLock::Open {
         can.push(Ability::Settings);
     }
     if machine.recovery_key {

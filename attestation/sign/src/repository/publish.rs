@@ -10,6 +10,7 @@ use std::path::Path;
 use freehold_trust::digest::{Sha256Digest, Sha256Hasher, sha256};
 use freehold_verify::Verified;
 use freehold_verify::bom::ModelBom;
+use freehold_verify::fs_verity::FsVerity;
 use freehold_verify::model::{CheckedFiles, ModelManifest};
 use freehold_verify::release::{CHUNK_SIZE, ReleaseDescriptor, ReleaseFile, ReleaseKind, TargetInfo};
 
@@ -185,10 +186,11 @@ fn described(path: &str, bytes: &[u8]) -> ReleaseFile {
         sha256: sha256(bytes),
         chunk_size: CHUNK_SIZE,
         chunks: bytes.chunks(size).map(sha256).collect(),
+        fs_verity: None,
     }
 }
 
-/// Copies one file into `targets/` chunk by chunk, hashing each chunk and the whole.
+/// Copies one file into `targets/` chunk by chunk, hashing each chunk and the whole, the latter also as fs-verity does.
 fn copy(
     publisher: &Publisher,
     descriptor: &ReleaseDescriptor,
@@ -199,6 +201,7 @@ fn copy(
     let mut from = File::open(source).map_err(FileError::read(source))?;
     let mut to = File::create(&incoming).map_err(FileError::write(&incoming))?;
     let mut whole = Sha256Hasher::new();
+    let mut held = FsVerity::new();
     let mut chunks: Vec<Sha256Digest> = Vec::new();
     let mut length = 0_u64;
     let mut chunk = Vec::new();
@@ -213,6 +216,7 @@ fn copy(
         }
         chunks.push(sha256(&chunk));
         whole.update(&chunk);
+        held.update(&chunk);
         length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         to.write_all(&chunk).map_err(FileError::write(&incoming))?;
     }
@@ -223,6 +227,7 @@ fn copy(
         sha256: whole.finish(),
         chunk_size: CHUNK_SIZE,
         chunks,
+        fs_verity: Some(held.finish()),
     };
     let info = TargetInfo {
         length: file.length,

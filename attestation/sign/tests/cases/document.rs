@@ -6,9 +6,8 @@ use freehold_trust::key::KeyKind;
 use freehold_trust::signing::SigningKey;
 use freehold_verify::Refusal;
 use freehold_verify::document::{
-    APPROVAL_TYPE, ASSIGNMENT_TYPE, Approval, AssignedTarget, Assignment, AssignmentExpectation, AssignmentUse,
-    SETTINGS_TYPE, Settings, settings_digest, sign_approval, sign_assignment, sign_settings, verify_approval,
-    verify_assignment, verify_settings,
+    ASSIGNMENT_TYPE, AssignedTarget, Assignment, AssignmentExpectation, AssignmentUse, SETTINGS_TYPE, Settings,
+    settings_digest, sign_assignment, sign_settings, verify_assignment, verify_settings,
 };
 use serde_json::Map;
 
@@ -28,6 +27,7 @@ fn assignment() -> Assignment {
             sha256: sha256(b"descriptor"),
             hardware: vec![],
         }],
+        fallback: Vec::new(),
         settings_digest: sha256(b"settings"),
         approvals: vec![],
     }
@@ -179,35 +179,4 @@ fn settings_must_be_the_ones_that_the_assignment_names() {
     };
     assert_eq!(code("fleet", sha256(b"other")), "assignment.settings");
     assert_eq!(code("other", digest), "assignment.other_fleet");
-}
-
-#[test]
-fn an_approval_is_for_one_plan_and_a_while() {
-    let plan = sha256(b"plan");
-    let approval = Approval {
-        v: 1,
-        fleet: "fleet".to_owned(),
-        plan,
-        approver: "ann".to_owned(),
-        not_after: NOW,
-    };
-    let envelope = sign_approval(&approval, key());
-    assert!(verify_approval(&envelope, key().public(), "fleet", plan, NOW).is_ok());
-    let code = |fleet, plan, now| {
-        verify_approval(&envelope, key().public(), fleet, plan, now)
-            .unwrap_err()
-            .code()
-    };
-    assert_eq!(code("fleet", sha256(b"other"), NOW), "assignment.other_plan");
-    assert_eq!(code("fleet", plan, NOW + 1), "assignment.expired");
-    assert_eq!(code("other", plan, NOW), "assignment.other_fleet");
-    // The director cannot approve.
-    let director = SigningKey::generate(KeyKind::P256).unwrap();
-    assert_eq!(
-        verify_approval(&envelope, director.public(), "fleet", plan, NOW)
-            .unwrap_err()
-            .code(),
-        "assignment.signature"
-    );
-    assert_ne!(APPROVAL_TYPE, ASSIGNMENT_TYPE);
 }

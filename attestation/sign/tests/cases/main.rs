@@ -7,6 +7,7 @@ mod certificate;
 mod document;
 mod folder;
 mod judges;
+mod lease;
 mod manifest;
 mod metadata;
 mod publisher;

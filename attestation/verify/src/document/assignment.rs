@@ -35,9 +35,12 @@ pub struct Assignment {
     pub not_after: i64,
     /// The releases, by their descriptor's target name.
     pub targets: Vec<AssignedTarget>,
+    /// Releases that the box keeps in its store after their successor is confirmed, so that it can be sent back to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<AssignedTarget>,
     /// SHA-256 of the settings document's payload; see [`super::settings_digest`].
     pub settings_digest: Sha256Digest,
-    /// SHA-256 of each approval envelope that belongs to it; the envelopes travel beside it.
+    /// SHA-256 of each [`crate::approval::ApprovalPackage`] that belongs to it; the packages travel beside it.
     pub approvals: Vec<Sha256Digest>,
 }
 

@@ -4,7 +4,7 @@
 
 use crate::rejection::Refusal;
 
-/// Why an assignment, settings or approval document is refused.
+/// Why an assignment, or settings document is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssignmentRejection {
@@ -63,14 +63,6 @@ pub enum AssignmentRejection {
         /// The digest of the settings at hand.
         found: String,
     },
-    /// The approval is for another plan.
-    #[error("the approval is for another plan")]
-    OtherPlan {
-        /// The plan at hand.
-        expected: String,
-        /// The plan in the approval.
-        found: String,
-    },
 }
 
 impl AssignmentRejection {
@@ -84,7 +76,6 @@ impl AssignmentRejection {
         "assignment.rollback",
         "assignment.expired",
         "assignment.settings",
-        "assignment.other_plan",
     ];
 }
 
@@ -99,17 +90,15 @@ impl Refusal for AssignmentRejection {
             Self::Rollback { .. } => "assignment.rollback",
             Self::Expired { .. } => "assignment.expired",
             Self::Settings { .. } => "assignment.settings",
-            Self::OtherPlan { .. } => "assignment.other_plan",
         }
     }
 
     fn expected(&self) -> Option<String> {
         match self {
             Self::Version { .. } => Some(super::DOCUMENT_VERSION.to_string()),
-            Self::OtherFleet { expected, .. }
-            | Self::OtherBox { expected, .. }
-            | Self::Settings { expected, .. }
-            | Self::OtherPlan { expected, .. } => Some(expected.clone()),
+            Self::OtherFleet { expected, .. } | Self::OtherBox { expected, .. } | Self::Settings { expected, .. } => {
+                Some(expected.clone())
+            }
             Self::Rollback { last, .. } => Some(format!("more than {last}")),
             Self::Expired { now, .. } => Some(format!("at least {now}")),
             _ => None,
@@ -121,8 +110,7 @@ impl Refusal for AssignmentRejection {
             Self::Version { found }
             | Self::OtherFleet { found, .. }
             | Self::OtherBox { found, .. }
-            | Self::Settings { found, .. }
-            | Self::OtherPlan { found, .. } => Some(found.clone()),
+            | Self::Settings { found, .. } => Some(found.clone()),
             Self::Rollback { found, .. } => Some(found.to_string()),
             Self::Expired { not_after, .. } => Some(not_after.to_string()),
             _ => None,

@@ -34,6 +34,13 @@ pub struct CanonicalRecord {
 }
 
 impl CanonicalRecord {
+    /// Its digest in the SHA-256 bank.
+    #[must_use]
+    pub fn sha256(&self) -> Option<Sha256Digest> {
+        let (_, digest) = self.digests.iter().find(|(hash, _)| *hash == HashAlgorithm::Sha256)?;
+        Sha256Digest::from_slice(digest)
+    }
+
     fn extend(&self, pcrs: &mut [Sha256Digest; 24]) {
         let digest = self.digests.iter().find(|(hash, _)| *hash == HashAlgorithm::Sha256);
         if let (Some(value), Some((_, digest))) = (pcrs.get_mut(usize::from(self.pcr)), digest) {

@@ -12,6 +12,7 @@ use super::codec::Checkpoint;
 use crate::boot::PcrOutcome;
 use crate::event_log::FirmwareNote;
 use crate::identity::TpmKind;
+use crate::milestone::Milestone;
 use crate::quote::ClockStep;
 use crate::rejection::RefusalReport;
 use crate::tpm::ClockInfo;
@@ -97,4 +98,10 @@ pub struct Claims {
     /// What user space says it measured and the quote does not cover: nobody's word, for people to see.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_covered: Vec<String>,
+    /// What the data volume was measured as, where the box measures one: to be pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Sha256Digest>,
+    /// What the box reached before the quote: settings, policy, engines, models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub milestones: Vec<Milestone>,
 }

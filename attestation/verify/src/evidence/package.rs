@@ -64,11 +64,61 @@ pub struct EvidencePackage {
     pub manifests: Vec<Manifest>,
     /// Clock of the quote before.
     pub previous: Option<ClockInfo>,
+    /// What the data volume had been measured as in the quote before, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<Sha256Digest>,
     /// When it was verified, Unix seconds.
     pub at: i64,
     /// What the exporter concluded, for comparison: its own form, believed by nobody.
     #[serde(default)]
     pub verdict: serde_json::Value,
+    /// What the exporter knows about the running models: names and signers. Their digests are in the evidence itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<NamedModel>,
+    /// The assignment that the box had then, as the exporter tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<NamedAssignment>,
+    /// Where the exporter's record says that it reached this verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inclusion: Option<Inclusion>,
+}
+
+/// A running model by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedModel {
+    /// Its root digest, as in the evidence.
+    pub digest: Sha256Digest,
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Who signed it.
+    pub signer: String,
+}
+
+/// An assignment in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedAssignment {
+    /// Its counter.
+    pub counter: u64,
+    /// Which targets.
+    pub targets: Vec<String>,
+    /// Who made it.
+    pub by: String,
+    /// Who approved it, when it needed approval.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+}
+
+/// An entry of a record and the proof that it is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inclusion {
+    /// The entry's bytes, which are one line of JSON.
+    pub entry: String,
+    /// The proof (C2SP tlog-proof).
+    pub proof: String,
+    /// The key that the exporter says its record has (`name+hash+base64`).
+    pub key: String,
 }
 
 impl EvidencePackage {

@@ -16,6 +16,7 @@ use crate::boot::{self, Appraisal, BootRejection, Manifest, PcrOutcome};
 use crate::event_log::EventLog;
 use crate::event_log::canonical::CanonicalLog;
 use crate::identity::{AttestationKey, TpmKind};
+use crate::milestone::{self, Milestones};
 use crate::quote::{Quote, QuoteExpectation, verify_quote};
 use crate::rejection::Refusal as _;
 use crate::tpm::{ClockInfo, PcrSet};
@@ -40,6 +41,8 @@ pub struct Expectation<'a> {
     pub manifests: &'a [Manifest],
     /// Clock of the last accepted quote of this box.
     pub previous: Option<ClockInfo>,
+    /// What its data volume was measured as in the last accepted quote: a swapped volume is another box.
+    pub volume: Option<Sha256Digest>,
 }
 
 /// Verifies evidence at `now` (unix seconds).
@@ -106,6 +109,8 @@ fn claims(bound: Bound, quote: &Quote, logs: (&[u8], &[u8]), expectation: &Expec
         firmware_changed: quote.firmware_changed,
         firmware_notes: BTreeSet::new(),
         not_covered: Vec::new(),
+        volume: None,
+        milestones: Vec::new(),
     };
     let uncovered = || {
         let claim = |(index, value)| PcrClaim {
@@ -150,7 +155,26 @@ fn claims(bound: Bound, quote: &Quote, logs: (&[u8], &[u8]), expectation: &Expec
     claims.not_covered = runtime.not_covered(&log.replay_sha256(), &quote.pcrs);
     claims.pcrs = pcrs;
     claims.secure_boot = secure_boot;
-    if reasons.is_empty() {
+    claims.reasons = reasons.iter().map(crate::rejection::Refusal::report).collect();
+    let started = &log.replay_sha256();
+    match Milestones::read(&runtime, started, &quote.pcrs) {
+        Ok(milestones) => {
+            // A log that does not lead to the quote is the reason already; what follows from it is none of its own.
+            if claims.reasons.is_empty() {
+                let measures = !manifest.simulated && quote.pcrs.get(milestone::PCR).is_some();
+                let faults = [
+                    milestones.on_volume(expectation.volume).err(),
+                    milestones.names_models(&claims.models).err().filter(|_| measures),
+                ];
+                let faults = faults.into_iter().flatten();
+                claims.reasons.extend(faults.map(|fault| fault.report()));
+            }
+            claims.volume = milestones.volume;
+            claims.milestones = milestones.reached;
+        }
+        Err(rejection) => claims.reasons.push(rejection.report()),
+    }
+    if claims.reasons.is_empty() {
         claims.boot = if manifest.simulated {
             BootShown::Simulated
         } else {
@@ -164,6 +188,5 @@ fn claims(bound: Bound, quote: &Quote, logs: (&[u8], &[u8]), expectation: &Expec
             Shown::No
         };
     }
-    claims.reasons = reasons.iter().map(crate::rejection::Refusal::report).collect();
     claims
 }

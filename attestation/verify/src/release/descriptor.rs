@@ -15,6 +15,8 @@ use crate::text::shown;
 
 /// File name of a descriptor within its release.
 pub const DESCRIPTOR_NAME: &str = "release.json";
+/// The file of a model release that holds the questions of its self-test, at its top.
+pub const SELF_TEST: &str = "selftest.json";
 /// Bounds a descriptor: the chunks of a terabyte fit.
 pub const MAX_DESCRIPTOR: usize = 24 * 1024 * 1024;
 /// Chunk size that the publisher writes: small enough to hold in memory twice, large enough that 40 GB make 10,000.
@@ -91,6 +93,10 @@ pub struct ReleaseFile {
     pub chunk_size: u64,
     /// SHA-256 of each chunk, in order.
     pub chunks: Vec<Sha256Digest>,
+    /// What Linux's fs-verity calls the file: as good as `sha256`, and held by the kernel page by page ([`crate::fs_verity`]). A
+    /// release of the version before has none: its files are hashed before each use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fs_verity: Option<Sha256Digest>,
 }
 
 /// A descriptor as it is written; not verified. What is verified is a [`super::Release`].

@@ -27,7 +27,6 @@ const MAX_TARGETS: usize = 24 * 1024 * 1024;
 
 /// What is kept between runs, so that nothing accepted once can be taken back to an older version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RepositoryState {
     /// Major version, 1.
     pub v: u32,

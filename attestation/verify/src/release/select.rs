@@ -35,9 +35,9 @@ impl Release {
     }
 }
 
-/// The highest counters that were ever installed here; kept across restarts.
+/// The highest counters that were ever installed here; kept across restarts. A field of the version after this one is passed
+/// over: a system that was gone back from may have written it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct InstalledReleases {
     /// Major version, 1.
     pub v: u32,

@@ -139,6 +139,7 @@ pub(crate) fn attests(tpm: &RealTpm, ak: &AttestationKey, session: &PublicKey) {
             selection: required,
             manifests: &manifests,
             previous,
+            volume: None,
         };
         verify_evidence(&evidence.encode(), &expectation, NOW)
             .unwrap()

@@ -227,6 +227,7 @@ impl PaperBox {
             selection: PcrSet::of(&REQUIRED),
             manifests: &self.manifests,
             previous: None,
+            volume: None,
         }
     }
 }

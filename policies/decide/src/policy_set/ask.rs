@@ -1,4 +1,4 @@
-//! The four questions, and how Cedar's answers become decisions.
+//! The five questions, and how Cedar's answers become decisions.
 //!
 //! Refuses to leave out a policy that errs. Invariant: whatever policies say, TPM or boot that are not real never give
 //! "trusted", simulated ones give nothing where the fleet takes none, and without an accepted quote there is no trust.
@@ -15,6 +15,7 @@ use crate::decision::{Decision, EvidenceDecision, Permission, Reason, Verdict};
 use crate::evidence_facts::{EvidenceFacts, QuoteStanding};
 use crate::gateway_facts::GatewayFacts;
 use crate::model_facts::ModelFacts;
+use crate::run_facts::RunFacts;
 
 /// What evaluation gave, before it is an answer.
 struct Held {
@@ -108,6 +109,12 @@ impl PolicySet {
     /// Whether a model may be stored and run.
     #[must_use]
     pub fn admit_model(&self, facts: &ModelFacts) -> Decision<Permission> {
+        self.permission(facts)
+    }
+
+    /// Whether an admitted model may run now.
+    #[must_use]
+    pub fn run_model(&self, facts: &RunFacts) -> Decision<Permission> {
         self.permission(facts)
     }
 

@@ -42,6 +42,19 @@ pub struct BoxWish {
     pub tcti: Option<String>,
     /// Before the supervisor's command line: a program that starts it, for example `faketime`.
     pub under: Vec<String>,
+    /// More of the supervisor's command line.
+    pub more: Vec<String>,
+    /// Whether it is given its pairing document.
+    pub pairing: Pairing,
+}
+
+/// How a box gets to know its console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// By the file that the console wrote.
+    ByFile,
+    /// By somebody at its screen.
+    AtTheScreen,
 }
 
 impl BoxWish {
@@ -55,6 +68,8 @@ impl BoxWish {
             engine: engine(),
             tcti: None,
             under: Vec::new(),
+            more: Vec::new(),
+            pairing: Pairing::ByFile,
         }
     }
 }
@@ -131,7 +146,10 @@ impl ProcessBox {
         command
             .arg("--tcti")
             .arg(self.wish.tcti.clone().unwrap_or_else(|| self.tpm.tcti()));
-        command.arg("--pairing").arg(self.pairing());
+        if self.wish.pairing == Pairing::ByFile {
+            command.arg("--pairing").arg(self.pairing());
+        }
+        command.args(&self.wish.more);
         command.arg("--ek-chain").arg(self.tpm.authority().intermediate_path());
         command.arg("--boot-log").arg(self.folder.join("boot.log"));
         command

@@ -107,6 +107,9 @@ fn sign(world: &World) -> anyhow::Result<(String, ModelLine)> {
     fs::create_dir_all(&folder)?;
     let weights = std::env::current_dir()?.join("tests/demonstration-model/weights/freehold-guide.gguf");
     fs::copy(&weights, folder.join("freehold-guide.gguf")).with_context(|| format!("copying {}", weights.display()))?;
+    // The questions that each box asks the model before it lets it serve.
+    let questions = std::env::current_dir()?.join("tests/demonstration-model/selftest.json");
+    fs::copy(&questions, folder.join("selftest.json")).with_context(|| format!("copying {}", questions.display()))?;
     let guide = world.path("publisher/guide");
     let key = world.path("publisher/release/keys/model-1.pem");
     world

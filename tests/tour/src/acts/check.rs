@@ -1,4 +1,4 @@
-//! Act 5: an auditor checks evidence and records in a namespace without any interface; the leaving frames are counted.
+//! Act 6: an auditor checks evidence and records in a namespace without any interface; the leaving frames are counted.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::world::{PATIENCE, World};
 
 /// Plays the act.
 pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyhow::Result<()> {
-    stage.act(5, "Check it without us");
+    stage.act(6, "Check it without us");
     stage.step("The auditor has no network: not even loopback is up", || {
         let said =
             crate::command::run(&world.auditor, crate::process::ROOT, "cat".as_ref(), &["/proc/net/dev"])?.yes()?;
@@ -78,6 +78,49 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         summary.audit.verified = true;
         Ok((lines, ()))
     })?;
+    stage.step(
+        "The auditor's file: one signed report, checked without a network",
+        || {
+            let key = fs::read_to_string(world.folder.join("console/state/record/verifier"))?;
+            let file = world.folder.join("report.fhz");
+            world
+                .operate(&["report", "make", "--out", &file.display().to_string()])?
+                .yes()?;
+            // The auditor carries a copy away, as on a stick.
+            let copy = world.folder.join("auditor/report.fhz");
+            fs::copy(&file, &copy)?;
+            let copy = copy.display().to_string();
+            let page = world.path("auditor/report.html");
+            let said = world
+                .inspect(&["--json", "--html", &page, "report", &copy, "--key", key.trim()])?
+                .yes()?
+                .json()?;
+            let count = |word: &str| {
+                let all = said["controls"].as_array().cloned().unwrap_or_default();
+                all.iter().filter(|one| one["status"] == word).count()
+            };
+            let mut bytes = fs::read(&file)?;
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(world.folder.join("auditor/changed.fhz"), &bytes)?;
+            let changed = world.inspect(&["--json", "report", &world.path("auditor/changed.fhz")])?;
+            ensure!(changed.code == 1, "a changed report: {}{}", changed.out, changed.err);
+            let code = changed.json()?["refused"]["code"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned();
+            let lines = format!(
+                "target/demo/report.fhz  {} boxes, {} entries: {} controls satisfied, {} not, {} unknown\n\
+             simulated boxes prove nothing, and the report says so\none changed byte in it: {code}\n",
+                said["boxes"],
+                said["entries"],
+                count("satisfied"),
+                count("not satisfied"),
+                count("unknown"),
+            );
+            Ok((lines, ()))
+        },
+    )?;
     stage.step("One changed byte in a copy of a record is found", || {
         let copy = world.folder.join("auditor/box1-record/tile");
         let bundle = largest_file_with(&copy, b"\"what\"")?;

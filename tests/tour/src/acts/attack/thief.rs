@@ -111,6 +111,7 @@ fn order(world: &mut World, index: usize, target: AssignedTarget) -> anyhow::Res
             counter: u64::try_from(counter)? + 1,
             not_after: time::OffsetDateTime::now_utc().unix_timestamp() + 86_400,
             targets: vec![honest, target],
+            fallback: Vec::new(),
             settings_digest: before.settings_digest,
             approvals: Vec::<Sha256Digest>::new(),
         };

@@ -1,0 +1,301 @@
+//! The two-person rule, as the console carries it: what is asked of approvers, what they gave, what a box gets of it.
+//!
+//! Refuses an approval that a box would refuse, so that people hear of it here. Invariant: this file decides nothing: the box
+//! checks all of it again, against keys that this console cannot change.
+
+use axum::http::StatusCode;
+use freehold_store::{PackageRow, PasskeyChange};
+use freehold_trust::{Sha256Digest, sha256};
+use freehold_verify::approval::{
+    ApprovalPackage, ApprovalRejection, ApprovedRelease, BoxLine, STATEMENT_KIND, Statement, line_list, line_path,
+    verify_assertion_of,
+};
+use freehold_verify::document::AssignedTarget;
+use freehold_verify::release::ReleaseKind;
+use freehold_verify::webauthn::Assertion;
+use serde::{Deserialize, Serialize};
+
+use crate::console::Console;
+use crate::people::session::Visitor;
+use crate::plan::{Plan, Proposal, Stand};
+use crate::refused::Refused;
+
+/// What approvers are asked, and what they answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The statement's bytes: JSON text.
+    pub statement: String,
+    /// How many people have to approve.
+    pub needed: u32,
+    /// Who did.
+    pub given: Vec<Given>,
+}
+
+/// One person's approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// The approver's name in the policy.
+    pub name: String,
+    /// Unix seconds.
+    pub at: i64,
+    /// What the passkey signed.
+    pub assertion: Assertion,
+}
+
+/// What a plan wants approved.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// The plan's name.
+    pub plan: &'a str,
+    /// Who proposed it.
+    pub proposer: &'a str,
+    /// What it brings.
+    pub releases: Vec<ApprovedRelease>,
+    /// To which boxes, in the plan's order.
+    pub lines: &'a [BoxLine],
+    /// SHA-256 of the rest of the plan.
+    pub schedule: Sha256Digest,
+    /// Unix seconds after which no box takes it.
+    pub not_after: i64,
+}
+
+/// The kind of a release by its descriptor's target name.
+fn kind_of(name: &str) -> Option<ReleaseKind> {
+    let folder = name.split('/').next()?;
+    ReleaseKind::ALL.into_iter().find(|kind| kind.folder() == folder)
+}
+
+impl Asked {
+    /// The statement.
+    ///
+    /// # Errors
+    /// When what is stored is none.
+    pub fn read(&self) -> Result<Statement, ApprovalRejection> {
+        Statement::parse(self.statement.as_bytes())
+    }
+
+    /// What passkeys sign: SHA-256 of the statement.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        sha256(self.statement.as_bytes())
+    }
+
+    /// How many are still missing.
+    #[must_use]
+    pub fn missing(&self) -> u32 {
+        self.needed
+            .saturating_sub(u32::try_from(self.given.len()).unwrap_or(u32::MAX))
+    }
+
+    /// What a box gets: the statement, its own line, the path between them, the assertions. `None` for a box outside the list.
+    #[must_use]
+    pub fn package(&self, lines: &[BoxLine], box_id: &str) -> Option<Vec<u8>> {
+        let index = lines.iter().position(|line| line.box_id == box_id)?;
+        let line = lines.get(index)?;
+        let path = line_path(lines, index)?;
+        let given = self.given.iter().map(|given| given.assertion.clone()).collect();
+        let index = u64::try_from(index).ok()?;
+        Some(ApprovalPackage::new(self.statement.as_bytes(), line, index, path, given).to_bytes())
+    }
+}
+
+impl Console {
+    /// How many people have to approve these releases on boxes of these sites; 0 when nobody has to.
+    #[must_use]
+    pub fn approvals_needed<'a>(
+        &self,
+        releases: &[ApprovedRelease],
+        sites: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> u32 {
+        let Some(approvers) = self.shelf().approvers.clone() else {
+            return 0;
+        };
+        let kinds = releases.iter().filter_map(|release| kind_of(&release.name));
+        let needed = kinds.flat_map(|kind| {
+            let approvers = approvers.clone();
+            sites.clone().into_iter().map(move |site| approvers.needed(kind, site))
+        });
+        needed.max().unwrap_or(0)
+    }
+
+    /// What approvers are asked about a plan; `None` when nobody has to approve it.
+    #[must_use]
+    pub fn ask_approval(&self, wanted: Wanted<'_>) -> Option<Asked> {
+        let sites = wanted.lines.iter().map(|line| line.site.as_str());
+        let needed = self.approvals_needed(&wanted.releases, sites);
+        if needed == 0 {
+            return None;
+        }
+        let statement = Statement {
+            v: 1,
+            kind: STATEMENT_KIND.to_owned(),
+            fleet: self.0.file.fleet.clone(),
+            plan: wanted.plan.to_owned(),
+            proposer: wanted.proposer.to_owned(),
+            releases: wanted.releases,
+            boxes: line_list(wanted.lines),
+            schedule: wanted.schedule,
+            not_after: wanted.not_after,
+        };
+        Some(Asked {
+            statement: String::from_utf8(statement.to_bytes()).unwrap_or_default(),
+            needed,
+            given: Vec::new(),
+        })
+    }
+
+    /// Checks one person's approval as every box of the plan will.
+    ///
+    /// # Errors
+    /// 422 with the box's own code, 403 when the passkey is somebody else's.
+    pub fn check_approval(
+        &self,
+        visitor: &Visitor,
+        asked: &Asked,
+        lines: &[BoxLine],
+        assertion: Assertion,
+    ) -> Result<Given, Refused> {
+        let nobody = || ApprovalRejection::UnknownApprover {
+            found: "nobody: the policy in force lists no approvers".to_owned(),
+        };
+        let approvers = self.shelf().approvers.clone().ok_or_else(|| Refused::of(&nobody()))?;
+        let statement = asked.read().map_err(|error| Refused::of(&error))?;
+        let now = self.now();
+        if statement.not_after < now {
+            let not_after = statement.not_after;
+            return Err(Refused::of(&ApprovalRejection::Expired { not_after, now }));
+        }
+        let mut name = String::new();
+        for line in lines {
+            let bytes = asked.statement.as_bytes();
+            name = verify_assertion_of(bytes, &statement, &line.site, &assertion, &approvers)
+                .map_err(|rejection| Refused::of(&rejection))?;
+        }
+        if name != visitor.account.name {
+            let message = "the passkey belongs to another account";
+            let mut refused = Refused::new(StatusCode::FORBIDDEN, "console.other_passkey", message);
+            refused.report.expected = Some(visitor.account.name.clone());
+            refused.report.found = Some(name);
+            return Err(refused);
+        }
+        if asked.given.iter().any(|given| given.name == name) {
+            return Err(Refused::of(&ApprovalRejection::Twice { found: name }));
+        }
+        Ok(Given {
+            name,
+            at: now,
+            assertion,
+        })
+    }
+
+    /// Keeps packages for a box, before an assignment names them.
+    pub(crate) async fn keep_packages(&self, box_id: &str, packages: Vec<Vec<u8>>) -> Result<(), Refused> {
+        if packages.is_empty() {
+            return Ok(());
+        }
+        let at = self.now();
+        let rows = packages.into_iter().map(|bytes| {
+            PasskeyChange::Package(PackageRow {
+                box_id: box_id.to_owned(),
+                sha256: sha256(&bytes).to_hex(),
+                at,
+                bytes,
+            })
+        });
+        self.passkey_change(rows.collect(), Vec::new()).await
+    }
+
+    /// What a box would say to these targets without any approval; what it runs already needs none.
+    pub(crate) fn approvals_missing(&self, box_id: &str, targets: &[AssignedTarget]) -> Option<ApprovalRejection> {
+        let had: Vec<String> = self
+            .fleet()
+            .member(box_id)
+            .and_then(|member| member.assignment.as_ref().map(|head| head.targets.clone()))
+            .unwrap_or_default();
+        let new = targets.iter().filter(|target| !had.contains(&target.name));
+        new.map(|target| ApprovedRelease {
+            name: target.name.clone(),
+            sha256: target.sha256,
+        })
+        .find_map(|release| {
+            let needed = self.approvals_needed(std::slice::from_ref(&release), [self.0.file.site.as_str()]);
+            (needed > 0).then_some(ApprovalRejection::Missing {
+                release: release.name,
+                needed,
+                found: 0,
+            })
+        })
+    }
+
+    /// The line of the one box of a plan from a box's page.
+    pub(crate) fn plan_lines(&self, proposal: &Proposal) -> Vec<BoxLine> {
+        vec![BoxLine::new(proposal.box_id(), &self.0.file.site)]
+    }
+
+    /// What approvers are asked about a proposal from a box's page.
+    pub(crate) fn ask_about(&self, plan: &str, proposal: &Proposal, by: &str) -> Option<Asked> {
+        let Proposal::Assign { targets, .. } = proposal else {
+            return None;
+        };
+        let releases = targets.iter().filter_map(|(name, digest)| {
+            Some(ApprovedRelease {
+                name: name.clone(),
+                sha256: digest.parse().ok()?,
+            })
+        });
+        self.ask_approval(Wanted {
+            plan,
+            proposer: by,
+            releases: releases.collect(),
+            lines: &self.plan_lines(proposal),
+            schedule: proposal.digest().parse().ok()?,
+            not_after: self.now().saturating_add(self.0.file.rules.assignment_ttl),
+        })
+    }
+
+    /// A person approves a waiting plan.
+    ///
+    /// # Errors
+    /// 403, 404, 409 when it waits no more or needs nobody, 422 with the box's own code.
+    pub async fn approve_plan(&self, visitor: &Visitor, id: &str, assertion: Assertion) -> Result<Plan, Refused> {
+        let plan = self.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
+        self.allow_deciding(visitor, &plan.by).await?;
+        let decided = || {
+            Refused::new(
+                StatusCode::CONFLICT,
+                "console.plan_decided",
+                "the plan waits for nobody's approval",
+            )
+        };
+        let asked = plan.asked.as_ref().filter(|_| plan.stand == Stand::Waiting);
+        let asked = asked.ok_or_else(decided)?;
+        let who = &visitor.account.name;
+        let entry = self
+            .entry("plan.approved", who)
+            .about(plan.proposal.box_id())
+            .fact("plan", plan.digest.clone())
+            .fact("statement", asked.digest().to_hex());
+        let given = match self.check_approval(visitor, asked, &self.plan_lines(&plan.proposal), assertion) {
+            Ok(given) => given,
+            Err(refused) => {
+                self.record(entry.refused(&refused.report.code)).await?;
+                return Err(refused);
+            }
+        };
+        let entry = entry.fact("credential", given.assertion.credential.clone());
+        let used = PasskeyChange::Used {
+            credential: given.assertion.credential.clone(),
+            count: 0,
+            at: given.at,
+        };
+        let (row, plan) = self.0.plans.approve(id, given).ok_or_else(decided)?;
+        if let Err(refused) = self.pending_change(vec![row], vec![entry]).await {
+            self.0.plans.unapprove(id, who);
+            return Err(refused);
+        }
+        // When a passkey was used last is shown and decides nothing.
+        let _ = self.passkey_change(vec![used], Vec::new()).await;
+        self.0.live.tell(crate::live::Changed::Approvals);
+        Ok(plan)
+    }
+}
