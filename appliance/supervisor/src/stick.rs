@@ -101,7 +101,6 @@ pub(crate) fn is_later(fault: &Fault) -> bool {
 
 /// What was taken from sticks, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Taken {
     pub(crate) v: u32,
     /// Number of the last bundle; only rises.

@@ -28,7 +28,6 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// What is remembered of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Memory {
     /// Its key, pinned when it was seen first.
     key: String,

@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use crate::attest::{Shown, evidence};
 use crate::console::Console;
-use crate::desired::aim;
+use crate::desired::{Means, aim};
 use crate::enrol::blocking;
 use crate::fault::Fault;
 use crate::identity::spki_of;
@@ -238,18 +238,16 @@ impl Supervisor {
             let listing = newer.map(|newer| newer.listing).or_else(|| repository.listing.clone());
             let listing = listing.ok_or_else(|| ImportRejection::Lacks("metadata".to_owned()))?;
             let ours = self.system.is_ours();
-            observed_aim = aim(
-                &self.state,
-                Some(&console),
-                &assignment,
-                &listing,
-                &self.installed,
-                &self.store.stored()?,
-                unapproved,
+            let means = Means {
+                state: &self.state,
+                console: Some(&console),
+                listing: &listing,
+                installed: &self.installed,
+                kept: &self.store.stored()?,
                 now,
                 ours,
-            )
-            .await?;
+            };
+            observed_aim = aim(means, &assignment, unapproved).await?;
         }
         let kept = std::mem::replace(&mut self.aim, observed_aim);
         let before = self.downloads.any();
