@@ -280,6 +280,11 @@ impl Engines {
         self.context
     }
 
+    /// Whether something goes on beside the rounds: a start, or a model's answers to its own questions.
+    pub(crate) fn busy(&self) -> bool {
+        (self.slots.values()).any(|slot| slot.starting.is_some() || slot.checking.is_some())
+    }
+
     /// Takes in the starts that have ended.
     fn arrivals(&mut self) {
         let ended: Vec<(Key, Came)> = (self.slots.iter_mut())

@@ -189,6 +189,8 @@ async fn typed_settings_load_the_filter_name_the_console_and_lock() {
     .unwrap();
     let mut screen = Screen::open(&socket);
     assert_eq!(screen.ask(typed(&console, &ca)), "screen.settings_locked");
+    // What it has to write down at its end publishes what it wrote before.
+    fleet.one.stop().unwrap();
     let entries = fleet.one.entries().unwrap();
     for what in ["screen.settings_typed", "screen.console_confirmed"] {
         assert!(

@@ -553,6 +553,7 @@ impl Supervisor {
             .await?;
         tracing::info!(counter, "assignment achieved");
         self.pursuit.achieved = Some(counter);
+        self.status.achieved = Some(counter);
         self.state.put_json("pursuit.json", &self.pursuit)
     }
 }
