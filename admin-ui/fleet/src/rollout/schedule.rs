@@ -209,7 +209,8 @@ fn order(id: &str, boxes: Vec<PlannedBox>, waves: &[WaveSpec]) -> Result<Vec<Pla
         .map(|one| {
             let place = canaries.iter().position(|name| **name == one.box_id);
             let digest = sha256(format!("{id}\n{}", one.box_id).as_bytes());
-            ((place.is_none(), place, digest), one)
+            // Those that somebody has to walk to come last: by then the release has shown itself on the others.
+            ((place.is_none(), place, one.by_stick, digest), one)
         })
         .collect();
     boxes.sort_by_key(|(key, _)| *key);

@@ -62,20 +62,35 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
 }
 
 /// Brings `version` to the island by stick and takes back what it says; answers a line about it.
-pub fn visit(world: &mut World, stick: &str, version: &str) -> anyhow::Result<(String, ())> {
+fn visit(world: &World, stick: &str, version: &str) -> anyhow::Result<(String, ())> {
     let name = id(world)?;
     world.operate(&["box", "assign", &name, &target(version)])?.yes()?;
     let back = carry(world, stick, &["--box", &name])?;
+    let says = world.operate(&["--json", "bundle", "list"])?.yes()?.json()?;
+    let says = says["bundles"][0]["says"].as_str().unwrap_or_default();
+    Ok((format!("{version} serves there; {}; {says}", told(&back)?), ()))
+}
+
+/// What came back on a stick, as a line.
+pub fn told(back: &Value) -> anyhow::Result<String> {
     let returned = &back["returns"][0];
     ensure!(returned["achieved"] == true, "the island did not get there: {back}");
     let verdict = returned["verdict"].as_str().unwrap_or_default();
-    let says = world.operate(&["--json", "bundle", "list"])?.yes()?.json()?;
-    let says = says["bundles"][0]["says"].as_str().unwrap_or_default();
-    let line = format!(
-        "{version} serves there; verdict on the evidence that came back: {verdict}; {} entries of its record; {says}",
+    Ok(format!(
+        "verdict on the evidence that came back: {verdict}; {} entries of its record",
         returned["entries"]
-    );
-    Ok((line, ()))
+    ))
+}
+
+/// Waits until somebody, here a rollout, assigns `target` to the island, and brings it there. Answers what the console says of
+/// the stick that came back.
+pub fn bring_along(world: &World, target: &str) -> anyhow::Result<Value> {
+    let name = id(world)?;
+    wait_for("the rollout to reach the island", PATIENCE, || {
+        let seen = world.operate(&["--json", "box", "show", &name])?.yes()?;
+        Ok(seen.out.contains(target).then_some(()))
+    })?;
+    carry(world, "stick-4", &["--box", &name])
 }
 
 fn arrive(world: &mut World) -> anyhow::Result<()> {
@@ -102,7 +117,8 @@ fn status(world: &World) -> Option<Value> {
     world.island.as_ref()?.status()
 }
 
-fn id(world: &World) -> anyhow::Result<String> {
+/// The island's identifier.
+pub fn id(world: &World) -> anyhow::Result<String> {
     world
         .island
         .as_ref()

@@ -1,4 +1,5 @@
-//! Act 5: a second version of the model goes to the boxes in three waves; one box finds it unfit and keeps what it ran.
+//! Act 5: a second version of the model goes to the boxes in three waves, to the island by stick; one box finds it unfit and keeps
+//! what it ran.
 //!
 //! The box that fails is not told to: its engine has 256 tokens of context, and one question of the new version's self-test is
 //! longer.
@@ -9,6 +10,7 @@ use anyhow::{Context as _, ensure};
 
 use super::ask::{MODEL, VERSION, publish, target};
 use super::fleet::export_to_running_console;
+use super::island;
 use crate::stage::Stage;
 use crate::summary::{RolloutLine, Summary};
 use crate::world::{SMALL, World};
@@ -28,6 +30,7 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
         Ok((String::new(), ()))
     })?;
     let (id, digest) = stage.step("The operator plans it: three waves, one box may fail", || {
+        let far = island::id(world)?;
         let planned = world
             .operate(&[
                 "--json",
@@ -40,6 +43,8 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
                 "count=1",
                 "--wave",
                 "percent=100",
+                "--by-stick",
+                &far,
                 "--budget",
                 "1",
                 "--unavailable",
@@ -72,20 +77,41 @@ pub fn play(stage: &mut Stage, world: &mut World, summary: &mut Summary) -> anyh
     })?;
     stage.say(&format!("freehold rollout watch {id}"));
     println!();
-    world.operate_on_screen(&["rollout", "watch", &id])?;
-    println!();
-    summary.rollout = stage.step("Two boxes run 1.1.0; the one it does not suit keeps 1.0.0", || {
-        let ended = world.operate(&["--json", "rollout", "show", &id])?.yes()?.json()?;
-        let line = line(&ended);
-        ensure!(line.state == "done", "it is {}", line.state);
-        let small = &world.boxes[SMALL].label;
-        ensure!(line.rolled_back == [small.clone()], "went back: {:?}", line.rolled_back);
-        for index in 0..world.boxes.len() {
-            let version = if index == SMALL { VERSION } else { NEXT };
-            world.wait_seen(index, "the version to serve", |seen| serves(seen, version))?;
-        }
-        Ok((format!("{small} went back by itself: {}", why(&ended)), line))
+    let world: &World = world;
+    let back = std::thread::scope(|scope| {
+        let carrying = scope.spawn(|| {
+            let carried = island::bring_along(world, &target(NEXT));
+            if carried.is_err() {
+                // Nobody waits for a stick that does not come.
+                let _ = world.operate(&["rollout", "abort", &id]);
+            }
+            carried
+        });
+        let watched = world.operate_on_screen(&["rollout", "watch", &id]);
+        let carried = carrying.join().map_err(|_| anyhow::anyhow!("the stick was lost"))?;
+        watched.and(carried)
     })?;
+    println!();
+    stage.step(
+        "The island was brought along by a stick, while the others went on",
+        || Ok((island::told(&back)?, ())),
+    )?;
+    summary.rollout = stage.step(
+        "Two boxes and the island run 1.1.0; the one it does not suit keeps 1.0.0",
+        || {
+            let ended = world.operate(&["--json", "rollout", "show", &id])?.yes()?.json()?;
+            let line = line(&ended);
+            ensure!(line.state == "done", "it is {}", line.state);
+            let small = &world.boxes[SMALL].label;
+            ensure!(line.rolled_back == [small.clone()], "went back: {:?}", line.rolled_back);
+            ensure!(line.by_stick.len() == 1, "by stick: {:?}", line.by_stick);
+            for index in 0..world.boxes.len() {
+                let version = if index == SMALL { VERSION } else { NEXT };
+                world.wait_seen(index, "the version to serve", |seen| serves(seen, version))?;
+            }
+            Ok((format!("{small} went back by itself: {}", why(&ended)), line))
+        },
+    )?;
     Ok(())
 }
 
