@@ -135,7 +135,8 @@ fn two_people_beside_the_proposer_open_the_way_for_one_box_and_one_release() {
     ];
     let approval = judge(&package(&statement, given), &people.list).unwrap();
     assert_eq!(approval.by, sites(&["ann", "ben"]));
-    let check = |wanted: &[WantedRelease]| check_approvals(wanted, None, &[approval.clone()], &people.list, "east");
+    let check =
+        |wanted: &[WantedRelease]| check_approvals(wanted, None, std::slice::from_ref(&approval), &people.list, "east");
     assert_eq!(check(&[wanted("guide")]), Ok(()));
     // The way back is part of what was approved for this box.
     assert_eq!(check(&[wanted("before")]), Ok(()));

@@ -58,7 +58,10 @@ fn both_kinds_of_passkey_register_and_answer() {
 }
 
 /// What must be wrong about a ceremony, and what that is called.
-fn faults() -> Vec<(&'static str, fn(&mut Ceremony))> {
+/// What spoils a ceremony, by the code that it must lead to.
+type Fault = (&'static str, fn(&mut Ceremony));
+
+fn faults() -> Vec<Fault> {
     vec![
         ("passkey.origin", |c| "https://evil.example".clone_into(&mut c.origin)),
         ("passkey.origin", |c| {

@@ -87,7 +87,7 @@ fn an_answer_counts_once_the_box_has_taken_its_assignment() {
         slower_percent: 10,
     });
     let done = member(Some(7), None, vec![health(HealthState::Confirmed)]);
-    assert_eq!(forward(&done), [confirmed.clone()]);
+    assert_eq!(forward(&done), std::slice::from_ref(&confirmed));
     // The report of before says nothing about this order, whatever stands in it.
     let before = member(Some(6), None, vec![health(HealthState::Confirmed)]);
     assert_eq!(forward(&before), []);

@@ -106,7 +106,9 @@ pub fn show_folder(folder: &Path, setting: &Setting) -> Result<(), Fault> {
 
 /// Compares every byte, brings the parts together, and checks the list's signature when the director is known.
 pub fn verify_folder(folder: &Path, director: Option<Sha256Digest>, setting: &Setting) -> Result<(), Fault> {
-    let (mut set, mut files, mut list): (Option<PartSet>, usize, Option<(Vec<u8>, Vec<u8>)>) = (None, 0, None);
+    let (mut set, mut files) = (None::<PartSet>, 0_usize);
+    // The signed list, and the key that it names.
+    let mut list: Option<(Vec<u8>, Vec<u8>)> = None;
     for path in containers(folder)? {
         let index = fetch::whole(&path)?;
         files += 1;
