@@ -3,12 +3,15 @@
 //! Refuses an approval that a box would refuse, so that people hear of it here. Invariant: this file decides nothing: the box
 //! checks all of it again, against keys that this console cannot change.
 
+use std::collections::BTreeSet;
+
 use axum::http::StatusCode;
+use freehold_protocol::Base64;
 use freehold_store::{PackageRow, PasskeyChange};
 use freehold_trust::{Sha256Digest, sha256};
 use freehold_verify::approval::{
-    ApprovalPackage, ApprovalRejection, ApprovedRelease, BoxLine, STATEMENT_KIND, Statement, line_list, line_path,
-    verify_assertion_of,
+    ApprovalExpectation, ApprovalPackage, ApprovalRejection, ApprovedRelease, Approvers, BoxLine, STATEMENT_KIND,
+    Statement, WantedRelease, check_approvals, line_list, line_path, verify_approval, verify_assertion_of,
 };
 use freehold_verify::document::AssignedTarget;
 use freehold_verify::release::ReleaseKind;
@@ -19,6 +22,11 @@ use crate::console::Console;
 use crate::people::session::Visitor;
 use crate::plan::{Plan, Proposal, Stand};
 use crate::refused::Refused;
+
+/// Most assertions that travel in one package; a box reads no more.
+const MOST_GIVEN: usize = 16;
+/// Most packages beside one assignment; a box takes no more.
+const MOST_PACKAGES: usize = 8;
 
 /// What approvers are asked, and what they answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +67,14 @@ pub struct Wanted<'a> {
     pub not_after: i64,
 }
 
+/// A target as approvals name it.
+fn release_of(target: &AssignedTarget) -> ApprovedRelease {
+    ApprovedRelease {
+        name: target.name.clone(),
+        sha256: target.sha256,
+    }
+}
+
 /// The kind of a release by its descriptor's target name.
 fn kind_of(name: &str) -> Option<ReleaseKind> {
     let folder = name.split('/').next()?;
@@ -92,10 +108,33 @@ impl Asked {
     pub fn package(&self, lines: &[BoxLine], box_id: &str) -> Option<Vec<u8>> {
         let index = lines.iter().position(|line| line.box_id == box_id)?;
         let line = lines.get(index)?;
-        let path = line_path(lines, index)?;
-        let given = self.given.iter().map(|given| given.assertion.clone()).collect();
-        let index = u64::try_from(index).ok()?;
-        Some(ApprovalPackage::new(self.statement.as_bytes(), line, index, path, given).to_bytes())
+        Some(self.pack(line, index, line_path(lines, index)?))
+    }
+
+    /// The package for the box of the line at `index`, with the path from there to the statement's root.
+    #[must_use]
+    pub(crate) fn pack(&self, line: &BoxLine, index: usize, path: Vec<Sha256Digest>) -> Vec<u8> {
+        let given = self.given.iter().take(MOST_GIVEN);
+        let given = given.map(|given| given.assertion.clone()).collect();
+        let index = u64::try_from(index).unwrap_or(u64::MAX);
+        ApprovalPackage::new(self.statement.as_bytes(), line, index, path, given).to_bytes()
+    }
+
+    /// The same question with the answers that `approvers` still count at these sites: a box refuses a package as a whole when
+    /// one of its people is no longer listed, however many the others are.
+    #[must_use]
+    pub fn counting(&self, approvers: &Approvers, sites: &BTreeSet<&str>) -> Self {
+        let mut counting = self.clone();
+        let Ok(statement) = self.read() else {
+            counting.given.clear();
+            return counting;
+        };
+        let bytes = self.statement.as_bytes();
+        counting.given.retain(|given| {
+            let at = |site: &str| verify_assertion_of(bytes, &statement, site, &given.assertion, approvers);
+            sites.iter().all(|site| at(site).is_ok_and(|name| name == given.name))
+        });
+        counting
     }
 }
 
@@ -166,9 +205,11 @@ impl Console {
             return Err(Refused::of(&ApprovalRejection::Expired { not_after, now }));
         }
         let mut name = String::new();
-        for line in lines {
+        // Boxes of one site ask the same of an assertion.
+        let sites: BTreeSet<&str> = lines.iter().map(|line| line.site.as_str()).collect();
+        for site in sites {
             let bytes = asked.statement.as_bytes();
-            name = verify_assertion_of(bytes, &statement, &line.site, &assertion, &approvers)
+            name = verify_assertion_of(bytes, &statement, site, &assertion, &approvers)
                 .map_err(|rejection| Refused::of(&rejection))?;
         }
         if name != visitor.account.name {
@@ -205,26 +246,96 @@ impl Console {
         self.passkey_change(rows.collect(), Vec::new()).await
     }
 
-    /// What a box would say to these targets without any approval; what it runs already needs none.
-    pub(crate) fn approvals_missing(&self, box_id: &str, targets: &[AssignedTarget]) -> Option<ApprovalRejection> {
+    /// What a box would say to these releases, all new to it, with these packages beside them: the box's own check.
+    ///
+    /// # Errors
+    /// The box's own rejection.
+    pub(crate) fn judge_packages(
+        &self,
+        box_id: &str,
+        releases: impl IntoIterator<Item = ApprovedRelease>,
+        packages: &[Vec<u8>],
+    ) -> Result<(), ApprovalRejection> {
+        let Some(approvers) = self.shelf().approvers.clone() else {
+            return Ok(());
+        };
+        let expectation = self.expected_of(box_id);
+        let approvals = packages
+            .iter()
+            .map(|package| verify_approval(package, &approvers, &expectation))
+            .collect::<Result<Vec<_>, _>>()?;
+        let wanted = releases.into_iter().filter_map(|release| {
+            Some(WantedRelease {
+                kind: kind_of(&release.name)?,
+                release,
+            })
+        });
+        let wanted: Vec<WantedRelease> = wanted.collect();
+        check_approvals(&wanted, None, &approvals, &approvers, &self.0.file.site)
+    }
+
+    /// The same for an assignment. What the box was assigned before needs no approval, nor what it `keeps` as its way back.
+    ///
+    /// # Errors
+    /// As [`Console::judge_packages`].
+    pub(crate) fn judge_approvals(
+        &self,
+        box_id: &str,
+        targets: &[AssignedTarget],
+        keeps: &[String],
+        packages: &[Vec<u8>],
+    ) -> Result<(), ApprovalRejection> {
         let had: Vec<String> = self
             .fleet()
             .member(box_id)
             .and_then(|member| member.assignment.as_ref().map(|head| head.targets.clone()))
             .unwrap_or_default();
-        let new = targets.iter().filter(|target| !had.contains(&target.name));
-        new.map(|target| ApprovedRelease {
-            name: target.name.clone(),
-            sha256: target.sha256,
-        })
-        .find_map(|release| {
-            let needed = self.approvals_needed(std::slice::from_ref(&release), [self.0.file.site.as_str()]);
-            (needed > 0).then_some(ApprovalRejection::Missing {
-                release: release.name,
-                needed,
-                found: 0,
-            })
-        })
+        let new = targets
+            .iter()
+            .filter(|target| !had.contains(&target.name) && !keeps.contains(&target.name));
+        self.judge_packages(box_id, new.map(release_of), packages)
+    }
+
+    fn expected_of<'a>(&'a self, box_id: &'a str) -> ApprovalExpectation<'a> {
+        ApprovalExpectation {
+            fleet: &self.0.file.fleet,
+            box_id,
+            site: &self.0.file.site,
+            now: self.now(),
+        }
+    }
+
+    /// Adds the packages of the box's last assignment that cover something of the new one, where the box has not said that it
+    /// got that far. Approvals count for the assignment that carries them: a box that was away would refuse both otherwise.
+    pub(crate) async fn carry_packages(
+        &self,
+        box_id: &str,
+        targets: &[AssignedTarget],
+        keeps: &[String],
+        packages: &mut Vec<Vec<u8>>,
+    ) -> Result<(), Refused> {
+        let Some(approvers) = self.shelf().approvers.clone() else {
+            return Ok(());
+        };
+        let open = self.fleet().member(box_id).and_then(|member| {
+            let last = member.assignment.as_ref()?.counter;
+            let achieved = member.report.as_ref().and_then(|report| report.achieved);
+            (achieved < Some(last)).then_some(last)
+        });
+        let Some(last) = open else { return Ok(()) };
+        let stored = self.0.store.assignment_of(box_id, last).await;
+        let envelope = stored.map_err(|error| Refused::inside(&error))?.map(Base64);
+        for Base64(package) in self.approvals_of(box_id, envelope.as_ref()).await? {
+            let Ok(approval) = verify_approval(&package, &approvers, &self.expected_of(box_id)) else {
+                continue;
+            };
+            let mut brought = targets.iter().filter(|target| !keeps.contains(&target.name));
+            let covers = brought.any(|target| approval.covers(&release_of(target)));
+            if covers && !packages.contains(&package) && packages.len() < MOST_PACKAGES {
+                packages.push(package);
+            }
+        }
+        Ok(())
     }
 
     /// The line of the one box of a plan from a box's page.

@@ -32,6 +32,21 @@ pub struct Made {
     pub sha256: String,
 }
 
+/// What a box is to be assigned.
+#[derive(Debug, Default)]
+pub(crate) struct Assigning<'a> {
+    /// Target names of what it is to run.
+    pub(crate) names: &'a [String],
+    /// What it is to keep as the way back.
+    pub(crate) fallback: &'a [String],
+    /// What it keeps already, because the assignment before said so: that needs no approval again.
+    pub(crate) keeps: &'a [String],
+    /// Life in days, when it is not the usual one.
+    pub(crate) days: Option<u32>,
+    /// Packages of approvals that travel beside it.
+    pub(crate) packages: Vec<Vec<u8>>,
+}
+
 /// A token that was made.
 pub struct MadeToken {
     /// The token, to be shown once.
@@ -82,27 +97,10 @@ impl Console {
         self.assign_approved(box_id, names, days, by, Vec::new()).await
     }
 
-    /// Assigns releases to a box, and names those that it keeps as the way back. A fallback that a box would refuse today is
-    /// left out: it is a convenience, not a condition.
-    ///
-    /// # Errors
-    /// As [`Console::assign`].
-    pub(crate) async fn assign_with_fallback(
-        &self,
-        box_id: &str,
-        names: &[String],
-        fallback: &[String],
-        days: Option<u32>,
-        by: &str,
-    ) -> Result<Made, Refused> {
-        self.assign_judged(box_id, [names, fallback], days, by, Vec::new())
-            .await
-    }
-
     /// Assigns releases to a box, with packages of approvals ([`crate::approvals`]) beside the assignment.
     ///
     /// # Errors
-    /// As [`Console::assign`]; 422 `approval.missing` when the policy wants approvals and there are none: the box would refuse it.
+    /// As [`Console::assign`]; 422 with the box's own code when the policy wants approvals and these are not enough.
     pub async fn assign_approved(
         &self,
         box_id: &str,
@@ -115,18 +113,28 @@ impl Console {
             // Nothing is a wish of rollouts only: a person takes the box out of the fleet instead.
             self.judge_targets(names)?;
         }
-        self.assign_judged(box_id, [names, &[]], days, by, packages).await
+        let wish = Assigning {
+            names,
+            days,
+            packages,
+            ..Assigning::default()
+        };
+        self.assign_judged(box_id, wish, by).await
     }
 
-    /// Every assignment goes through here: releases judged as a box would, approvals there or not needed, then signed.
-    async fn assign_judged(
-        &self,
-        box_id: &str,
-        [names, fallback]: [&[String]; 2],
-        days: Option<u32>,
-        by: &str,
-        packages: Vec<Vec<u8>>,
-    ) -> Result<Made, Refused> {
+    /// Every assignment goes through here: releases and approvals judged as a box would, then signed. A fallback that a box
+    /// would refuse today is left out: it is a convenience, not a condition.
+    ///
+    /// # Errors
+    /// As [`Console::assign_approved`].
+    pub(crate) async fn assign_judged(&self, box_id: &str, wish: Assigning<'_>, by: &str) -> Result<Made, Refused> {
+        let Assigning {
+            names,
+            fallback,
+            keeps,
+            days,
+            mut packages,
+        } = wish;
         let console = self.clone();
         let (wished, back) = (names.to_vec(), fallback.to_vec());
         let judged = tokio::task::spawn_blocking(move || {
@@ -155,10 +163,9 @@ impl Console {
                 return Err(refused);
             }
         };
-        if packages.is_empty()
-            && let Some(missing) = self.approvals_missing(box_id, &targets)
-        {
-            let refused = Refused::of(&missing);
+        self.carry_packages(box_id, &targets, keeps, &mut packages).await?;
+        if let Err(rejection) = self.judge_approvals(box_id, &targets, keeps, &packages) {
+            let refused = Refused::of(&rejection);
             let entry = self.entry("assignment.made", by).about(box_id);
             let entry = entry.refused(&refused.report.code).fact("targets", names.to_vec());
             self.record(entry).await?;

@@ -44,6 +44,8 @@ pub const CODES: &[&str] = &[
     "bundle.part_size",
     "console.other_passkey",
     "console.bad_passkey",
+    "rollout.passkey_wanted",
+    "rollout.password_wanted",
 ];
 
 /// A refusal on its way out.

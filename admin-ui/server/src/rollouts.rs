@@ -4,6 +4,7 @@
 //! that the store holds, so a console that was killed at any point goes on from there; an order is sent again until the
 //! assignment that carries it is the box's last one, and never after that.
 
+mod approve;
 mod decide;
 mod orders;
 mod propose;
@@ -15,11 +16,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use freehold_fleet::rollout::{Phase, Plan, Rollout, WaitingOn};
-use freehold_store::{RolloutChangeRow, RolloutRow};
+use freehold_store::{RolloutApprovalRow, RolloutChangeRow, RolloutRow};
 
 pub use propose::Preview;
 pub use run::drive;
 pub use wish::Wish;
+
+use crate::approvals::{Asked, Given};
 
 /// One rollout with what is kept beside it.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct Kept {
     pub at: i64,
     /// What was said beside the plan when it was proposed.
     pub risks: Vec<String>,
+    /// What approvers are asked and what they answered, where the publisher's policy wants their passkeys.
+    pub asked: Option<Asked>,
     /// The number of the next change.
     next: i64,
     /// When it last changed, Unix seconds.
@@ -77,11 +82,12 @@ impl Kept {
 
     /// A rollout that was just proposed.
     #[must_use]
-    pub const fn proposed(rollout: Rollout, risks: Vec<String>, at: i64) -> Self {
+    pub const fn proposed(rollout: Rollout, risks: Vec<String>, asked: Option<Asked>, at: i64) -> Self {
         Self {
             rollout,
             at,
             risks,
+            asked,
             next: 0,
             changed: at,
         }
@@ -118,7 +124,11 @@ impl Rollouts {
     ///
     /// # Errors
     /// When a row cannot be read: going on without one of its changes could tell a box the wrong thing.
-    pub fn of(rows: Vec<RolloutRow>, changes: Vec<RolloutChangeRow>) -> Result<Self, Unreadable> {
+    pub fn of(
+        rows: Vec<RolloutRow>,
+        changes: Vec<RolloutChangeRow>,
+        approvals: Vec<RolloutApprovalRow>,
+    ) -> Result<Self, Unreadable> {
         let mut all = BTreeMap::new();
         for row in rows {
             let unreadable = |source| Unreadable {
@@ -127,7 +137,8 @@ impl Rollouts {
             };
             let plan: Plan = serde_json::from_str(&row.plan).map_err(unreadable)?;
             let risks = serde_json::from_str(&row.risks).map_err(unreadable)?;
-            let kept = Kept::proposed(Rollout::new(plan), risks, row.at);
+            let asked = row.asked.as_deref().map(serde_json::from_str).transpose();
+            let kept = Kept::proposed(Rollout::new(plan), risks, asked.map_err(unreadable)?, row.at);
             all.insert(row.id.clone(), kept);
         }
         for row in changes {
@@ -141,6 +152,16 @@ impl Rollouts {
             kept.rollout.apply(&change);
             kept.next = row.number.saturating_add(1);
             kept.changed = row.at;
+        }
+        for row in approvals {
+            let Some(kept) = all.get_mut(&row.rollout) else {
+                continue;
+            };
+            let given: Given = serde_json::from_str(&row.document).map_err(|source| Unreadable {
+                id: row.rollout.clone(),
+                source,
+            })?;
+            kept.add_approval(given);
         }
         Ok(Self {
             all: RwLock::new(all),

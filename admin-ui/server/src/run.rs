@@ -76,7 +76,11 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     let mut fleet = Fleet::new(&file.fleet, &file.site, file.rules.clone(), started);
     store.load(&mut fleet).await?;
     let plans = Plans::of(store.plans().await?);
-    let rollouts = Rollouts::of(store.rollouts().await?, store.rollout_changes().await?)?;
+    let rollouts = Rollouts::of(
+        store.rollouts().await?,
+        store.rollout_changes().await?,
+        store.rollout_approvals().await?,
+    )?;
     let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
     let accepted = crate::supply::acceptances(store.acceptances().await?);
     let console = Console::new(Parts {

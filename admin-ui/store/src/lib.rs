@@ -22,5 +22,5 @@ pub use history::VerdictRow;
 pub use open::Store;
 pub use passkey::{PackageRow, PasskeyChange, PasskeyRow};
 pub use pending::{AcceptanceRow, FailureRow, PendingChange, PlanRow};
-pub use rollout::{RolloutChange, RolloutChangeRow, RolloutRow};
+pub use rollout::{RolloutApprovalRow, RolloutChange, RolloutChangeRow, RolloutRow};
 pub use stick::{BundleRow, ReturnRow, StickChallengeRow, StickChange};

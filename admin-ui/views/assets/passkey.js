@@ -41,7 +41,9 @@
     if (field && buffer) field.value = text(buffer);
   }
 
-  document.querySelectorAll("form[data-passkey]").forEach(function (form) {
+  function prepare(form) {
+    if (form.dataset.ready) return;
+    form.dataset.ready = "yes";
     var button = form.querySelector("button"), says = form.querySelector("[data-says]");
     if (!window.PublicKeyCredential) {
       if (says) says.textContent = "This browser offers no passkeys on this page.";
@@ -64,5 +66,10 @@
         if (says) says.textContent = "Not done: " + error.message;
       });
     });
-  });
+  }
+
+  function all() { document.querySelectorAll("form[data-passkey]").forEach(prepare); }
+  all();
+  // A page that follows the fleet may get its form later.
+  document.addEventListener("htmx:afterSettle", all);
 })();

@@ -88,7 +88,7 @@ pub struct Approved {
 }
 
 impl ApprovalPart {
-    fn missing(&self) -> usize {
+    pub(crate) fn missing(&self) -> usize {
         usize::try_from(self.needed)
             .unwrap_or(usize::MAX)
             .saturating_sub(self.given.len())

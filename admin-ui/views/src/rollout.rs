@@ -8,6 +8,7 @@ pub mod picture;
 use askama::Template;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::ApprovalPart;
 use crate::rollouts::{StageCounts, Standing};
 use crate::shell::{Fault, Fingerprint, Shell};
 
@@ -64,6 +65,8 @@ pub struct RolloutPage {
     pub approvals: Vec<String>,
     /// How many have to.
     pub approvals_needed: u32,
+    /// What approvers are asked, where the publisher's policy wants their passkeys.
+    pub approval: Option<ApprovalPart>,
     /// When it began, unix seconds.
     pub started: Option<i64>,
     /// What this person may do now.
@@ -73,7 +76,7 @@ pub struct RolloutPage {
 /// What the person at the page may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Actions {
-    /// Approve the plan.
+    /// Approve the plan with the password; by passkey, see [`RolloutPage::approval`].
     pub approve: bool,
     /// Begin.
     pub start: bool,

@@ -24,7 +24,7 @@ use crate::table;
 pub enum RolloutVerb {
     /// Make a plan and show it: waves, times, bytes, risks. It is proposed, and nothing is begun.
     Plan(Box<wish::Plan>),
-    /// Approve a plan that somebody else proposed.
+    /// Approve a plan that somebody else proposed, with your password. Where boxes want passkeys, approve on the rollout's page.
     Approve {
         /// Which rollout.
         id: String,
@@ -99,9 +99,10 @@ fn path(id: &str, rest: &str) -> Result<String, Fault> {
 
 /// Runs a verb.
 pub async fn run(verb: RolloutVerb, setting: &Setting) -> Result<(), Fault> {
-    let console = Console::open(&Profile::load(&setting.profile)?)?;
+    let profile = Profile::load(&setting.profile)?;
+    let console = Console::open(&profile)?;
     let (id, rest, body) = match verb {
-        RolloutVerb::Plan(plan) => return propose(*plan, &console, setting).await,
+        RolloutVerb::Plan(plan) => return propose(*plan, &console, &profile.url, setting).await,
         RolloutVerb::Watch { id } => return watch::watch(&console, &path(&id, "")?, setting.json).await,
         RolloutVerb::List => {
             let all = console.call(Method::GET, "/api/v1/rollouts", None).await?;
@@ -116,7 +117,12 @@ pub async fn run(verb: RolloutVerb, setting: &Setting) -> Result<(), Fault> {
         }
         RolloutVerb::Show { id } => {
             let one = console.call(Method::GET, &path(&id, "")?, None).await?;
-            show(setting, &one, |one| print!("{}", draw::whole(one, now())));
+            show(setting, &one, |one| {
+                print!("{}", draw::whole(one, now()));
+                if one["phase"] == "proposed" {
+                    println!("\n{}", next_step(one, &profile.url));
+                }
+            });
             return Ok(());
         }
         RolloutVerb::Approve {
@@ -141,14 +147,16 @@ pub async fn run(verb: RolloutVerb, setting: &Setting) -> Result<(), Fault> {
     let one = console.call(Method::POST, &path(&id, &rest)?, body).await?;
     show(setting, &one, |one| {
         println!("{} is {}", text(one, "id"), text(one, "word"));
-        if one["phase"] == "running" {
-            println!("  freehold rollout watch {}", text(one, "id"));
+        match one["phase"].as_str() {
+            Some("running") => println!("  freehold rollout watch {}", text(one, "id")),
+            Some("proposed") => println!("{}", next_step(one, &profile.url)),
+            _ => {}
         }
     });
     Ok(())
 }
 
-async fn propose(plan: wish::Plan, console: &Console, setting: &Setting) -> Result<(), Fault> {
+async fn propose(plan: wish::Plan, console: &Console, url: &str, setting: &Setting) -> Result<(), Fault> {
     let path = if plan.dry_run {
         "/api/v1/rollouts/plan"
     } else {
@@ -161,22 +169,36 @@ async fn propose(plan: wish::Plan, console: &Console, setting: &Setting) -> Resu
         if is_dry {
             println!("\nNothing was proposed. Without --dry-run it would be.");
         } else {
-            println!("\n{}", next_step(one));
+            println!("\n{}", next_step(one, url));
         }
     });
     Ok(())
 }
 
-/// What comes after a plan was proposed.
-fn next_step(one: &Value) -> String {
+/// What comes next for a plan that was proposed on the console at `url`.
+fn next_step(one: &Value, url: &str) -> String {
     let (id, digest) = (text(one, "id"), text(one, "digest"));
     let start = format!("freehold rollout start {id} --digest {digest}");
-    match one["approvals_needed"].as_u64() {
-        Some(0) => format!("Begin it:\n  {start}"),
-        _ => format!(
-            "Somebody else approves it:\n  freehold rollout approve {id} --digest {digest}\nThen begin it:\n  {start}"
+    let given = u64::try_from(list(one, "approvals").len()).unwrap_or(u64::MAX);
+    let missing = one["approvals_needed"].as_u64().unwrap_or(0).saturating_sub(given);
+    let by = text(one, "by");
+    let people = if missing == 1 {
+        format!("One person beside {by} approves it")
+    } else {
+        format!("{missing} people beside {by} approve it")
+    };
+    let approve = match (missing, one["approval"].is_object()) {
+        (0, _) => return format!("Begin it:\n  {start}"),
+        // A passkey answers a browser; what it signs can be compared here.
+        (_, true) => format!(
+            "{people} by passkey, as the publisher's policy lists it, on its page:\n  {}/rollouts/{id}\n\
+             What is signed there, to be compared:\n  {}",
+            url.trim_end_matches('/'),
+            text(&one["approval"], "words"),
         ),
-    }
+        (_, false) => format!("{people}:\n  freehold rollout approve {id} --digest {digest}"),
+    };
+    format!("{approve}\nThen begin it:\n  {start}")
 }
 
 fn now() -> i64 {
@@ -194,4 +216,34 @@ fn row(one: &Value) -> Vec<String> {
         text(one, "by"),
         text(one, "because"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_step_says_who_is_missing_and_where_they_approve() {
+        let mut one = json!({"id": "r-1", "digest": "00ff", "by": "mia", "approvals": [], "approvals_needed": 2, "approval": null});
+        let by_password = next_step(&one, "https://console:8443");
+        assert!(
+            by_password.starts_with("2 people beside mia approve it:\n  freehold rollout approve r-1 --digest 00ff\n")
+        );
+        one["approval"] = json!({"words": "basil copper"});
+        one["approvals"] = json!(["ann"]);
+        let by_passkey = next_step(&one, "https://console:8443/");
+        for part in [
+            "One person beside mia approves it by passkey",
+            "https://console:8443/rollouts/r-1\n",
+            "basil copper",
+            "freehold rollout start r-1 --digest 00ff",
+        ] {
+            assert!(by_passkey.contains(part), "{part} in\n{by_passkey}");
+        }
+        one["approvals"] = json!(["ann", "ben"]);
+        assert_eq!(
+            next_step(&one, ""),
+            "Begin it:\n  freehold rollout start r-1 --digest 00ff"
+        );
+    }
 }

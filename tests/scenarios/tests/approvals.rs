@@ -193,6 +193,65 @@ fn a_copied_console_cannot_choose_a_policy_without_the_rule() -> Result<()> {
     Ok(())
 }
 
+// promise S-190
+#[test]
+fn a_rollout_reaches_a_box_with_two_passkeys_and_what_it_carried_opens_nothing_else() -> Result<()> {
+    let mut ward = Ward::new()?;
+    let admin = Server::people(&ward.world)?;
+    runtime().block_on(two_approve_a_rollout(&ward, &admin))?;
+    let told = wait_for("the box to take the rollout's order", PATIENCE, || {
+        Ok(Some(ward.accepted()).filter(|(_, by)| *by == json!(["ann", "ben"])))
+    })?;
+    ward.world.wait_seen("the release on its way", |seen| {
+        let models = seen["report"]["models"].as_array();
+        models.is_some_and(|models| models.iter().any(|model| model["name"] == "guide"))
+    })?;
+    // The console is copied, with the keys that sign orders and every approval that the rollout carried.
+    let found = packages(&ward.world)?;
+    let package = found.first().context("the approval of the rollout")?;
+    let both = || -> Result<Vec<AssignedTarget>> { Ok(vec![known(&ward.world, GUIDE)?, known(&ward.world, OTHER)?]) };
+    let orders = [
+        ("approval.other_release", both()?, vec![package.clone()]),
+        ("approval.missing", both()?, Vec::new()),
+    ];
+    for (code, targets, packages) in orders {
+        order(&mut ward.world, targets, packages)?;
+        ward.refuses(code)?;
+        explained(code);
+        assert_eq!(ward.accepted(), told, "{code}");
+    }
+    Ok(())
+}
+
+/// A rollout of the guide to every box: proposed, approved by two people with their passkeys, begun.
+async fn two_approve_a_rollout(ward: &Ward, admin: &Server) -> Result<()> {
+    let (ann, ben) = (
+        person(admin, "ann", "approver").await?,
+        person(admin, "ben", "approver").await?,
+    );
+    let wish = json!({"release": GUIDE, "waves": [{"percent": 100}]});
+    let (status, plan) = admin.ask(Method::POST, "/api/v1/rollouts", Some(wish)).await?;
+    ensure!(status == 201 && plan["approval"]["needed"] == 2, "{plan}");
+    let id = plan["id"].as_str().context("a rollout")?;
+    let to = |what: &str| format!("/api/v1/rollouts/{id}/{what}");
+    let statement = plan["approval"]["statement"].as_str().context("a statement")?;
+    let challenge = sha256(statement.as_bytes());
+    let digest = json!({"digest": plan["digest"]});
+    for (server, key) in [(&ann, &ward.ann), (&ben, &ward.ben)] {
+        let (_, early) = admin.ask(Method::POST, &to("start"), Some(digest.clone())).await?;
+        ensure!(code_of(&early) == "approval.missing", "{early}");
+        let password = json!({"digest": plan["digest"], "password": "a calm instrument"});
+        let (_, said) = server.ask(Method::POST, &to("approve"), Some(password)).await?;
+        ensure!(code_of(&said) == "rollout.passkey_wanted", "{said}");
+        let assertion = serde_json::to_value(key.answer(challenge.as_bytes()))?;
+        let (status, said) = server.ask(Method::POST, &to("approvals"), Some(assertion)).await?;
+        ensure!(status == 200, "{said}");
+    }
+    let (status, begun) = admin.ask(Method::POST, &to("start"), Some(digest)).await?;
+    ensure!(status == 200 && begun["phase"] == "running", "{begun}");
+    Ok(())
+}
+
 /// The honest way: the operator proposes, two people approve with their passkeys, the operator confirms, the box takes it.
 async fn two_approve(ward: &Ward, admin: &Server, box_id: &str) -> Result<u64> {
     let (ann, ben) = (
@@ -204,12 +263,6 @@ async fn two_approve(ward: &Ward, admin: &Server, box_id: &str) -> Result<u64> {
     let wish = json!({"targets": [GUIDE]});
     let (_, said) = admin.ask(Method::POST, &direct, Some(wish.clone())).await?;
     ensure!(code_of(&said) == "approval.missing", "{said}");
-    // A rollout carries no passkeys' approvals: it is refused before there is a plan, not at each box.
-    let rollout = json!({"release": GUIDE});
-    for path in ["/api/v1/rollouts", "/api/v1/rollouts/plan"] {
-        let (_, said) = admin.ask(Method::POST, path, Some(rollout.clone())).await?;
-        ensure!(code_of(&said) == "approval.missing", "{said}");
-    }
     let (status, plan) = admin
         .ask(Method::POST, &format!("/api/v1/boxes/{box_id}/plans"), Some(wish))
         .await?;

@@ -42,6 +42,8 @@ use crate::people::session::Door;
         crate::rollouts::shown::WaveShown,
         crate::rollouts::shown::BoxShown,
         crate::rollouts::shown::CountsShown,
+        crate::rollouts::shown::ApprovalShown,
+        crate::rollouts::shown::GivenShown,
         super::plans::Proposed,
         super::plans::PasskeyAnswer,
         super::plans::Confirmation
@@ -64,7 +66,7 @@ fn body_of(method: &str, path: &str) -> Option<&'static str> {
         ("POST", "/api/v1/boxes/{id}/approve") => Some("Approval"),
         ("POST", "/api/v1/boxes/{id}/assign") => Some("Wish"),
         ("POST", "/api/v1/boxes/{id}/plans") => Some("Proposed"),
-        ("POST", "/api/v1/plans/{id}/approvals") => Some("PasskeyAnswer"),
+        ("POST", "/api/v1/plans/{id}/approvals" | "/api/v1/rollouts/{id}/approvals") => Some("PasskeyAnswer"),
         ("POST", "/api/v1/plans/{id}/confirm") => Some("Confirmation"),
         ("POST", "/api/v1/boxes/{id}/tokens") => Some("NewToken"),
         ("POST", "/api/v1/acceptances") => Some("NewAcceptance"),

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::plans::PasskeyAnswer;
 use crate::body::Told;
 use crate::console::Console;
 use crate::people::session::Visitor;
@@ -98,10 +99,11 @@ pub async fn preview(
     let now = console.now();
     let by = visitor.account.name;
     let worker = console.clone();
-    let Preview { plan, risks } = tokio::task::spawn_blocking(move || worker.preview_rollout("preview", &wish, &by))
-        .await
-        .map_err(|error| Refused::inside(&error))??;
-    let kept = Kept::proposed(Rollout::new(plan), risks, now);
+    let Preview { plan, risks, asked } =
+        tokio::task::spawn_blocking(move || worker.preview_rollout("preview", &wish, &by))
+            .await
+            .map_err(|error| Refused::inside(&error))??;
+    let kept = Kept::proposed(Rollout::new(plan), risks, asked, now);
     Ok(Json(shown(&kept, &console.fleet(), now)))
 }
 
@@ -121,7 +123,8 @@ pub async fn propose(
 /// `POST /api/v1/rollouts/{id}/approve`.
 ///
 /// # Errors
-/// 401 for a wrong password, 403 for a role that does not decide or for one's own plan, 409 for another plan.
+/// 401 for a wrong password, 403 for a role that does not decide or for one's own plan, 409 for another plan or where a passkey
+/// is wanted.
 pub async fn approve(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
@@ -134,10 +137,26 @@ pub async fn approve(
     one(&console, &id)
 }
 
+/// `POST /api/v1/rollouts/{id}/approvals`: a passkey's assertion over `approval.challenge`.
+///
+/// # Errors
+/// 403, 404, 409 where no passkey is wanted or the rollout is over, 422 with the code that a box would answer.
+pub async fn approve_with_passkey(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    Told(answer): Told<PasskeyAnswer>,
+) -> Result<Json<RolloutShown>, Refused> {
+    console
+        .approve_rollout_with_passkey(&visitor, &id, answer.into())
+        .await?;
+    one(&console, &id)
+}
+
 /// `POST /api/v1/rollouts/{id}/start`.
 ///
 /// # Errors
-/// 409 for another plan, too few approvals, a passed deadline.
+/// 409 for another plan, too few approvals, a passed deadline; 422 `approval.missing` while boxes want more people.
 pub async fn start(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,

@@ -22,6 +22,8 @@ pub use self::told::title;
 use self::told::told;
 use super::see;
 use super::shell::{digest, fault, fingerprint};
+use crate::approvals::Asked;
+use crate::body::Form;
 use crate::console::Console;
 use crate::people::guard::SafeForm;
 use crate::people::session::Visitor;
@@ -358,14 +360,18 @@ pub async fn approve(
     Path(id): Path<String>,
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
-    let assertion = Assertion {
+    console.approve_plan(&visitor, &id, assertion(&form)?).await?;
+    Ok(see(&address::plan(&id)))
+}
+
+/// What the page's script put into the form after the passkey had signed.
+pub(super) fn assertion(form: &Form) -> Result<Assertion, Refused> {
+    Ok(Assertion {
         credential: form.need("credential")?.to_owned(),
         authenticator_data: form.need("authenticator_data")?.to_owned(),
         client_data: form.need("client_data")?.to_owned(),
         signature: form.need("signature")?.to_owned(),
-    };
-    console.approve_plan(&visitor, &id, assertion).await?;
-    Ok(see(&address::plan(&id)))
+    })
 }
 
 async fn carry_out(console: &Console, visitor: &Visitor, plan: &Plan, by: &str) -> Result<Option<SecretPage>, Refused> {
@@ -497,7 +503,10 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         consequences,
         undo: undo.to_owned(),
         compare,
-        approval: approval(console, visitor, plan),
+        approval: plan
+            .asked
+            .as_ref()
+            .map(|asked| approval(console, visitor, asked, &plan.by)),
         digest: fingerprint("plan (SHA-256)", &plan.digest),
         proposed_by: plan.by.clone(),
         proposed: plan.at,
@@ -520,17 +529,16 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
     }
 }
 
-/// What approvers see of a plan that needs them.
-fn approval(console: &Console, visitor: &Visitor, plan: &Plan) -> Option<ApprovalPart> {
-    let asked = plan.asked.as_ref()?;
+/// What approvers see of a plan, or of a rollout, that `proposer` made and that needs them.
+pub(super) fn approval(console: &Console, visitor: &Visitor, asked: &Asked, proposer: &str) -> ApprovalPart {
     let approvers = console.shelf().approvers.clone();
     let me = &visitor.account.name;
     let listed = approvers
         .as_ref()
         .and_then(|list| list.approvers.iter().find(|approver| approver.name == *me));
-    let why_not = if plan.by == *me {
+    let why_not = if proposer == *me {
         "You proposed this plan: somebody else has to approve it.".to_owned()
-    } else if !console.permits_deciding(visitor, &plan.by) {
+    } else if !console.permits_deciding(visitor, proposer) {
         format!("Your role `{}` does not approve.", visitor.account.role)
     } else if asked.given.iter().any(|given| given.name == *me) {
         "You have approved this plan.".to_owned()
@@ -547,7 +555,7 @@ fn approval(console: &Console, visitor: &Visitor, plan: &Plan) -> Option<Approva
             .map(|key| key.credential.clone())
             .collect::<Vec<_>>()
     });
-    Some(ApprovalPart {
+    ApprovalPart {
         needed: asked.needed,
         given: asked
             .given
@@ -564,5 +572,5 @@ fn approval(console: &Console, visitor: &Visitor, plan: &Plan) -> Option<Approva
         challenge: encoded(asked.digest().as_bytes()),
         relying_party: approvers.map(|list| list.relying_party.clone()).unwrap_or_default(),
         credentials: keys.unwrap_or_default(),
-    })
+    }
 }

@@ -67,7 +67,11 @@ pub(super) fn doing(rollout: &Rollout, seen: &RolloutShown) -> String {
     }
     match rollout.phase() {
         Phase::Proposed if seen.approvals.len() < usize::try_from(seen.approvals_needed).unwrap_or(usize::MAX) => {
-            "waits for approval".to_owned()
+            if seen.approval.is_some() {
+                "waits for approval by passkey".to_owned()
+            } else {
+                "waits for approval".to_owned()
+            }
         }
         Phase::Proposed => "waits for somebody to begin it".to_owned(),
         Phase::Running => {
@@ -234,6 +238,11 @@ pub async fn command(
     if name == "approve" {
         let password = form.need("password")?;
         console.approve_rollout(&visitor, &id, &digest, password).await?;
+        return Ok(see(&address::rollout(&id)));
+    }
+    if name == "approve_with_passkey" {
+        let assertion = super::plans::assertion(&form)?;
+        console.approve_rollout_with_passkey(&visitor, &id, assertion).await?;
         return Ok(see(&address::rollout(&id)));
     }
     console.allow(&visitor, Action::Assign).await?;

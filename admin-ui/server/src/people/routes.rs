@@ -120,6 +120,7 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/rollouts/plan" May(A::Assign), "The plan that a wish would make; nothing is kept." => rollouts::preview;
         "GET" "/api/v1/rollouts/{id}" May(A::Look), "One rollout." => rollouts::show;
         "POST" "/api/v1/rollouts/{id}/approve" May(A::Look), "Approve its plan, which somebody else proposed." => rollouts::approve;
+        "POST" "/api/v1/rollouts/{id}/approvals" May(A::Look), "Approve it with a passkey's assertion." => rollouts::approve_with_passkey;
         "POST" "/api/v1/rollouts/{id}/start" May(A::Assign), "Begin it." => rollouts::start;
         "POST" "/api/v1/rollouts/{id}/pause" May(A::Assign), "Begin nothing more for now." => rollouts::pause;
         "POST" "/api/v1/rollouts/{id}/resume" May(A::Assign), "Go on." => rollouts::resume;

@@ -1,4 +1,4 @@
-//! Orders become assignments, by the path that every assignment takes.
+//! Orders become assignments, by the path that every assignment takes, with what people approved beside them.
 //!
 //! Refuses to touch what a rollout is not about: other releases of the box stay assigned as they are. Invariant: an order whose
 //! assignment is the box's last one is sent; sending it again does nothing.
@@ -9,6 +9,7 @@ use freehold_fleet::Member;
 use freehold_fleet::rollout::{Direction, Order, PlannedBox, ReleaseRef, Rollout};
 
 use crate::console::Console;
+use crate::director::Assigning;
 
 /// Seconds until an order that could not be assigned is tried again: each try stands in the record.
 const TRY_AGAIN: i64 = 60;
@@ -18,9 +19,14 @@ pub(super) struct Due {
     box_id: String,
     targets: Vec<String>,
     fallback: Vec<String>,
+    /// What the box keeps since it was told to go forward.
+    keeps: Vec<String>,
+    direction: Direction,
+    run: Option<ReleaseRef>,
 }
 
-fn target(release: &ReleaseRef) -> String {
+/// The target name of a release's descriptor.
+pub(super) fn target(release: &ReleaseRef) -> String {
     format!("{}/{}/release.json", release.name, release.version)
 }
 
@@ -41,14 +47,18 @@ fn due(line: &str, order: &Order, planned: &PlannedBox, member: &Member) -> Opti
     let mut targets: Vec<String> = others.map(|name| (*name).clone()).collect();
     targets.extend(wanted);
     // The way back stays on the box until the rollout no longer needs it.
-    let fallback = match order.direction {
-        Direction::Forward => planned.from.iter().map(target).collect(),
-        Direction::Back => Vec::new(),
+    let before: Vec<String> = planned.from.iter().map(target).collect();
+    let (fallback, keeps) = match order.direction {
+        Direction::Forward => (before, Vec::new()),
+        Direction::Back => (Vec::new(), before),
     };
     Some(Due {
         box_id: planned.box_id.clone(),
         targets,
         fallback,
+        keeps,
+        direction: order.direction,
+        run: order.run.clone(),
     })
 }
 
@@ -73,12 +83,23 @@ impl Console {
         let open = self.0.rollouts.get(id).filter(|kept| !kept.rollout.phase().is_over());
         let Some(kept) = open else { return };
         let now = self.now();
+        let due = self.due_orders(&kept.rollout, now);
+        if due.is_empty() {
+            return;
+        }
         let by = format!("rollout:{id}");
-        for one in self.due_orders(&kept.rollout, now) {
-            match self
-                .assign_with_fallback(&one.box_id, &one.targets, &one.fallback, None, &by)
-                .await
-            {
+        let packages = self.packages_of(&kept);
+        for one in due {
+            let package = (packages.as_ref().zip(one.run.as_ref()))
+                .and_then(|(packages, run)| self.package_for(packages, &one.box_id, one.direction, run));
+            let wish = Assigning {
+                names: &one.targets,
+                fallback: &one.fallback,
+                keeps: &one.keeps,
+                days: None,
+                packages: package.into_iter().collect(),
+            };
+            match self.assign_judged(&one.box_id, wish, &by).await {
                 Ok(_) => self.0.rollouts.hold(&one.box_id, None),
                 Err(refused) => {
                     tracing::warn!(rollout = id, box_id = %one.box_id, code = %refused.report.code, "an order was not assigned");

@@ -1,7 +1,8 @@
 //! From a wish to a plan that is shown before anybody approves: boxes, waves, times, bytes, risks.
 //!
 //! Refuses a release that a box would refuse, and a box that another rollout of the same release line still holds. Invariant:
-//! what is proposed is stored and recorded as it is shown; its digest is what people approve.
+//! what is proposed is stored and recorded as it is shown, with what approvers are asked about it; its digest is what people
+//! approve.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use freehold_fleet::Member;
 use freehold_fleet::rollout::{Candidate, Draft, Plan, PlannedBox, Query, ReleaseRef, Rollout, RolloutRejection};
 use freehold_store::{RolloutChange, RolloutRow};
 use freehold_trust::Sha256Digest;
-use freehold_verify::approval::{ApprovalRejection, ApprovedRelease};
 use freehold_verify::release::{ReleaseDescriptor, ReleaseKind, SELF_TEST};
 
 use super::{Kept, Wish};
+use crate::approvals::Asked;
 use crate::console::Console;
 use crate::director::refused;
 use crate::live::Changed;
@@ -31,6 +32,8 @@ pub struct Preview {
     pub plan: Plan,
     /// Sentences on what could go wrong, most serious first.
     pub risks: Vec<String>,
+    /// What approvers are asked, where the publisher's policy wants their passkeys.
+    pub asked: Option<Asked>,
 }
 
 /// A rollout's own refusal over HTTP.
@@ -96,9 +99,6 @@ impl Console {
             version: release.descriptor.version.clone(),
             sha256: release.digest.to_hex(),
         };
-        drop(shelf);
-        self.approved_by_boxes(&wish.release, release.digest)?;
-        let shelf = self.shelf();
         let fleet = self.fleet();
         let members = || fleet.boxes().values().filter(|member| member.is_approved());
         let called = |name: &str| {
@@ -149,6 +149,7 @@ impl Console {
         }
         drop(fleet);
         let waves = wish.waves_with(|name| called_now(self, name));
+        let people = self.people_wanted(&goal, boxes.iter().map(|one: &PlannedBox| one.site.as_str()));
         let draft = Draft {
             id: id.to_owned(),
             by: by.to_owned(),
@@ -160,14 +161,15 @@ impl Console {
             returns: wish.returns,
             failure_budget: wish.budget_for(boxes.len()),
             patience: wish.patience(),
-            approvals: wish.approvals,
+            approvals: wish.approvals.max(people),
             deadline: wish.deadline(now),
             boxes,
         };
         let plan = draft.plan(now).map_err(|rejection| no(&rejection))?;
         self.not_busy(&plan)?;
         let risks = risks(&plan, &counts, &release.descriptor);
-        Ok(Preview { plan, risks })
+        let asked = self.ask_about_rollout(&plan);
+        Ok(Preview { plan, risks, asked })
     }
 
     /// Refuses a plan with a box that another rollout of the same line holds.
@@ -188,9 +190,11 @@ impl Console {
         Ok(())
     }
 
-    /// Whether a proposed rollout may begin beside the others.
-    pub(super) fn may_begin(&self, rollout: &Rollout) -> Result<(), Refused> {
-        self.not_busy(rollout.plan())
+    /// Whether a proposed rollout may begin: beside the others, and with what boxes want approved. The policy may ask for more
+    /// by now than when the plan was made.
+    pub(super) fn may_begin(&self, kept: &Kept) -> Result<(), Refused> {
+        self.not_busy(kept.rollout.plan())?;
+        self.approved_enough(kept).map_err(|rejection| Refused::of(&rejection))
     }
 
     /// Proposes a rollout: its plan is stored and shown; nothing is begun. Answers its identifier.
@@ -203,7 +207,7 @@ impl Console {
         let preview = tokio::task::spawn_blocking(move || console.preview_rollout(&name, &wish, &who))
             .await
             .map_err(|error| Refused::inside(&error))?;
-        let Preview { plan, risks } = match preview {
+        let Preview { plan, risks, asked } = match preview {
             Ok(preview) => preview,
             Err(refused) => {
                 let entry = self.entry("rollout.proposed", by).refused(&refused.report.code);
@@ -218,6 +222,7 @@ impl Console {
             at: now,
             plan: text(serde_json::to_string(&plan))?,
             risks: text(serde_json::to_string(&risks))?,
+            asked: asked.as_ref().map(serde_json::to_string).map(text).transpose()?,
         };
         let entry = self
             .entry("rollout.proposed", by)
@@ -225,26 +230,10 @@ impl Console {
             .fact("plan", plan.digest().to_hex())
             .fact("release", format!("{} {}", plan.release.name, plan.release.version))
             .fact("boxes", plan.boxes.len());
-        let kept = Kept::proposed(Rollout::new(plan), risks, now);
+        let kept = Kept::proposed(Rollout::new(plan), risks, asked, now);
         self.store_rollout(row, entry, kept).await?;
         self.0.live.tell(Changed::Approvals);
         Ok(id)
-    }
-
-    /// Refuses what boxes want approved by passkeys: a rollout's orders carry no such approvals, so no box would take one.
-    fn approved_by_boxes(&self, target: &str, sha256: Sha256Digest) -> Result<(), Refused> {
-        let release = ApprovedRelease {
-            name: target.to_owned(),
-            sha256,
-        };
-        match self.approvals_needed(std::slice::from_ref(&release), [self.0.file.site.as_str()]) {
-            0 => Ok(()),
-            needed => Err(Refused::of(&ApprovalRejection::Missing {
-                release: release.name,
-                needed,
-                found: 0,
-            })),
-        }
     }
 
     async fn store_rollout(&self, row: RolloutRow, entry: freehold_fleet::Entry, kept: Kept) -> Result<(), Refused> {

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use freehold_fleet::rollout::{Change, Command, Order, Phase, Rollout, Stage, Stopped, Told, heard};
 use freehold_fleet::{Entry, Event, Member};
-use freehold_store::{RolloutChange, RolloutChangeRow};
+use freehold_store::{RolloutApprovalRow, RolloutChange, RolloutChangeRow};
 use tokio::sync::watch;
 
-use super::Kept;
 use super::propose::no;
+use super::{Kept, Rollouts};
+use crate::approvals::Given;
 use crate::console::Console;
 use crate::live::Changed;
 use crate::refused::Refused;
@@ -26,6 +27,17 @@ const MISSED: u32 = 4;
 /// And the seconds that it has in any case.
 const MISSED_LEAST: i64 = 120;
 
+/// What is decided about a rollout, written together or not at all.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// Its changes.
+    pub(super) changes: Vec<Change>,
+    /// What the record says of them.
+    pub(super) entries: Vec<Entry>,
+    /// The approval by passkey that they come from.
+    pub(super) given: Option<Given>,
+}
+
 impl Console {
     /// A person's command.
     ///
@@ -38,7 +50,7 @@ impl Console {
         let decided = self
             .change_rollout(id, move |kept, now| {
                 if matches!(command, Command::Start { .. }) && kept.rollout.started().is_none() {
-                    console.may_begin(&kept.rollout)?;
+                    console.may_begin(kept)?;
                 }
                 let changes = kept
                     .rollout
@@ -53,7 +65,11 @@ impl Console {
                 }
                 // A command that has taken effect already changes nothing, and says nothing new.
                 let entries = if changes.is_empty() { Vec::new() } else { vec![entry] };
-                Ok((changes, entries))
+                Ok(Decided {
+                    changes,
+                    entries,
+                    given: None,
+                })
             })
             .await;
         if let Err(refused) = decided {
@@ -68,9 +84,9 @@ impl Console {
     }
 
     /// Decides about one rollout and makes the decision durable.
-    async fn change_rollout<F>(&self, id: &str, decide: F) -> Result<(), Refused>
+    pub(super) async fn change_rollout<F>(&self, id: &str, decide: F) -> Result<(), Refused>
     where
-        F: FnOnce(&Kept, i64) -> Result<(Vec<Change>, Vec<Entry>), Refused> + Send + 'static,
+        F: FnOnce(&Kept, i64) -> Result<Decided, Refused> + Send + 'static,
     {
         let (console, id) = (self.clone(), id.to_owned());
         // A task of its own: a caller that hangs up must not leave disk and memory apart.
@@ -79,11 +95,23 @@ impl Console {
             let _turn = rollouts.turn.lock().await;
             let now = console.now();
             let mut kept = rollouts.get(&id).ok_or_else(|| Refused::not_found("rollout"))?;
-            let (changes, entries) = decide(&kept, now)?;
+            let Decided {
+                changes,
+                entries,
+                given,
+            } = decide(&kept, now)?;
             if changes.is_empty() && entries.is_empty() {
                 return Ok(());
             }
             let mut rows = Vec::new();
+            if let Some(given) = &given {
+                rows.push(RolloutChange::Approved(RolloutApprovalRow {
+                    rollout: id.clone(),
+                    name: given.name.clone(),
+                    at: given.at,
+                    document: serde_json::to_string(given).map_err(|error| Refused::inside(&error))?,
+                }));
+            }
             for change in &changes {
                 let document = serde_json::to_string(change).map_err(|error| Refused::inside(&error))?;
                 rows.push(RolloutChange::Changed(RolloutChangeRow {
@@ -96,6 +124,9 @@ impl Console {
             }
             console.rollout_change(rows, entries).await?;
             kept.rollout.apply_all(&changes);
+            if let Some(given) = given {
+                kept.add_approval(given);
+            }
             kept.changed = now;
             rollouts.put(id, kept);
             console.0.live.tell(Changed::Rollouts);
@@ -114,7 +145,14 @@ impl Console {
             let id = kept.rollout.plan().id.clone();
             let console = self.clone();
             let ticked = self
-                .change_rollout(&id, move |kept, now| Ok(console.due(&kept.rollout, now)))
+                .change_rollout(&id, move |kept, now| {
+                    let (changes, entries) = console.due(&kept.rollout, now);
+                    Ok(Decided {
+                        changes,
+                        entries,
+                        given: None,
+                    })
+                })
                 .await;
             if let Err(refused) = ticked {
                 tracing::warn!(rollout = id, code = %refused.report.code, message = %refused.report.message, "a tick failed");
@@ -271,7 +309,7 @@ pub async fn drive(console: Console, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-impl super::Rollouts {
+impl Rollouts {
     /// Whether the order of a box may be tried at `now`.
     pub(super) fn may_try(&self, box_id: &str, now: i64) -> bool {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

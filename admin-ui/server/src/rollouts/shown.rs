@@ -6,10 +6,12 @@
 use freehold_fleet::Fleet;
 use freehold_fleet::rollout::{Phase, Plan, Progress, Stage, Stopped, WaitingOn};
 use freehold_protocol::fingerprint::words_of;
+use freehold_verify::webauthn::encoded;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Kept;
+use crate::approvals::Asked;
 
 /// One box of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -83,6 +85,56 @@ pub struct CountsShown {
     pub by_stick_back: usize,
 }
 
+/// One person's approval by passkey.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GivenShown {
+    /// The approver's name in the policy.
+    pub name: String,
+    /// When, Unix seconds.
+    pub at: i64,
+}
+
+/// What the publisher's policy wants of people before a box takes the release. Each box checks it by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ApprovalShown {
+    /// How many people have to approve with a passkey.
+    pub needed: u32,
+    /// How many are missing.
+    pub missing: u32,
+    /// What is approved: JSON text, its bytes as they are signed.
+    pub statement: String,
+    /// SHA-256 of the statement, hex.
+    pub sha256: String,
+    /// Its first bytes as words, to be read aloud.
+    pub words: String,
+    /// The same as a passkey's challenge, base64url without padding.
+    pub challenge: String,
+    /// Until when boxes take it, Unix seconds.
+    pub until: i64,
+    /// Who approved.
+    pub given: Vec<GivenShown>,
+}
+
+impl ApprovalShown {
+    fn of(asked: &Asked) -> Self {
+        let digest = asked.digest();
+        let given = asked.given.iter().map(|given| GivenShown {
+            name: given.name.clone(),
+            at: given.at,
+        });
+        Self {
+            needed: asked.needed,
+            missing: asked.missing(),
+            statement: asked.statement.clone(),
+            sha256: digest.to_hex(),
+            words: words_of(digest.as_bytes(), 8),
+            challenge: encoded(digest.as_bytes()),
+            until: asked.read().map(|statement| statement.not_after).unwrap_or_default(),
+            given: given.collect(),
+        }
+    }
+}
+
 /// A rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct RolloutShown {
@@ -116,6 +168,8 @@ pub struct RolloutShown {
     pub approvals: Vec<String>,
     /// How many have to.
     pub approvals_needed: u32,
+    /// What approvers are asked, where the publisher's policy wants their passkeys; else a password approves.
+    pub approval: Option<ApprovalShown>,
     /// When it began, Unix seconds.
     pub started: Option<i64>,
     /// After this nothing new is begun, Unix seconds.
@@ -259,6 +313,7 @@ pub fn shown(kept: &Kept, fleet: &Fleet, now: i64) -> RolloutShown {
         over: rollout.phase().is_over(),
         approvals: rollout.approvals().to_vec(),
         approvals_needed: plan.approvals,
+        approval: kept.asked.as_ref().map(ApprovalShown::of),
         started: rollout.started(),
         deadline: plan.deadline,
         changed: kept.changed,

@@ -123,7 +123,7 @@ impl Console {
     }
 
     /// The packages that an assignment names. The box judges them, and refuses an assignment that lacks one.
-    async fn approvals_of(&self, box_id: &str, assignment: Option<&Base64>) -> Result<Vec<Base64>, Refused> {
+    pub(crate) async fn approvals_of(&self, box_id: &str, assignment: Option<&Base64>) -> Result<Vec<Base64>, Refused> {
         let envelope = assignment.and_then(|bytes| Envelope::parse(&bytes.0, MAX_DOCUMENT).ok());
         let named = envelope.and_then(|envelope| serde_json::from_slice::<Assignment>(&envelope.payload).ok());
         let mut packages = Vec::new();

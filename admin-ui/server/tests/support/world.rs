@@ -16,6 +16,7 @@ use freehold_channel::{
 };
 use freehold_console::console::Console;
 use freehold_console::init::{Wish, init};
+use freehold_console::people::session::Visitor;
 use freehold_console::refused::Refused;
 use freehold_console::run::{Doors, Running, open, start};
 use freehold_console::state::StateDir;
@@ -124,11 +125,17 @@ impl World {
 
     /// A session made without typing a password: Argon2 is slow by intent.
     pub async fn session(&self, role: &str, door: &str) -> (String, SessionRow) {
-        let at = now().unix_timestamp();
         let name = format!("{role}-{}", freehold_console::random::hex::<4>().unwrap());
+        let (token, visitor) = self.session_of(&name, role, door).await;
+        (token, visitor.session)
+    }
+
+    /// The same of an account with this name.
+    pub async fn session_of(&self, name: &str, role: &str, door: &str) -> (String, Visitor) {
+        let at = now().unix_timestamp();
         let account = AccountRow {
             site: "ward-7".to_owned(),
-            name: name.clone(),
+            name: name.to_owned(),
             role: role.to_owned(),
             password: "$argon2id$none".to_owned(),
             must_change: false,
@@ -139,17 +146,21 @@ impl World {
         let session = SessionRow {
             token: sha256(token.as_bytes()).to_hex(),
             id: freehold_console::random::hex::<6>().unwrap(),
-            account: name,
+            account: name.to_owned(),
             door: door.to_owned(),
             csrf: "c".repeat(64),
             made_at: at,
             expires: at + 3600,
             address: "127.0.0.1".to_owned(),
         };
-        let changes = vec![AccountChange::Made(account), AccountChange::SignedIn(session.clone())];
+        let visitor = Visitor {
+            account: account.clone(),
+            session: session.clone(),
+        };
+        let changes = vec![AccountChange::Made(account), AccountChange::SignedIn(session)];
         let entry = self.console().entry("account.made", "test").fact("role", role);
         self.console().people_change(changes, entry).await.unwrap();
-        (token, session)
+        (token, visitor)
     }
 
     /// Makes an approved member out of a box on paper.

@@ -88,6 +88,7 @@ pub fn all() -> Vec<State> {
         state("rollouts-empty", rollouts::list_empty().render()),
         state("rollout-running", rollouts::running().render()),
         state("rollout-proposed", rollouts::proposed().render()),
+        state("rollout-passkeys", rollouts::proposed_passkeys().render()),
         state("rollout-halted", rollouts::halted().render()),
         state("rollout-large", rollouts::large().render()),
         state("rollout-new", rollouts::new().render()),
@@ -130,6 +131,7 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
         ("rollouts-hostile", everywhere(&rollouts::list()).render()),
         ("rollout-hostile", everywhere(&rollouts::running()).render()),
         ("rollout-proposed-hostile", everywhere(&rollouts::proposed()).render()),
+        ("rollout-passkeys-hostile", everywhere(&rollouts::proposed_passkeys()).render()),
         ("rollout-new-hostile", everywhere(&rollouts::new_refused()).render()),
         ("failure-hostile", everywhere(&others::failure()).render()),
     ]

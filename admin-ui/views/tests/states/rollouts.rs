@@ -1,6 +1,7 @@
 //! Rollouts in their states: proposed, running, halted, large; the list; the form.
 
 use freehold_views::new_rollout::Typed;
+use freehold_views::plan::{ApprovalPart, Approved};
 use freehold_views::rollout::{Actions, BoxLine, Dot, StageMark, WaitingGroup, WavePart, WentBack};
 use freehold_views::rollouts::{Mood, RolloutRow, StageCounts, Standing};
 use freehold_views::shell::{Fault, Fingerprint, Parts};
@@ -306,6 +307,34 @@ pub fn proposed() -> RolloutPage {
             ..Default::default()
         },
         ..running()
+    }
+}
+
+/// The same where the publisher's policy wants the passkeys of two people; one has approved.
+pub fn proposed_passkeys() -> RolloutPage {
+    RolloutPage {
+        approvals: vec!["jonas.weber".into()],
+        approvals_needed: 2,
+        approval: Some(ApprovalPart {
+            needed: 2,
+            given: vec![Approved {
+                name: "jonas.weber".into(),
+                at: NOW - 600,
+            }],
+            digest: Fingerprint {
+                of: "what approvers sign (SHA-256)".into(),
+                hex: hex(79),
+                words: "basil copper harbor lantern".into(),
+            },
+            until: NOW + 600_000,
+            may_approve: true,
+            challenge: "q83vEjRWeJA".into(),
+            relying_party: "console.riverside.example".into(),
+            credentials: vec!["Zmlyc3Q".into()],
+            ..Default::default()
+        }),
+        actions: Actions::default(),
+        ..proposed()
     }
 }
 

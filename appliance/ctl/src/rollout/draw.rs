@@ -258,6 +258,21 @@ pub fn whole(one: &Value, now: i64) -> String {
         if approvals.is_empty() { "" } else { ": " },
         crate::answer::visible(&approvals.join(", "))
     );
+    let asked = &one["approval"];
+    if asked.is_object() {
+        let missing = asked["missing"].as_u64().unwrap_or(0);
+        let _ = writeln!(
+            out,
+            "  passkeys  {}; every box checks them; they count until {}",
+            if missing == 0 {
+                "all there".to_owned()
+            } else {
+                format!("{missing} missing")
+            },
+            when(asked["until"].as_i64().unwrap_or(0), now)
+        );
+        let _ = writeln!(out, "  signed    {}  {}", text(asked, "words"), text(asked, "sha256"));
+    }
     let _ = writeln!(out, "  digest    {}  {}", text(one, "words"), text(one, "digest"));
     let risks = list(one, "risks");
     if !risks.is_empty() {
@@ -322,5 +337,19 @@ wave 2     1 box    ○  waits for wave 2
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn missing_passkeys_are_named_with_what_they_sign() {
+        let mut one = one();
+        assert!(!whole(&one, 1060).contains("passkeys"));
+        one["approval"] =
+            json!({"needed": 2, "missing": 1, "sha256": "ee11", "words": "basil copper", "until": 90_000});
+        let text = whole(&one, 1060);
+        for part in ["passkeys  1 missing", "until in 24 h", "signed    basil copper  ee11"] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        one["approval"]["missing"] = json!(0);
+        assert!(whole(&one, 1060).contains("passkeys  all there"));
     }
 }

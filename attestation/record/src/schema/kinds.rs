@@ -93,7 +93,7 @@ kinds! {
     "request.refused" "A client was refused." { has request: Text, has route: Text, may model: Digest, may first_token_ms: Number, has total_ms: Number, may prompt_tokens: Number, may answer_tokens: Number, may verdict: Text, may policy: Text, may prompt_commitment: Digest, may reply_commitment: Digest }
     "revocations.seen" "The box saw a newer list of revocations." { has counter: Number }
     "rollout.aborted" "A person ended a rollout." { has plan: Digest }
-    "rollout.approved" "A person approved a rollout." { has plan: Digest }
+    "rollout.approved" "A person approved a rollout, or tried to." { has plan: Digest, may statement: Digest, may credential: Text }
     "rollout.box" "A box went on in a rollout." { has box: Text, has stage: Text, may gate: Text }
     "rollout.paused" "A person paused a rollout." { has plan: Digest }
     "rollout.phase" "A rollout went on by itself, or stopped." { has phase: Text, may failed: Number, may box: Text }

@@ -14,6 +14,7 @@ use freehold_views::text::counted;
 
 use super::{counts, short_name, standing};
 use crate::console::Console;
+use crate::pages::plans;
 use crate::pages::shell::fingerprint;
 use crate::people::action::Action;
 use crate::people::session::Visitor;
@@ -231,10 +232,15 @@ fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShow
     let is_open = matches!(kept.rollout.phase(), Phase::Proposed);
     let is_approved = seen.approvals.len() >= needed;
     let approved_by_me = seen.approvals.contains(&visitor.account.name);
-    let approve =
-        is_open && !is_approved && !approved_by_me && console.permits_about(visitor, Action::DecidePlan, proposer);
+    // Where boxes want passkeys, the part about approvals says who may, and why not.
+    let by_passkey = seen.approval.is_some();
+    let approve = is_open
+        && !by_passkey
+        && !is_approved
+        && !approved_by_me
+        && console.permits_about(visitor, Action::DecidePlan, proposer);
     let start = is_open && may && is_approved;
-    let why_not = if !is_open || start || approve {
+    let why_not = if !is_open || start || approve || (by_passkey && !is_approved) {
         String::new()
     } else if !is_approved && own {
         "Somebody else has to approve this plan: nobody approves their own.".to_owned()
@@ -341,6 +347,7 @@ pub(super) fn model(console: &Console, visitor: &Visitor, kept: &Kept) -> Rollou
         at: seen.at,
         approvals: seen.approvals.clone(),
         approvals_needed: seen.approvals_needed,
+        approval: (kept.asked.as_ref()).map(|asked| plans::approval(console, visitor, asked, &seen.by)),
         started: seen.started,
         actions: actions(console, visitor, kept, &seen),
     }
