@@ -207,6 +207,7 @@ impl Console {
 
     /// What a box would say to these targets without any approval; what it runs already needs none.
     pub(crate) fn approvals_missing(&self, box_id: &str, targets: &[AssignedTarget]) -> Option<ApprovalRejection> {
+        let site = self.box_site(box_id);
         let had: Vec<String> = self
             .fleet()
             .member(box_id)
@@ -218,7 +219,7 @@ impl Console {
             sha256: target.sha256,
         })
         .find_map(|release| {
-            let needed = self.approvals_needed(std::slice::from_ref(&release), [self.0.file.site.as_str()]);
+            let needed = self.approvals_needed(std::slice::from_ref(&release), [site.as_str()]);
             (needed > 0).then_some(ApprovalRejection::Missing {
                 release: release.name,
                 needed,
@@ -227,9 +228,14 @@ impl Console {
         })
     }
 
+    /// The site that an assignment to a box names.
+    pub(crate) fn box_site(&self, box_id: &str) -> String {
+        self.site_of(box_id).unwrap_or_else(|| self.0.file.site.clone())
+    }
+
     /// The line of the one box of a plan from a box's page.
     pub(crate) fn plan_lines(&self, proposal: &Proposal) -> Vec<BoxLine> {
-        vec![BoxLine::new(proposal.box_id(), &self.0.file.site)]
+        vec![BoxLine::new(proposal.box_id(), &self.box_site(proposal.box_id()))]
     }
 
     /// What approvers are asked about a proposal from a box's page.
@@ -259,7 +265,8 @@ impl Console {
     /// 403, 404, 409 when it waits no more or needs nobody, 422 with the box's own code.
     pub async fn approve_plan(&self, visitor: &Visitor, id: &str, assertion: Assertion) -> Result<Plan, Refused> {
         let plan = self.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
-        self.allow_deciding(visitor, &plan.by).await?;
+        let place = self.place_of_proposal(&plan.proposal);
+        self.allow_deciding(visitor, &plan.by, place.as_place()).await?;
         let decided = || {
             Refused::new(
                 StatusCode::CONFLICT,
@@ -272,7 +279,7 @@ impl Console {
         let who = &visitor.account.name;
         let entry = self
             .entry("plan.approved", who)
-            .about(plan.proposal.box_id())
+            .about(plan.proposal.subject())
             .fact("plan", plan.digest.clone())
             .fact("statement", asked.digest().to_hex());
         let given = match self.check_approval(visitor, asked, &self.plan_lines(&plan.proposal), assertion) {

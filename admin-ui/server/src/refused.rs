@@ -44,6 +44,12 @@ pub const CODES: &[&str] = &[
     "bundle.part_size",
     "console.other_passkey",
     "console.bad_passkey",
+    "console.second_factor",
+    "console.bad_site",
+    "console.bad_token",
+    "console.token_scope",
+    "console.outside_refused",
+    "console.outside_unknown",
 ];
 
 /// A refusal on its way out.

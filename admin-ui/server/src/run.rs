@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::console::{Addresses, Console, Parts};
 use crate::init::open_book;
 use crate::listen::{Door, Limits, raise_file_limit, serve};
+use crate::people::outside::Outside;
 use crate::people::throttle::{self, Throttle};
 use crate::plan::Plans;
 use crate::repository::{Shelf, Stamp, timestamp};
@@ -77,6 +78,9 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
     store.load(&mut fleet).await?;
     let plans = Plans::of(store.plans().await?);
     let rollouts = Rollouts::of(store.rollouts().await?, store.rollout_changes().await?)?;
+    let alarms = store.alarms().await?;
+    let codes = dir.codes_key()?;
+    let outside = Outside::open(&dir)?;
     let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
     let accepted = crate::supply::acceptances(store.acceptances().await?);
     let console = Console::new(Parts {
@@ -91,6 +95,9 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         rollouts,
         throttle,
         accepted,
+        alarms,
+        codes,
+        outside,
     });
     console
         .record(

@@ -45,8 +45,13 @@ fn found(console: &Console, id: &str) -> Result<Plan, Refused> {
 }
 
 /// `GET /api/v1/plans`.
-pub async fn list(State(console): State<Console>) -> Json<Value> {
-    let plans: Vec<Value> = console.0.plans.all().iter().map(shown).collect();
+pub async fn list(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
+    let plans = console.0.plans.all();
+    let plans: Vec<Value> = plans
+        .iter()
+        .filter(|plan| console.sees_plan(&visitor, plan))
+        .map(shown)
+        .collect();
     Json(json!({ "plans": plans }))
 }
 

@@ -29,6 +29,7 @@ use super::shell::{fault, fingerprint};
 use super::{boxes, fragment};
 use crate::console::Console;
 use crate::people::action::Action;
+use crate::people::authority::Place;
 use crate::people::session::Visitor;
 use crate::refused::Refused;
 
@@ -432,7 +433,7 @@ fn tokens(member: &Member) -> Vec<Token> {
 }
 
 fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
-    let may = |action| console.permits(visitor, action);
+    let may = |action| console.permits_at(visitor, action, Place::Site(&member.site));
     let decide = may(Action::DecideEnrolment) && member.waits_for_person();
     let approved = member.is_approved();
     let shelf = console.shelf();

@@ -2,6 +2,8 @@
 //!
 //! Refuses to call something urgent that needs nobody. Invariant: refused before attention before approvals.
 
+use std::collections::BTreeMap;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,7 +19,7 @@ use freehold_views::text::counted;
 use super::fragment;
 use crate::console::Console;
 use crate::people::session::Visitor;
-use crate::plan::Stand;
+use crate::plan::{Plan, Stand};
 use crate::rollouts::Wants;
 
 /// Most lines of one list on the page; the lists themselves are one click away.
@@ -40,13 +42,25 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     let shell = console.shell(Some(visitor), address::OVERVIEW);
     let now = shell.now;
     let shelf = console.shelf();
-    let fleet = console.fleet();
+    // Before the fleet is held: it is looked into.
+    let mut plans = console.0.plans.all();
+    plans.retain(|plan| plan.stand == Stand::Waiting && console.sees_plan(visitor, plan));
+    let fleet = console.fleet_of(visitor);
     let mut verdicts = VerdictCounts::default();
     let mut oldest_proof: Option<i64> = None;
+    let mut sites: BTreeMap<&str, Site> = BTreeMap::new();
     for member in fleet.boxes().values().filter(|member| member.is_approved()) {
-        verdicts.add(fleet.verdict_of(member, now).word);
+        let word = fleet.verdict_of(member, now).word;
+        let site = sites.entry(member.site.as_str()).or_insert_with(|| Site {
+            name: member.site.clone(),
+            ..Site::default()
+        });
+        verdicts.add(word);
+        site.verdicts.add(word);
         if let Some(at) = member.last_good.as_ref().map(|verdict| verdict.at) {
-            oldest_proof = Some(oldest_proof.map_or(at, |oldest| oldest.min(at)));
+            let older = |oldest: Option<i64>| Some(oldest.map_or(at, |oldest| oldest.min(at)));
+            oldest_proof = older(oldest_proof);
+            site.oldest_proof = older(site.oldest_proof);
         }
     }
     let serving = fleet
@@ -64,11 +78,7 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
             .take(LINES)
             .collect(),
         verdicts,
-        sites: vec![Site {
-            name: fleet.site.clone(),
-            verdicts,
-            oldest_proof,
-        }],
+        sites: sites.into_values().collect(),
         oldest_proof,
         today: vec![Figure {
             name: "models serving".to_owned(),
@@ -81,8 +91,20 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     }
 }
 
-fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
+fn needs(console: &Console, plans: Vec<Plan>, fleet: &Fleet, now: i64) -> Vec<Need> {
     let mut needs = Vec::new();
+    for alarm in console.alarms() {
+        needs.push(Need {
+            mark: VerdictWord::Refused,
+            subject: "break-glass account".to_owned(),
+            place: alarm.about,
+            text: format!("{}. Find out who, then settle it on the access page.", alarm.detail),
+            code: None,
+            since: alarm.at,
+            verb: "Look".to_owned(),
+            href: address::ACCESS.to_owned(),
+        });
+    }
     let shelf = console.shelf();
     if let Some(fault) = &shelf.policy_fault {
         let means = freehold_explain::explain(&fault.report.code)
@@ -136,13 +158,7 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
             href: address::APPROVALS.to_owned(),
         });
     }
-    for plan in console
-        .0
-        .plans
-        .all()
-        .into_iter()
-        .filter(|plan| plan.stand == Stand::Waiting)
-    {
+    for plan in plans {
         needs.push(Need {
             mark: VerdictWord::Attention,
             subject: "plan".to_owned(),

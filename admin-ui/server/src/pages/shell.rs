@@ -12,7 +12,9 @@ use freehold_views::shell::{Fault, Fingerprint, Parts, Person, Waiting};
 
 use crate::console::Console;
 use crate::people::action::Action;
+use crate::people::authority::FleetView;
 use crate::people::session::Visitor;
+use crate::plan::Stand;
 use crate::repository::Shelf;
 
 fn number(count: usize) -> u32 {
@@ -23,7 +25,19 @@ impl Console {
     /// The frame for a visitor, or for nobody.
     pub(crate) fn shell(&self, visitor: Option<&Visitor>, path: &str) -> Shell {
         let now = self.now();
-        let fleet = self.fleet();
+        // Before the fleet is held: it is looked into.
+        let plans = visitor.map_or(0, |visitor| self.plans_waiting(visitor));
+        let whole;
+        let fleet: &Fleet = match visitor {
+            Some(visitor) => {
+                whole = self.fleet_of(visitor);
+                &whole
+            }
+            None => {
+                whole = FleetView::Whole(self.fleet());
+                &whole
+            }
+        };
         Shell {
             fleet: self.0.file.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,17 +48,15 @@ impl Console {
             }),
             csrf: visitor.map(|visitor| visitor.session.csrf.clone()).unwrap_or_default(),
             path: path.to_owned(),
-            waiting: if visitor.is_some() {
-                self.waiting(&fleet, now)
-            } else {
-                Waiting::default()
-            },
+            waiting: visitor
+                .map(|visitor| self.waiting(visitor, plans, fleet, now))
+                .unwrap_or_default(),
             parts: Parts {
                 reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
                 rollouts: true,
                 ..Parts::default()
             },
-            development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
+            development_keys: visitor.is_some() && development_keys(fleet, &self.shelf()),
             simulated: visitor.is_some()
                 && fleet
                     .boxes()
@@ -54,7 +66,13 @@ impl Console {
         }
     }
 
-    fn waiting(&self, fleet: &Fleet, now: i64) -> Waiting {
+    fn plans_waiting(&self, visitor: &Visitor) -> usize {
+        let plans = self.0.plans.all();
+        let waiting = plans.iter().filter(|plan| plan.stand == Stand::Waiting);
+        waiting.filter(|plan| self.sees_plan(visitor, plan)).count()
+    }
+
+    fn waiting(&self, visitor: &Visitor, plans: usize, fleet: &Fleet, now: i64) -> Waiting {
         let members = || fleet.boxes().values();
         let bad = members()
             .filter(|member| member.is_approved())
@@ -66,19 +84,22 @@ impl Console {
             })
             .count();
         let enrolments = members().filter(|member| member.waits_for_person()).count();
-        let waiting = enrolments.saturating_add(self.0.plans.waiting());
+        let waiting = enrolments.saturating_add(plans);
         let faults = usize::from(self.shelf().policy_fault.is_some());
-        let rollouts = self.0.rollouts.for_people(now);
+        let rollouts = self.rollouts_for_people(visitor, now);
+        let alarms = self.alarms().len();
         Waiting {
             overview: number(
                 bad.saturating_add(waiting)
                     .saturating_add(faults)
-                    .saturating_add(rollouts),
+                    .saturating_add(rollouts)
+                    .saturating_add(alarms),
             ),
             boxes: number(bad),
             approvals: number(waiting),
             models: number(faults),
             rollouts: number(rollouts),
+            settings: number(alarms),
             ..Waiting::default()
         }
     }

@@ -2,13 +2,14 @@
 //!
 //! Refuses to have rules of its own. Invariant: a no is in the record before it is an answer.
 
-use std::collections::BTreeSet;
+use std::sync::RwLockReadGuard;
 
 use axum::http::StatusCode;
 use freehold_decide::{
     Account, BundleData, ConsoleFacts, Decision, EvidenceFacts, OsStanding, Permission, PolicySet, PolicySummary,
     Proposer, Reason, RecordStanding, Session,
 };
+use freehold_fleet::Fleet;
 use freehold_fleet::member::CosignedHead;
 use freehold_protocol::status::VerdictWord;
 use freehold_verify::RefusalReport;
@@ -18,6 +19,7 @@ use freehold_views::settings::Policy;
 use super::action::Action;
 use super::session::Visitor;
 use crate::console::Console;
+use crate::plan::{Plan, Proposal};
 use crate::refused::Refused;
 use crate::repository::Shelf;
 
@@ -51,18 +53,48 @@ impl Default for Authority {
     }
 }
 
+/// Where an action takes place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// At one site: a box's.
+    Site(&'a str),
+    /// In the fleet as a whole: what is not at any one site takes an account for all of them.
+    Fleet,
+    /// At whichever sites the account is for: lists, which then show those only.
+    Own,
+}
+
 /// The facts of a visitor's wish.
-fn facts(visitor: &Visitor, action: Action, site: &str, proposer: Proposer) -> ConsoleFacts {
+fn facts(visitor: &Visitor, action: Action, place: Place<'_>, proposer: Proposer) -> ConsoleFacts {
     ConsoleFacts {
         role: visitor.account.role.clone(),
         action: action.word().to_owned(),
-        account: Account::Active,
+        account: if visitor.account.disabled {
+            Account::Disabled
+        } else {
+            Account::Active
+        },
         // A change of role or password ends the account's other sessions in the same transaction (`freehold_store`): a
         // session that was found is from after the last change, or the one that made it.
         session: Session::Fresh,
-        site: site.to_owned(),
-        sites: BTreeSet::from([visitor.account.site.clone()]),
+        site: match place {
+            Place::Site(site) => site.to_owned(),
+            Place::Fleet => EVERYWHERE.to_owned(),
+            Place::Own => String::new(),
+        },
+        sites: visitor.account.sites().map(str::to_owned).collect(),
         proposer,
+    }
+}
+
+/// Stands for every site; no site may be called so.
+const EVERYWHERE: &str = "*";
+
+/// Where an action takes place when nothing else is said: looking is for everybody, at the account's own sites.
+const fn usual(action: Action) -> Place<'static> {
+    match action {
+        Action::Look => Place::Own,
+        _ => Place::Fleet,
     }
 }
 
@@ -124,6 +156,12 @@ impl Authority {
         }
     }
 
+    /// The policies about people, when they can be used.
+    #[must_use]
+    pub fn people(&self) -> Option<&PolicySet> {
+        self.shipped.as_ref()
+    }
+
     /// The policies in force, for the settings page.
     #[must_use]
     pub fn policies(&self) -> Vec<Policy> {
@@ -171,16 +209,40 @@ impl Console {
     /// Whether policy allows a visitor an action; for showing and hiding, without an entry.
     #[must_use]
     pub fn permits(&self, visitor: &Visitor, action: Action) -> bool {
-        self.permits_about(visitor, action, Proposer::None)
+        self.permits_at(visitor, action, usual(action))
     }
 
-    /// The same about something that somebody proposed.
+    /// The same at a place.
     #[must_use]
-    pub fn permits_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> bool {
-        self.0
-            .authority
-            .console(&facts(visitor, action, &self.0.file.site, proposer))
-            .is_allowed()
+    pub fn permits_at(&self, visitor: &Visitor, action: Action, place: Place<'_>) -> bool {
+        in_scope(visitor, action)
+            && self
+                .0
+                .authority
+                .console(&facts(visitor, action, place, Proposer::None))
+                .is_allowed()
+    }
+
+    /// Whether a visitor sees what is at a site.
+    #[must_use]
+    pub fn sees(&self, visitor: &Visitor, site: &str) -> bool {
+        self.permits_at(visitor, Action::Look, Place::Site(site))
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
+    #[must_use]
+    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str, place: Place<'_>) -> bool {
+        let facts = facts(visitor, Action::DecidePlan, place, proposer_of(visitor, proposer));
+        in_scope(visitor, Action::DecidePlan) && self.0.authority.console(&facts).is_allowed()
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str, place: Place<'_>) -> Result<(), Refused> {
+        self.allow_as(visitor, Action::DecidePlan, place, proposer_of(visitor, proposer))
+            .await
     }
 
     /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
@@ -203,30 +265,137 @@ impl Console {
     /// # Errors
     /// 403 with the policy's code, 503 when the refusal could not be recorded.
     pub async fn allow(&self, visitor: &Visitor, action: Action) -> Result<(), Refused> {
-        self.allow_about(visitor, action, Proposer::None).await
+        self.allow_as(visitor, action, usual(action), Proposer::None).await
     }
 
-    /// The same about something that somebody proposed.
+    /// The same at a place.
     ///
     /// # Errors
     /// As [`Console::allow`].
-    pub async fn allow_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
-        let facts = facts(visitor, action, &self.0.file.site, proposer);
-        let decision = self.0.authority.console(&facts);
-        if decision.is_allowed() {
+    pub async fn allow_at(&self, visitor: &Visitor, action: Action, place: Place<'_>) -> Result<(), Refused> {
+        self.allow_as(visitor, action, place, Proposer::None).await
+    }
+
+    async fn allow_as(
+        &self,
+        visitor: &Visitor,
+        action: Action,
+        place: Place<'_>,
+        proposer: Proposer,
+    ) -> Result<(), Refused> {
+        let decision = self.0.authority.console(&facts(visitor, action, place, proposer));
+        let code = if !in_scope(visitor, action) {
+            "console.token_scope".to_owned()
+        } else if decision.is_allowed() {
             return Ok(());
-        }
-        let code = decision
-            .code
-            .clone()
-            .unwrap_or_else(|| "policy.not_permitted".to_owned());
+        } else {
+            decision
+                .code
+                .clone()
+                .unwrap_or_else(|| "policy.not_permitted".to_owned())
+        };
         let entry = self
             .entry("console.request", &visitor.account.name)
             .refused(&code)
             .fact("action", action.word())
             .fact("role", visitor.account.role.clone());
         self.record(entry).await?;
-        let message = format!("the role `{}` may not `{}`", visitor.account.role, action.word());
+        let message = match place {
+            Place::Site(site) => format!(
+                "the role `{}` may not `{}` at `{site}`",
+                visitor.account.role,
+                action.word()
+            ),
+            _ => format!("the role `{}` may not `{}`", visitor.account.role, action.word()),
+        };
         Err(Refused::new(StatusCode::FORBIDDEN, &code, message))
     }
+
+    /// The fleet as a visitor may see it: all of it, or the boxes of the account's sites. Not to be held across an await.
+    #[must_use]
+    pub fn fleet_of(&self, visitor: &Visitor) -> FleetView<'_> {
+        let fleet = self.fleet();
+        // Policy is asked once for each site, not for each box.
+        let seen: Vec<&str> = fleet.sites().filter(|site| self.sees(visitor, site)).collect();
+        if seen.len() == fleet.sites().count() {
+            return FleetView::Whole(fleet);
+        }
+        let part = Box::new(fleet.at_sites(|site| seen.contains(&site)));
+        FleetView::Part(part)
+    }
+
+    /// Where a proposal takes place: at its box's site, or in the fleet as a whole.
+    #[must_use]
+    pub fn place_of_proposal(&self, proposal: &Proposal) -> OwnedPlace {
+        OwnedPlace(self.site_of(proposal.box_id()))
+    }
+
+    /// Whether policy allows a visitor to confirm a proposal. A no is recorded.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_proposal(&self, visitor: &Visitor, proposal: &Proposal) -> Result<(), Refused> {
+        let place = self.place_of_proposal(proposal);
+        self.allow_at(visitor, proposal.action(), place.as_place()).await
+    }
+
+    /// Whether policy allows a visitor to confirm a proposal; for showing and hiding, without an entry.
+    #[must_use]
+    pub fn permits_proposal(&self, visitor: &Visitor, proposal: &Proposal) -> bool {
+        self.permits_at(visitor, proposal.action(), self.place_of_proposal(proposal).as_place())
+    }
+
+    /// Whether a visitor sees a plan: as the box that it is about.
+    #[must_use]
+    pub fn sees_plan(&self, visitor: &Visitor, plan: &Plan) -> bool {
+        match &plan.proposal {
+            Proposal::Account { .. } => self.permits(visitor, Action::ManageAccounts),
+            other => self
+                .site_of(other.box_id())
+                .is_none_or(|site| self.sees(visitor, &site)),
+        }
+    }
+
+    /// The site of a box; a box that nobody knows is at no site that anybody may act at, but everybody may hear that it is
+    /// not there.
+    #[must_use]
+    pub fn site_of(&self, box_id: &str) -> Option<String> {
+        self.fleet().member(box_id).map(|member| member.site.clone())
+    }
+}
+
+/// A place that owns its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnedPlace(Option<String>);
+
+impl OwnedPlace {
+    /// The place.
+    #[must_use]
+    pub fn as_place(&self) -> Place<'_> {
+        self.0.as_deref().map_or(Place::Fleet, Place::Site)
+    }
+}
+
+/// What a visitor sees of the fleet.
+#[derive(Debug)]
+pub enum FleetView<'a> {
+    /// All of it.
+    Whole(RwLockReadGuard<'a, Fleet>),
+    /// A part.
+    Part(Box<Fleet>),
+}
+
+impl std::ops::Deref for FleetView<'_> {
+    type Target = Fleet;
+    fn deref(&self) -> &Fleet {
+        match self {
+            Self::Whole(fleet) => fleet,
+            Self::Part(fleet) => fleet,
+        }
+    }
+}
+
+/// A token does what it lists, never more.
+fn in_scope(visitor: &Visitor, action: Action) -> bool {
+    visitor.scope.as_ref().is_none_or(|scope| scope.contains(action.word()))
 }

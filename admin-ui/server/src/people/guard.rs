@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use freehold_trust::digest::ct_eq;
 
 use super::action::Action;
+use super::authority::Place;
 use super::session::{Door, Visitor, token_of};
 use crate::body::Form;
 use crate::console::Console;
@@ -97,7 +98,7 @@ pub async fn pass(
         }
     };
     if let (Some(action), Some(visitor)) = (action, &visitor) {
-        if visitor.account.must_change {
+        if visitor.account.must_change && visitor.scope.is_none() {
             if gate.door == Door::Page && !changes {
                 return Ok(Redirect::to(freehold_views::address::PASSWORD).into_response());
             }
@@ -108,12 +109,37 @@ pub async fn pass(
                 message,
             ));
         }
-        console.allow(visitor, action).await?;
+        match console.place_of(request.uri().path()) {
+            Some(site) => console.allow_at(visitor, action, Place::Site(&site)).await?,
+            None => console.allow(visitor, action).await?,
+        }
+    } else if let Some(visitor) = &visitor
+        && visitor.scope.is_some()
+        && changes
+        && gate.access == Access::SignedIn
+    {
+        let message = "a token does not change its own account";
+        return Err(Refused::new(StatusCode::FORBIDDEN, "console.token_scope", message));
     }
     if let Some(visitor) = visitor {
         request.extensions_mut().insert(visitor);
     }
     Ok(next.run(request).await)
+}
+
+impl Console {
+    /// The site that an address is about: a box's or a plan's. `None` for anything else, and for boxes that nobody knows.
+    fn place_of(&self, path: &str) -> Option<String> {
+        let mut parts = path.strip_prefix("/api/v1").unwrap_or(path).split('/').skip(1);
+        match (parts.next()?, parts.next()?) {
+            ("boxes", id) => self.site_of(id),
+            ("plans", id) => {
+                let plan = self.0.plans.get(id)?;
+                self.site_of(plan.proposal.box_id())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// HTTP/2 says the host in `:authority`.
