@@ -72,6 +72,9 @@ impl Fleet {
             if let Some(counter) = self.counters.get(id) {
                 part.counters.insert(id.clone(), *counter);
             }
+            if let Some(order) = self.leases.get(id) {
+                part.leases.insert(id.clone(), order.clone());
+            }
         }
         part
     }

@@ -264,9 +264,9 @@ impl Console {
     /// # Errors
     /// 403, 404, 409 when it waits no more or needs nobody, 422 with the box's own code.
     pub async fn approve_plan(&self, visitor: &Visitor, id: &str, assertion: Assertion) -> Result<Plan, Refused> {
-        let plan = self.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
+        let plan = self.plan_of(visitor, id)?;
         let place = self.place_of_proposal(&plan.proposal);
-        self.allow_deciding(visitor, &plan.by, place.as_place()).await?;
+        self.allow_deciding(visitor, &plan.by, std::slice::from_ref(&place)).await?;
         let decided = || {
             Refused::new(
                 StatusCode::CONFLICT,

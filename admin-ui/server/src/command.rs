@@ -268,7 +268,6 @@ async fn sites(typed: &SiteArgs) -> anyhow::Result<ExitCode> {
     let mut file = dir.console()?;
     if let Some(name) = &typed.add {
         crate::init::check_name("site", name)?;
-        anyhow::ensure!(name != "*", "`*` stands for every site and is no name");
         if *name != file.site && !file.rules.sites.contains(name) {
             let book =
                 crate::init::open_book(&dir, &file.fleet).context("is the console running? hint: stop it first")?;

@@ -388,10 +388,18 @@ impl Console {
     /// # Errors
     /// As [`Console::happen`].
     pub async fn people_change(&self, changes: Vec<AccountChange>, entry: Entry) -> Result<(), Refused> {
+        self.people_changes(changes, vec![entry]).await
+    }
+
+    /// Several things changed at once: all of it, or nothing.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub async fn people_changes(&self, changes: Vec<AccountChange>, entries: Vec<Entry>) -> Result<(), Refused> {
         let console = self.clone();
         let done = tokio::spawn(async move {
             let written: Vec<Change<'_>> = changes.iter().map(Change::Account).collect();
-            match console.commit(&written, vec![entry]).await {
+            match console.commit(&written, entries).await {
                 Ok(()) => {
                     console.heard(&changes);
                     Ok(())

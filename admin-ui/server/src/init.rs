@@ -54,10 +54,11 @@ pub struct Made {
 
 /// A site's or fleet's name: short, printable, for paths and pages alike.
 pub(crate) fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
-    let fits = !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control);
+    // `*` stands for every site.
+    let fits = !name.is_empty() && name != "*" && name.len() <= 64 && !name.chars().any(char::is_control);
     anyhow::ensure!(
         fits,
-        "the {what} `{}` has 1 to 64 printable characters",
+        "the {what} `{}` has 1 to 64 printable characters, and is not `*`",
         name.escape_debug()
     );
     Ok(())

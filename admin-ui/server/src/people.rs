@@ -12,6 +12,7 @@ pub mod guard;
 pub mod outside;
 pub mod passkey;
 pub mod password;
+pub mod place;
 pub mod proposal;
 pub mod routes;
 pub mod second;

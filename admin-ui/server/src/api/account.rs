@@ -199,7 +199,9 @@ pub async fn role(
     Path(name): Path<String>,
     Told(message): Told<NewRole>,
 ) -> Result<StatusCode, Refused> {
-    console.change_role(&name, &message.role, &visitor.account.name).await?;
+    console
+        .change_access(&name, Some(&message.role), None, &visitor.account.name)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -235,7 +237,7 @@ pub async fn sites(
     Told(message): Told<NewSites>,
 ) -> Result<StatusCode, Refused> {
     console
-        .change_sites(&name, &message.sites, &visitor.account.name)
+        .change_access(&name, None, Some(&message.sites), &visitor.account.name)
         .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -39,7 +39,7 @@ pub async fn show(State(console): State<Console>, Extension(visitor): Extension<
         "fleet": console.file().fleet,
         "name": console.file().name,
         "site": console.file().site,
-        "sites": fleet.sites().collect::<Vec<_>>(),
+        "sites": fleet.seen_sites(),
         "simulated_allowed": console.file().rules.accept_simulated,
         "version": env!("CARGO_PKG_VERSION"),
         "counts": counts,

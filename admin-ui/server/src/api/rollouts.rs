@@ -41,26 +41,19 @@ impl std::fmt::Debug for RolloutApproval {
     }
 }
 
-impl Console {
-    /// A rollout as it stands now.
-    ///
-    /// # Errors
-    /// 404.
-    pub fn shown_rollout(&self, id: &str) -> Result<RolloutShown, Refused> {
-        let kept = self.0.rollouts.get(id).ok_or_else(|| Refused::not_found("rollout"))?;
-        Ok(shown(&kept, &self.fleet(), self.now()))
-    }
-}
-
-fn one(console: &Console, id: &str) -> Result<Json<RolloutShown>, Refused> {
-    console.shown_rollout(id).map(Json)
+/// A rollout as it stands now, to a visitor who sees it.
+fn one(console: &Console, visitor: &Visitor, id: &str) -> Result<Json<RolloutShown>, Refused> {
+    let kept = console.rollout_of(visitor, id)?;
+    Ok(Json(shown(&kept, &console.fleet(), console.now())))
 }
 
 /// `GET /api/v1/rollouts`.
-pub async fn list(State(console): State<Console>) -> Json<Value> {
+pub async fn list(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
     let now = console.now();
+    // Before the fleet is held: it is looked into.
+    let seen = console.rollouts_of(&visitor);
     let fleet = console.fleet();
-    let all: Vec<Value> = (console.0.rollouts.all().iter())
+    let all: Vec<Value> = (seen.iter())
         .filter_map(|kept| {
             let mut one = serde_json::to_value(shown(kept, &fleet, now)).ok()?;
             // The boxes stand in the rollout itself.
@@ -82,8 +75,12 @@ pub async fn list(State(console): State<Console>) -> Json<Value> {
 ///
 /// # Errors
 /// 404.
-pub async fn show(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<RolloutShown>, Refused> {
-    one(&console, &id)
+pub async fn show(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<Json<RolloutShown>, Refused> {
+    one(&console, &visitor, &id)
 }
 
 /// `POST /api/v1/rollouts/plan`: the plan that a wish would make now. Stores nothing.
@@ -115,7 +112,7 @@ pub async fn propose(
     Told(wish): Told<Wish>,
 ) -> Result<(StatusCode, Json<RolloutShown>), Refused> {
     let id = console.propose_rollout(&wish, &visitor.account.name).await?;
-    Ok((StatusCode::CREATED, one(&console, &id)?))
+    Ok((StatusCode::CREATED, one(&console, &visitor, &id)?))
 }
 
 /// `POST /api/v1/rollouts/{id}/approve`.
@@ -131,7 +128,7 @@ pub async fn approve(
     console
         .approve_rollout(&visitor, &id, &approval.digest, &approval.password)
         .await?;
-    one(&console, &id)
+    one(&console, &visitor, &id)
 }
 
 /// `POST /api/v1/rollouts/{id}/start`.
@@ -144,8 +141,8 @@ pub async fn start(
     Path(id): Path<String>,
     Told(seen): Told<SeenPlan>,
 ) -> Result<Json<RolloutShown>, Refused> {
-    console.start_rollout(&visitor.account.name, &id, &seen.digest).await?;
-    one(&console, &id)
+    console.start_rollout(&visitor, &id, &seen.digest).await?;
+    one(&console, &visitor, &id)
 }
 
 macro_rules! commands {
@@ -156,9 +153,9 @@ macro_rules! commands {
             Extension(visitor): Extension<Visitor>,
             Path(id): Path<String>,
         ) -> Result<Json<RolloutShown>, Refused> {
-            let by = visitor.account.name;
-            console.command_rollout(&id, Command::$command { by }).await?;
-            one(&console, &id)
+            let by = visitor.account.name.clone();
+            console.steer_rollout(&visitor, &id, Command::$command { by }).await?;
+            one(&console, &visitor, &id)
         })*
     };
 }
@@ -195,7 +192,7 @@ pub async fn allow(
     Extension(visitor): Extension<Visitor>,
     Path((id, wave)): Path<(String, usize)>,
 ) -> Result<Json<RolloutShown>, Refused> {
-    let by = visitor.account.name;
-    console.command_rollout(&id, Command::AllowWave { by, wave }).await?;
-    one(&console, &id)
+    let by = visitor.account.name.clone();
+    console.steer_rollout(&visitor, &id, Command::AllowWave { by, wave }).await?;
+    one(&console, &visitor, &id)
 }

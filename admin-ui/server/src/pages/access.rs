@@ -71,8 +71,12 @@ pub async fn show(
             })
             .collect(),
         roles: roles(&console),
-        actions: Action::ALL.iter().map(|action| action.word().to_owned()).collect(),
-        sites: console.fleet().sites().map(str::to_owned).collect(),
+        actions: Action::ALL
+            .iter()
+            .filter(|action| !action.takes_a_person())
+            .map(|action| action.word().to_owned())
+            .collect(),
+        sites: console.fleet_of(&visitor).seen_sites(),
         may_manage,
         outside: console.outside_name(),
     };

@@ -16,7 +16,7 @@ use super::one_box::{ek_root, tpm};
 use super::{fragment, plans};
 use crate::console::Console;
 use crate::people::action::Action;
-use crate::people::authority::Place;
+use crate::people::place::Place;
 use crate::people::session::Visitor;
 use crate::plan::Stand;
 

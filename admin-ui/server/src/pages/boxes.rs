@@ -87,7 +87,7 @@ pub async fn list(
     let page = BoxesPage {
         shell,
         filter,
-        sites: fleet.sites().map(str::to_owned).collect(),
+        sites: fleet.seen_sites(),
         models,
         rows,
         total: u32::try_from(total).unwrap_or(u32::MAX),

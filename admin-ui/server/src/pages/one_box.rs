@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
 use axum::response::{IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Freshness, LeaseNow, Member, Membership, TpmKind, Withdrawn};
+use freehold_fleet::{EkTrust, Fleet, Freshness, LeaseNow, Member, Membership, TpmKind, Withdrawn};
 use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_protocol::report::BoxReport;
 use freehold_protocol::status::ModelPhase;
@@ -29,7 +29,7 @@ use super::shell::{fault, fingerprint};
 use super::{boxes, fragment};
 use crate::console::Console;
 use crate::people::action::Action;
-use crate::people::authority::Place;
+use crate::people::place::Place;
 use crate::people::session::Visitor;
 use crate::refused::Refused;
 
@@ -145,7 +145,7 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab, whole: Option
         boot: whole.as_ref().and_then(boot::boot),
         models: models(member),
         assignment: assignment(console, member),
-        lease: lease(console, visitor, member, now),
+        lease: lease(console, visitor, &fleet, member, now),
         gateway: report.and_then(|report| report.gateway.as_ref()).map(|door| Door {
             url: door.url.clone(),
             spki: door.spki.clone(),
@@ -389,8 +389,13 @@ fn assignment(console: &Console, member: &Member) -> Option<Assignment> {
 }
 
 /// The verdict lease, where policy demands one of some model or a person has changed it.
-fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Option<one_box::Lease> {
-    let fleet = console.fleet();
+fn lease(
+    console: &Console,
+    visitor: &Visitor,
+    fleet: &Fleet,
+    member: &Member,
+    now: i64,
+) -> Option<one_box::Lease> {
     let order = fleet.lease_order(&member.box_id);
     let shelf = console.shelf();
     let policy = shelf.policy.as_deref();
@@ -417,7 +422,7 @@ fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Opt
         changed_by: order.map(|order| order.by.clone()).unwrap_or_default(),
         changed: order.map(|order| order.at),
         withdrawn: order.is_some_and(|order| order.withdrawn != Withdrawn::Nothing),
-        may_change: member.is_approved() && console.permits(visitor, Action::Assign),
+        may_change: member.is_approved() && console.permits_at(visitor, Action::Assign, Place::Site(&member.site)),
     })
 }
 
@@ -471,10 +476,4 @@ fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
             String::new()
         },
     }
-}
-
-/// The one line of the table about a box; used by search.
-#[must_use]
-pub fn reason(console: &Console, member: &Member) -> String {
-    boxes::reason(&console.fleet(), member, console.now())
 }

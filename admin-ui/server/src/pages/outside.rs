@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{inner_path, see};
 use crate::console::Console;
 use crate::listen::RemoteAddress;
-use crate::people::outside::{COOKIE, LIFETIME};
+use crate::people::outside::{COOKIE, LIFETIME, Returned};
 use crate::people::session::cookie;
 use crate::refused::Refused;
 
@@ -46,6 +46,7 @@ pub struct Said {
     code: Option<String>,
     state: Option<String>,
     error: Option<String>,
+    iss: Option<String>,
 }
 
 /// `GET /sign-in/outside/back`.
@@ -72,9 +73,13 @@ pub async fn back(
         .filter_map(|value| value.to_str().ok())
         .flat_map(|line| line.split(';'))
         .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    let (signed, next) = console
-        .back_from_outside(&state, &code, browser, &from.ip().to_string())
-        .await?;
+    let returned = Returned {
+        state: &state,
+        code: &code,
+        issuer: said.iss.as_deref(),
+        browser,
+    };
+    let (signed, next) = console.back_from_outside(returned, &from.ip().to_string()).await?;
     let page = OnwardPage {
         shell: console.shell(None, freehold_views::address::OUTSIDE_BACK),
         name: signed.account.name.clone(),

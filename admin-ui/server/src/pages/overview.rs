@@ -20,7 +20,7 @@ use super::fragment;
 use crate::console::Console;
 use crate::people::session::Visitor;
 use crate::plan::{Plan, Stand};
-use crate::rollouts::Wants;
+use crate::rollouts::{Kept, Wants};
 
 /// Most lines of one list on the page; the lists themselves are one click away.
 const LINES: usize = 20;
@@ -45,6 +45,7 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     // Before the fleet is held: it is looked into.
     let mut plans = console.0.plans.all();
     plans.retain(|plan| plan.stand == Stand::Waiting && console.sees_plan(visitor, plan));
+    let rollouts = console.open_rollouts_of(visitor);
     let fleet = console.fleet_of(visitor);
     let mut verdicts = VerdictCounts::default();
     let mut oldest_proof: Option<i64> = None;
@@ -71,8 +72,8 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
         .count();
     let boxes = u64::try_from(fleet.boxes().len()).unwrap_or(u64::MAX);
     OverviewPage {
-        needs: needs(console, &fleet, now),
-        doing: rolling(console, &fleet, now)
+        needs: needs(console, plans, &rollouts, &fleet, now),
+        doing: rolling(&rollouts, &fleet, now)
             .into_iter()
             .chain(doing(&fleet))
             .take(LINES)
@@ -91,7 +92,7 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     }
 }
 
-fn needs(console: &Console, plans: Vec<Plan>, fleet: &Fleet, now: i64) -> Vec<Need> {
+fn needs(console: &Console, plans: Vec<Plan>, rollouts: &[Kept], fleet: &Fleet, now: i64) -> Vec<Need> {
     let mut needs = Vec::new();
     for alarm in console.alarms() {
         needs.push(Need {
@@ -162,7 +163,7 @@ fn needs(console: &Console, plans: Vec<Plan>, fleet: &Fleet, now: i64) -> Vec<Ne
         needs.push(Need {
             mark: VerdictWord::Attention,
             subject: "plan".to_owned(),
-            place: plan.proposal.box_id().to_owned(),
+            place: plan.proposal.subject().to_owned(),
             text: super::plans::title(&plan.proposal),
             code: None,
             since: plan.at,
@@ -170,9 +171,9 @@ fn needs(console: &Console, plans: Vec<Plan>, fleet: &Fleet, now: i64) -> Vec<Ne
             href: address::plan(&plan.id),
         });
     }
-    for kept in console.0.rollouts.open() {
+    for kept in rollouts {
         let Some(wants) = kept.needs(now) else { continue };
-        let row = super::rollouts::row(fleet, &kept, now);
+        let row = super::rollouts::row(fleet, kept, now);
         let (mark, verb, text) = match wants {
             Wants::Approval => (
                 VerdictWord::Attention,
@@ -212,11 +213,11 @@ fn needs(console: &Console, plans: Vec<Plan>, fleet: &Fleet, now: i64) -> Vec<Ne
 }
 
 /// Rollouts that go on by themselves.
-fn rolling(console: &Console, fleet: &Fleet, now: i64) -> Vec<Doing> {
-    let running = (console.0.rollouts.open().into_iter()).filter(|kept| kept.rollout.started().is_some());
+fn rolling(rollouts: &[Kept], fleet: &Fleet, now: i64) -> Vec<Doing> {
+    let running = rollouts.iter().filter(|kept| kept.rollout.started().is_some());
     running
         .map(|kept| {
-            let row = super::rollouts::row(fleet, &kept, now);
+            let row = super::rollouts::row(fleet, kept, now);
             let share = f64::from(row.counts.healthy) / f64::from(row.counts.all().max(1));
             let mut text = format!("{}, {}", row.wave, row.counts.sentence());
             if !row.doing.is_empty() {

@@ -23,7 +23,7 @@ use self::told::told;
 use super::see;
 use super::shell::{digest, fault, fingerprint};
 use crate::console::Console;
-use crate::people::authority::Place;
+use crate::people::place::Place;
 use crate::people::guard::SafeForm;
 use crate::people::proposal::account_of;
 use crate::people::session::Visitor;
@@ -126,7 +126,7 @@ pub async fn propose(
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
     let by = visitor.account.name.clone();
-    let site = console.site_of(&box_id).unwrap_or_default();
+    let site = console.site_of(&box_id).ok_or_else(|| Refused::not_found("box"))?;
     let place = Place::Site(&site);
     let wish = match form.need("action")? {
         "attest" => {
@@ -256,7 +256,7 @@ pub async fn show(
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<Html<String>, Refused> {
-    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
+    let plan = console.plan_of(&visitor, &id)?;
     Ok(Html(page(&console, &visitor, &plan).render()))
 }
 
@@ -287,7 +287,7 @@ pub async fn confirm_plan(
     id: &str,
     digest: &str,
 ) -> Result<Option<SecretPage>, Refused> {
-    let plan = console.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
+    let plan = console.plan_of(visitor, id)?;
     console.allow_proposal(visitor, &plan.proposal).await?;
     let by = visitor.account.name.clone();
     let now = console.now();
@@ -446,7 +446,7 @@ pub async fn withdraw(
     Path(id): Path<String>,
     SafeForm(_): SafeForm,
 ) -> Result<Response, Refused> {
-    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
+    let plan = console.plan_of(&visitor, &id)?;
     console.allow_proposal(&visitor, &plan.proposal).await?;
     let by = &visitor.account.name;
     let now = console.now();
@@ -552,7 +552,7 @@ fn approval(console: &Console, visitor: &Visitor, plan: &Plan) -> Option<Approva
         .and_then(|list| list.approvers.iter().find(|approver| approver.name == *me));
     let why_not = if plan.by == *me {
         "You proposed this plan: somebody else has to approve it.".to_owned()
-    } else if !console.permits_deciding(visitor, &plan.by, console.place_of_proposal(&plan.proposal).as_place()) {
+    } else if !console.permits_deciding(visitor, &plan.by, &[console.place_of_proposal(&plan.proposal)]) {
         format!("Your role `{}` does not approve.", visitor.account.role)
     } else if asked.given.iter().any(|given| given.name == *me) {
         "You have approved this plan.".to_owned()

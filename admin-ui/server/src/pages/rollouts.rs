@@ -108,7 +108,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Html<String> {
     let (mut open, mut over) = (Vec::new(), Vec::new());
-    for kept in console.0.rollouts.all() {
+    for kept in console.rollouts_of(&visitor) {
         let into = if kept.rollout.phase().is_over() {
             &mut over
         } else {
@@ -141,11 +141,7 @@ pub async fn one(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Html<String>, Refused> {
-    let kept = console
-        .0
-        .rollouts
-        .get(&id)
-        .ok_or_else(|| Refused::not_found("rollout"))?;
+    let kept = console.rollout_of(&visitor, &id)?;
     let page = one::model(&console, &visitor, &kept);
     Ok(Html(match fragment(&headers) {
         Some(id) => page.render_fragment(id),
@@ -236,19 +232,17 @@ pub async fn command(
         console.approve_rollout(&visitor, &id, &digest, password).await?;
         return Ok(see(&address::rollout(&id)));
     }
-    console.allow(&visitor, Action::Assign).await?;
-    let kept = console
-        .0
-        .rollouts
-        .get(&id)
-        .ok_or_else(|| Refused::not_found("rollout"))?;
+    let kept = console.rollout_of(&visitor, &id)?;
+    console
+        .allow_at_all(&visitor, Action::Assign, &console.places_of_rollout(&kept))
+        .await?;
     if digest != kept.rollout.plan().digest().to_hex() {
         let message = "the page was made for another plan";
         return Err(Refused::new(StatusCode::CONFLICT, "rollout.plan_changed", message));
     }
     let command = match name.as_str() {
         "start" => {
-            console.start_rollout(&by, &id, &digest).await?;
+            console.start_rollout(&visitor, &id, &digest).await?;
             return Ok(see(&address::rollout(&id)));
         }
         "pause" => Command::Pause { by },
@@ -264,6 +258,6 @@ pub async fn command(
         },
         _ => return Err(Refused::unreadable("there is no such command")),
     };
-    console.command_rollout(&id, command).await?;
+    console.steer_rollout(&visitor, &id, command).await?;
     Ok(see(&address::rollout(&id)))
 }

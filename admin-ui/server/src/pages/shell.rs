@@ -12,10 +12,17 @@ use freehold_views::shell::{Fault, Fingerprint, Parts, Person, Waiting};
 
 use crate::console::Console;
 use crate::people::action::Action;
-use crate::people::authority::FleetView;
+use crate::people::place::FleetView;
 use crate::people::session::Visitor;
 use crate::plan::Stand;
 use crate::repository::Shelf;
+
+/// What is asked of people beside the boxes.
+struct Asked {
+    plans: usize,
+    rollouts: usize,
+    alarms: usize,
+}
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
@@ -26,7 +33,11 @@ impl Console {
     pub(crate) fn shell(&self, visitor: Option<&Visitor>, path: &str) -> Shell {
         let now = self.now();
         // Before the fleet is held: it is looked into.
-        let plans = visitor.map_or(0, |visitor| self.plans_waiting(visitor));
+        let asked = visitor.map(|visitor| Asked {
+            plans: self.plans_waiting(visitor),
+            rollouts: self.rollouts_for_people(visitor, now),
+            alarms: self.alarms().len(),
+        });
         let whole;
         let fleet: &Fleet = match visitor {
             Some(visitor) => {
@@ -48,9 +59,7 @@ impl Console {
             }),
             csrf: visitor.map(|visitor| visitor.session.csrf.clone()).unwrap_or_default(),
             path: path.to_owned(),
-            waiting: visitor
-                .map(|visitor| self.waiting(visitor, plans, fleet, now))
-                .unwrap_or_default(),
+            waiting: asked.map(|asked| self.waiting(&asked, fleet, now)).unwrap_or_default(),
             parts: Parts {
                 reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
                 rollouts: true,
@@ -72,7 +81,13 @@ impl Console {
         waiting.filter(|plan| self.sees_plan(visitor, plan)).count()
     }
 
-    fn waiting(&self, visitor: &Visitor, plans: usize, fleet: &Fleet, now: i64) -> Waiting {
+    /// How many of the visitor's rollouts wait for a person.
+    fn rollouts_for_people(&self, visitor: &Visitor, now: i64) -> usize {
+        let open = self.open_rollouts_of(visitor);
+        open.iter().filter(|kept| kept.needs(now).is_some()).count()
+    }
+
+    fn waiting(&self, asked: &Asked, fleet: &Fleet, now: i64) -> Waiting {
         let members = || fleet.boxes().values();
         let bad = members()
             .filter(|member| member.is_approved())
@@ -84,10 +99,9 @@ impl Console {
             })
             .count();
         let enrolments = members().filter(|member| member.waits_for_person()).count();
-        let waiting = enrolments.saturating_add(plans);
+        let waiting = enrolments.saturating_add(asked.plans);
         let faults = usize::from(self.shelf().policy_fault.is_some());
-        let rollouts = self.rollouts_for_people(visitor, now);
-        let alarms = self.alarms().len();
+        let Asked { rollouts, alarms, .. } = *asked;
         Waiting {
             overview: number(
                 bad.saturating_add(waiting)

@@ -149,27 +149,6 @@ impl Console {
         Ok(password)
     }
 
-    /// Gives an account other sites; its sessions end.
-    ///
-    /// # Errors
-    /// 400, 404, 409 when no administrator for all sites would be left.
-    pub async fn change_sites(&self, name: &str, sites: &[String], by: &str) -> Result<(), Refused> {
-        let lines = self.check_sites(sites)?;
-        let account = self.known_account(name).await?;
-        let stays = account.role == "administrator" && !account.disabled && sites.iter().any(|site| site == "*");
-        self.not_the_last(name, stays).await?;
-        let change = AccountChange::Sites {
-            name: name.to_owned(),
-            sites: lines,
-            at: self.now(),
-        };
-        let entry = self
-            .entry("account.sites", by)
-            .about(name)
-            .fact("sites", sites.to_vec());
-        self.people_change(vec![change], entry).await
-    }
-
     /// Switches an account off or on.
     ///
     /// # Errors
@@ -258,29 +237,55 @@ impl Console {
             .await
     }
 
-    /// Gives an account another role; its sessions end.
+    /// Gives an account another role, other sites, or both at once; its sessions end. A role never counts at sites that it was
+    /// not meant for, not even for a moment.
     ///
     /// # Errors
-    /// 404 for an unknown account, 409 for the last administrator.
-    pub async fn change_role(&self, name: &str, role: &str, by: &str) -> Result<(), Refused> {
-        check_role(role)?;
-        self.not_the_last(name, role == "administrator").await?;
-        let change = AccountChange::Role {
-            name: name.to_owned(),
-            role: role.to_owned(),
-            at: self.now(),
+    /// 400, 404 for an unknown account, 409 when no administrator for all sites would be left.
+    pub async fn change_access(
+        &self,
+        name: &str,
+        role: Option<&str>,
+        sites: Option<&[String]>,
+        by: &str,
+    ) -> Result<(), Refused> {
+        let account = self.known_account(name).await?;
+        let (mut changes, mut entries) = (Vec::new(), Vec::new());
+        let at = self.now();
+        if let Some(sites) = sites {
+            changes.push(AccountChange::Sites {
+                name: name.to_owned(),
+                sites: self.check_sites(sites)?,
+                at,
+            });
+            let entry = self.entry("account.sites", by).about(name);
+            entries.push(entry.fact("sites", sites.to_vec()));
+        }
+        if let Some(role) = role {
+            check_role(role)?;
+            changes.push(AccountChange::Role {
+                name: name.to_owned(),
+                role: role.to_owned(),
+                at,
+            });
+            entries.push(self.entry("account.role", by).about(name).fact("role", role));
+        }
+        let everywhere = match sites {
+            Some(sites) => sites.iter().any(|site| site == "*"),
+            None => account.sites().any(|site| site == "*"),
         };
-        self.people_change(
-            vec![change],
-            self.entry("account.role", by).about(name).fact("role", role),
-        )
-        .await
+        let stays = role.unwrap_or(&account.role) == "administrator" && everywhere && !account.disabled;
+        self.not_the_last(name, stays).await?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.people_changes(changes, entries).await
     }
 
     /// Removes an account; its sessions end.
     ///
     /// # Errors
-    /// As [`Console::change_role`].
+    /// As [`Console::change_access`].
     pub async fn remove_account(&self, name: &str, by: &str) -> Result<(), Refused> {
         self.not_the_last(name, false).await?;
         let change = AccountChange::Removed { name: name.to_owned() };

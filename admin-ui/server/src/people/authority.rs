@@ -2,14 +2,11 @@
 //!
 //! Refuses to have rules of its own. Invariant: a no is in the record before it is an answer.
 
-use std::sync::RwLockReadGuard;
-
 use axum::http::StatusCode;
 use freehold_decide::{
     Account, BundleData, ConsoleFacts, Decision, EvidenceFacts, OsStanding, Permission, PolicySet, PolicySummary,
     Proposer, Reason, RecordStanding, Session,
 };
-use freehold_fleet::Fleet;
 use freehold_fleet::member::CosignedHead;
 use freehold_protocol::status::VerdictWord;
 use freehold_verify::RefusalReport;
@@ -17,9 +14,9 @@ use freehold_verify::evidence::Claims;
 use freehold_views::settings::Policy;
 
 use super::action::Action;
+use super::place::{EVERYWHERE, OwnedPlace, Place, usual};
 use super::session::Visitor;
 use crate::console::Console;
-use crate::plan::{Plan, Proposal};
 use crate::refused::Refused;
 use crate::repository::Shelf;
 
@@ -53,17 +50,6 @@ impl Default for Authority {
     }
 }
 
-/// Where an action takes place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place<'a> {
-    /// At one site: a box's.
-    Site(&'a str),
-    /// In the fleet as a whole: what is not at any one site takes an account for all of them.
-    Fleet,
-    /// At whichever sites the account is for: lists, which then show those only.
-    Own,
-}
-
 /// The facts of a visitor's wish.
 fn facts(visitor: &Visitor, action: Action, place: Place<'_>, proposer: Proposer) -> ConsoleFacts {
     ConsoleFacts {
@@ -87,15 +73,10 @@ fn facts(visitor: &Visitor, action: Action, place: Place<'_>, proposer: Proposer
     }
 }
 
-/// Stands for every site; no site may be called so.
-const EVERYWHERE: &str = "*";
-
-/// Where an action takes place when nothing else is said: looking is for everybody, at the account's own sites.
-const fn usual(action: Action) -> Place<'static> {
-    match action {
-        Action::Look => Place::Own,
-        _ => Place::Fleet,
-    }
+/// What is at no place in particular is the fleet's.
+fn or_fleet(places: &[OwnedPlace]) -> &[OwnedPlace] {
+    static FLEET: [OwnedPlace; 1] = [OwnedPlace::FLEET];
+    if places.is_empty() { &FLEET } else { places }
 }
 
 fn proposer_of(visitor: &Visitor, proposer: &str) -> Proposer {
@@ -223,41 +204,41 @@ impl Console {
                 .is_allowed()
     }
 
-    /// Whether a visitor sees what is at a site.
+    /// The same at each of some places.
     #[must_use]
-    pub fn sees(&self, visitor: &Visitor, site: &str) -> bool {
-        self.permits_at(visitor, Action::Look, Place::Site(site))
+    pub fn permits_at_all(&self, visitor: &Visitor, action: Action, places: &[OwnedPlace]) -> bool {
+        let mut places = or_fleet(places).iter();
+        places.all(|place| self.permits_at(visitor, action, place.as_place()))
     }
 
-    /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
+    /// Whether policy allows a visitor to decide about what `proposer` proposed for these places; for showing and hiding,
+    /// without an entry.
     #[must_use]
-    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str, place: Place<'_>) -> bool {
-        let facts = facts(visitor, Action::DecidePlan, place, proposer_of(visitor, proposer));
-        in_scope(visitor, Action::DecidePlan) && self.0.authority.console(&facts).is_allowed()
+    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str, places: &[OwnedPlace]) -> bool {
+        let allowed = |place: &OwnedPlace| {
+            let proposer = proposer_of(visitor, proposer);
+            let facts = facts(visitor, Action::DecidePlan, place.as_place(), proposer);
+            self.0.authority.console(&facts).is_allowed()
+        };
+        in_scope(visitor, Action::DecidePlan) && or_fleet(places).iter().all(allowed)
     }
 
-    /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
+    /// Whether policy allows a visitor to decide about what `proposer` proposed for these places. A no is recorded.
     ///
     /// # Errors
     /// As [`Console::allow`].
-    pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str, place: Place<'_>) -> Result<(), Refused> {
-        self.allow_as(visitor, Action::DecidePlan, place, proposer_of(visitor, proposer))
-            .await
-    }
-
-    /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
-    #[must_use]
-    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str) -> bool {
-        self.permits_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
-    }
-
-    /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
-    ///
-    /// # Errors
-    /// As [`Console::allow`].
-    pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str) -> Result<(), Refused> {
-        self.allow_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
-            .await
+    pub async fn allow_deciding(
+        &self,
+        visitor: &Visitor,
+        proposer: &str,
+        places: &[OwnedPlace],
+    ) -> Result<(), Refused> {
+        for place in or_fleet(places) {
+            let proposer = proposer_of(visitor, proposer);
+            self.allow_as(visitor, Action::DecidePlan, place.as_place(), proposer)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Whether policy allows a visitor an action. A no is recorded.
@@ -274,6 +255,22 @@ impl Console {
     /// As [`Console::allow`].
     pub async fn allow_at(&self, visitor: &Visitor, action: Action, place: Place<'_>) -> Result<(), Refused> {
         self.allow_as(visitor, action, place, Proposer::None).await
+    }
+
+    /// The same at each of some places.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_at_all(
+        &self,
+        visitor: &Visitor,
+        action: Action,
+        places: &[OwnedPlace],
+    ) -> Result<(), Refused> {
+        for place in or_fleet(places) {
+            self.allow_at(visitor, action, place.as_place()).await?;
+        }
+        Ok(())
     }
 
     async fn allow_as(
@@ -310,92 +307,12 @@ impl Console {
         };
         Err(Refused::new(StatusCode::FORBIDDEN, &code, message))
     }
-
-    /// The fleet as a visitor may see it: all of it, or the boxes of the account's sites. Not to be held across an await.
-    #[must_use]
-    pub fn fleet_of(&self, visitor: &Visitor) -> FleetView<'_> {
-        let fleet = self.fleet();
-        // Policy is asked once for each site, not for each box.
-        let seen: Vec<&str> = fleet.sites().filter(|site| self.sees(visitor, site)).collect();
-        if seen.len() == fleet.sites().count() {
-            return FleetView::Whole(fleet);
-        }
-        let part = Box::new(fleet.at_sites(|site| seen.contains(&site)));
-        FleetView::Part(part)
-    }
-
-    /// Where a proposal takes place: at its box's site, or in the fleet as a whole.
-    #[must_use]
-    pub fn place_of_proposal(&self, proposal: &Proposal) -> OwnedPlace {
-        OwnedPlace(self.site_of(proposal.box_id()))
-    }
-
-    /// Whether policy allows a visitor to confirm a proposal. A no is recorded.
-    ///
-    /// # Errors
-    /// As [`Console::allow`].
-    pub async fn allow_proposal(&self, visitor: &Visitor, proposal: &Proposal) -> Result<(), Refused> {
-        let place = self.place_of_proposal(proposal);
-        self.allow_at(visitor, proposal.action(), place.as_place()).await
-    }
-
-    /// Whether policy allows a visitor to confirm a proposal; for showing and hiding, without an entry.
-    #[must_use]
-    pub fn permits_proposal(&self, visitor: &Visitor, proposal: &Proposal) -> bool {
-        self.permits_at(visitor, proposal.action(), self.place_of_proposal(proposal).as_place())
-    }
-
-    /// Whether a visitor sees a plan: as the box that it is about.
-    #[must_use]
-    pub fn sees_plan(&self, visitor: &Visitor, plan: &Plan) -> bool {
-        match &plan.proposal {
-            Proposal::Account { .. } => self.permits(visitor, Action::ManageAccounts),
-            other => self
-                .site_of(other.box_id())
-                .is_none_or(|site| self.sees(visitor, &site)),
-        }
-    }
-
-    /// The site of a box; a box that nobody knows is at no site that anybody may act at, but everybody may hear that it is
-    /// not there.
-    #[must_use]
-    pub fn site_of(&self, box_id: &str) -> Option<String> {
-        self.fleet().member(box_id).map(|member| member.site.clone())
-    }
 }
 
-/// A place that owns its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnedPlace(Option<String>);
-
-impl OwnedPlace {
-    /// The place.
-    #[must_use]
-    pub fn as_place(&self) -> Place<'_> {
-        self.0.as_deref().map_or(Place::Fleet, Place::Site)
-    }
-}
-
-/// What a visitor sees of the fleet.
-#[derive(Debug)]
-pub enum FleetView<'a> {
-    /// All of it.
-    Whole(RwLockReadGuard<'a, Fleet>),
-    /// A part.
-    Part(Box<Fleet>),
-}
-
-impl std::ops::Deref for FleetView<'_> {
-    type Target = Fleet;
-    fn deref(&self) -> &Fleet {
-        match self {
-            Self::Whole(fleet) => fleet,
-            Self::Part(fleet) => fleet,
-        }
-    }
-}
-
-/// A token does what it lists, never more.
+/// A token does what it lists, never more, and never what takes a person: whatever its row says.
 fn in_scope(visitor: &Visitor, action: Action) -> bool {
-    visitor.scope.as_ref().is_none_or(|scope| scope.contains(action.word()))
+    visitor
+        .scope
+        .as_ref()
+        .is_none_or(|scope| !action.takes_a_person() && scope.contains(action.word()))
 }

@@ -17,7 +17,7 @@ use freehold_trust::sha256;
 use freehold_verify::webauthn::encoded;
 
 pub use config::{Outside, OutsideFault};
-pub use id_token::{IdToken, TokenFault, verify_id_token};
+pub use id_token::{Expected, IdToken, TokenFault, verify_id_token};
 
 use super::session::{Door, SignedIn};
 use crate::console::Console;
@@ -70,6 +70,19 @@ pub struct Leaving {
     pub to: String,
     /// Value of the cookie.
     pub browser: String,
+}
+
+/// What a browser brings back from the provider.
+#[derive(Debug, Clone, Copy)]
+pub struct Returned<'a> {
+    /// Which leaving it answers.
+    pub state: &'a str,
+    /// What the provider gives a token for.
+    pub code: &'a str,
+    /// Who says that they answered, where they say it.
+    pub issuer: Option<&'a str>,
+    /// The cookie of the browser that left.
+    pub browser: Option<&'a str>,
 }
 
 fn refused(message: impl Into<String>) -> Refused {
@@ -161,12 +174,10 @@ impl Console {
     /// 401 `console.outside_refused` or `console.outside_unknown`, recorded; 503.
     pub async fn back_from_outside(
         &self,
-        state: &str,
-        code: &str,
-        browser: Option<&str>,
+        returned: Returned<'_>,
         from: &str,
     ) -> Result<(SignedIn, String), Refused> {
-        let outcome = self.judge_return(state, code, browser).await;
+        let outcome = self.judge_return(returned).await;
         let (token, next) = match outcome {
             Ok(good) => good,
             Err(refusal) => {
@@ -217,29 +228,39 @@ impl Console {
         Ok((signed, next))
     }
 
-    async fn judge_return(&self, state: &str, code: &str, browser: Option<&str>) -> Result<(IdToken, String), Refused> {
+    async fn judge_return(&self, returned: Returned<'_>) -> Result<(IdToken, String), Refused> {
         let outside = self
             .0
             .outside
             .as_ref()
             .ok_or_else(|| Refused::not_found("identity provider"))?;
         let now = self.now();
-        let flight = self.0.flights.take(state, now);
+        let flight = self.0.flights.take(returned.state, now);
         let flight = flight.ok_or_else(|| refused("nobody left for the provider with this state"))?;
-        let browser = browser
+        let browser = returned
+            .browser
             .map(|token| sha256(token.as_bytes()).to_hex())
             .unwrap_or_default();
         if !ct_eq(browser.as_bytes(), flight.browser.as_bytes()) {
             return Err(refused("another browser left for the provider"));
         }
+        // RFC 9207: an answer that says whose it is comes from the provider that was asked.
+        if returned.issuer.is_some_and(|issuer| issuer != outside.issuer) {
+            return Err(refused("the answer is another provider's"));
+        }
         let fault = |fault: OutsideFault| self.provider_fault(&fault);
         let found = outside.discover().await.map_err(fault)?;
         let keys = outside.keys(&found).await.map_err(fault)?;
-        let raw = outside
-            .redeem(&found, code, &flight.verifier, &self.back_url()?)
+        let redeemed = outside
+            .redeem(&found, returned.code, &flight.verifier, &self.back_url()?)
             .await
             .map_err(fault)?;
-        let token = verify_id_token(&raw, &keys, outside, &flight.nonce, now).map_err(|fault| {
+        let expected = Expected {
+            outside,
+            nonce: &flight.nonce,
+            access_token: redeemed.access_token.as_deref(),
+        };
+        let token = verify_id_token(&redeemed.id_token, &keys, &expected, now).map_err(|fault| {
             tracing::warn!(error = %fault, "an id token is refused");
             refused(fault.to_string())
         })?;

@@ -263,12 +263,9 @@ impl Console {
             AccountProposal::Change {
                 role, sites, before, ..
             } => {
-                if *role != before.0 {
-                    self.change_role(name, role, by).await?;
-                }
-                if *sites != before.1 {
-                    self.change_sites(name, sites, by).await?;
-                }
+                let role = (*role != before.0).then_some(role.as_str());
+                let sites = (*sites != before.1).then_some(sites.as_slice());
+                self.change_access(name, role, sites, by).await?;
                 None
             }
             AccountProposal::Switch { disabled, .. } => {

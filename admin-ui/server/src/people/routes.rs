@@ -220,7 +220,7 @@ pub fn table() -> Vec<Route> {
 pub fn router(console: Console) -> Router {
     let mut router = Router::new();
     for route in table() {
-        let guard = from_fn_with_state((console.clone(), route.gate), guard::pass);
+        let guard = from_fn_with_state((console.clone(), route.gate, route.path), guard::pass);
         let mut handler = route.handler.layer(guard);
         if route.gate.door == Door::Page {
             handler = handler.layer(from_fn_with_state(console.clone(), pages::frame));

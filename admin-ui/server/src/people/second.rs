@@ -158,13 +158,7 @@ impl Console {
             Second::Passkey(assertion) => self.passkey_counts(&account, &assertion, &ticket.challenge).await?,
         };
         let Some((factor, change)) = proof else {
-            let failed = self.0.throttle.failed(&names, now);
-            let entry = self
-                .entry("session.sign_in", &account.name)
-                .refused("console.second_factor")
-                .fact("from", from);
-            self.pending_change(failed, vec![entry]).await?;
-            return Err(second_refused());
+            return Err(self.second_failed(&account.name, &names, from).await);
         };
         let spent = match change {
             Some(Spent::Account(change)) => vec![change],
@@ -174,16 +168,27 @@ impl Console {
             }
             None => Vec::new(),
         };
-        self.signed_in(account, door, from, factor, spent)
-            .await
-            .map_err(|refused| {
-                // Another request took the same code: to this one it was wrong.
-                if refused.report.code == "console.conflict" {
-                    second_refused()
-                } else {
-                    refused
-                }
-            })
+        let name = account.name.clone();
+        match self.signed_in(account, door, from, factor, spent).await {
+            // There is no such recovery code, or another request took the code first: a wrong one like any other.
+            Err(refused) if refused.report.code == "console.conflict" => {
+                Err(self.second_failed(&name, &names, from).await)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A second step that was wrong: counted like a wrong password, and recorded.
+    async fn second_failed(&self, account: &str, names: &[&str], from: &str) -> Refused {
+        let failed = self.0.throttle.failed(names, self.now());
+        let entry = self
+            .entry("session.sign_in", account)
+            .refused("console.second_factor")
+            .fact("from", from);
+        match self.pending_change(failed, vec![entry]).await {
+            Ok(()) => second_refused(),
+            Err(refused) => refused,
+        }
     }
 
     fn code_counts(&self, account: &AccountRow, code: &str, now: i64) -> Option<(&'static str, Option<Spent>)> {

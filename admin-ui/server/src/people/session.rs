@@ -137,6 +137,28 @@ impl Console {
             }))
     }
 
+    /// The same visitor as they are now: with what begun before and goes on, such as a stream. `None` when the session or the
+    /// token is gone, or the account is switched off.
+    ///
+    /// # Errors
+    /// 500 when the database fails.
+    pub async fn still(&self, visitor: &Visitor) -> Result<Option<Visitor>, Refused> {
+        let (hashed, now) = (&visitor.session.token, self.now());
+        let account = if visitor.scope.is_some() {
+            let found = self.0.store.api_token(hashed, now).await;
+            found.map(|found| found.map(|(_, account)| account))
+        } else {
+            let found = self.0.store.session(hashed, now).await;
+            found.map(|found| found.map(|(_, account)| account))
+        };
+        let account = account.map_err(|error| Refused::inside(&error))?;
+        Ok(account.filter(|account| !account.disabled).map(|account| Visitor {
+            account,
+            session: visitor.session.clone(),
+            scope: visitor.scope.clone(),
+        }))
+    }
+
     /// Refuses names that have failed too often lately.
     pub(super) async fn not_throttled(&self, names: &[&str], who: &str, from: &str) -> Result<(), Refused> {
         let wait = self.0.throttle.wait(names, self.now());
@@ -236,13 +258,6 @@ impl Console {
         mut changes: Vec<AccountChange>,
     ) -> Result<SignedIn, Refused> {
         let now = self.now();
-        if let Some(freed) = self
-            .0
-            .throttle
-            .succeeded(&format!("account {}", claimed(&account.name)))
-        {
-            self.pending_change(vec![freed], Vec::new()).await?;
-        }
         let inside = |error: random::NoRandomness| Refused::inside(&error);
         let token = random::hex::<32>().map_err(inside)?;
         let session = SessionRow {
@@ -269,6 +284,11 @@ impl Console {
         changes.extend([AccountChange::Expired { now }, AccountChange::SignedIn(session.clone())]);
         let alarmed = changes.iter().any(|change| matches!(change, AccountChange::Alarm(_)));
         self.people_change(changes, entry).await?;
+        // Only now: what was taken with it may have been no proof, and a guess frees nobody from waiting.
+        let throttled = format!("account {}", claimed(&account.name));
+        if let Some(freed) = self.0.throttle.succeeded(&throttled) {
+            self.pending_change(vec![freed], Vec::new()).await?;
+        }
         if alarmed {
             self.0.live.tell(crate::live::Changed::Approvals);
         }

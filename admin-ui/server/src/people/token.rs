@@ -88,10 +88,13 @@ impl Console {
         if !(1..=MOST_DAYS).contains(&days) {
             return Err(bad("a token lives between 1 and 366 days"));
         }
-        let known = |word: &String| Action::ALL.iter().any(|action| action.word() == word);
-        if actions.is_empty() || !actions.iter().all(known) {
-            let mut refused = bad("a token lists what it may do");
-            let words: Vec<&str> = Action::ALL.iter().map(|action| action.word()).collect();
+        let words: Vec<&str> = Action::ALL
+            .iter()
+            .filter(|action| !action.takes_a_person())
+            .map(|action| action.word())
+            .collect();
+        if actions.is_empty() || !actions.iter().all(|action| words.contains(&action.as_str())) {
+            let mut refused = bad("a token lists what it may do, and never what takes a person");
             refused.report.expected = Some(words.join(", "));
             return Err(refused);
         }
@@ -127,7 +130,8 @@ impl Console {
             .entry("api_token.made", &visitor.account.name)
             .about(&account.name)
             .fact("token_id", row.id.clone())
-            .fact("actions", actions);
+            .fact("actions", actions)
+            .fact("until", row.expires);
         self.people_change(vec![AccountChange::TokenMade(row.clone())], entry)
             .await?;
         Ok(MadeToken { token, row })

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use freehold_decide::Proposer;
 use freehold_fleet::rollout::Phase;
 use freehold_verify::RefusalReport;
 use freehold_views::address;
@@ -224,15 +223,15 @@ fn terms(seen: &RolloutShown) -> Vec<(String, String)> {
 }
 
 fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShown) -> Actions {
-    let may = console.permits(visitor, Action::Assign);
+    let places = console.places_of_rollout(kept);
+    let may = console.permits_at_all(visitor, Action::Assign, &places);
     let own = seen.by == visitor.account.name;
-    let proposer = if own { Proposer::Oneself } else { Proposer::Other };
     let needed = usize::try_from(seen.approvals_needed).unwrap_or(usize::MAX);
     let is_open = matches!(kept.rollout.phase(), Phase::Proposed);
     let is_approved = seen.approvals.len() >= needed;
     let approved_by_me = seen.approvals.contains(&visitor.account.name);
     let approve =
-        is_open && !is_approved && !approved_by_me && console.permits_about(visitor, Action::DecidePlan, proposer);
+        is_open && !is_approved && !approved_by_me && console.permits_deciding(visitor, &seen.by, &places);
     let start = is_open && may && is_approved;
     let why_not = if !is_open || start || approve {
         String::new()
@@ -259,7 +258,7 @@ fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShow
 /// The page.
 pub(super) fn model(console: &Console, visitor: &Visitor, kept: &Kept) -> RolloutPage {
     let seen = shown(kept, &console.fleet(), console.now());
-    let may = console.permits(visitor, Action::Assign);
+    let may = console.permits_at_all(visitor, Action::Assign, &console.places_of_rollout(kept));
     let mut boxes = Vec::new();
     let mut went_back = Vec::new();
     for part in &seen.waves {

@@ -36,6 +36,13 @@ pub(super) struct Discovered {
     jwks_uri: String,
 }
 
+/// What a code was worth.
+pub(super) struct Redeemed {
+    pub(super) id_token: String,
+    /// Not used for anything but to see that it belongs to the ID token.
+    pub(super) access_token: Option<String>,
+}
+
 /// Host, port and path of an address over TLS.
 fn parts_of(url: &str) -> Option<(&str, u16, &str)> {
     let rest = url.strip_prefix("https://")?;
@@ -142,7 +149,7 @@ impl Outside {
         code: &str,
         verifier: &str,
         back: &str,
-    ) -> Result<String, OutsideFault> {
+    ) -> Result<Redeemed, OutsideFault> {
         let url = &found.token_endpoint;
         let fault = |detail: String| OutsideFault::Answer {
             url: url.clone(),
@@ -168,8 +175,11 @@ impl Outside {
         }
         let bytes = self.ask(Method::POST, url, &headers, body).await?;
         let answer: Value = serde_json::from_slice(&bytes).map_err(|error| fault(error.to_string()))?;
-        let token = answer.get("id_token").and_then(Value::as_str);
-        Ok(token.ok_or_else(|| fault("no id token".to_owned()))?.to_owned())
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
+        Ok(Redeemed {
+            id_token: text("id_token").ok_or_else(|| fault("no id token".to_owned()))?,
+            access_token: text("access_token"),
+        })
     }
 }
 

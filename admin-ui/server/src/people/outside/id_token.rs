@@ -1,7 +1,7 @@
 //! ID tokens (OpenID Connect Core, 3.1.3.7): a signed statement of who somebody is.
 //!
-//! Refuses unsigned tokens, algorithms that the key is not for, another issuer, another audience, another nonce, and a token
-//! that is over or not yet. Invariant: the payload is read after its signature was checked.
+//! Refuses unsigned tokens, algorithms that the key is not for, another issuer, another audience, another nonce, a token for
+//! another access token, and one that is over or not yet. Invariant: the payload is read after its signature was checked.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -93,17 +93,34 @@ impl Keys {
     }
 }
 
+/// What an ID token is held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// The provider, and this console's name there.
+    pub outside: &'a Outside,
+    /// What was sent along.
+    pub nonce: &'a str,
+    /// The access token that came beside it.
+    pub access_token: Option<&'a str>,
+}
+
+/// The left half of a token's hash, base64url: the hash is the one of the ID token's own signature (3.1.3.6).
+fn half_hash(scheme: Scheme, token: &str) -> String {
+    let hash = match scheme {
+        Scheme::Ed25519 => HashAlgorithm::Sha512,
+        _ => HashAlgorithm::Sha256,
+    };
+    let whole = hash.hash(token.as_bytes());
+    let (half, _) = whole.split_at(whole.len() / 2);
+    URL_SAFE_NO_PAD.encode(half)
+}
+
 /// Checks an ID token.
 ///
 /// # Errors
 /// [`TokenFault`]: form, algorithm, signature, then the claims.
-pub fn verify_id_token(
-    token: &str,
-    keys: &Keys,
-    outside: &Outside,
-    nonce: &str,
-    now: i64,
-) -> Result<IdToken, TokenFault> {
+pub fn verify_id_token(token: &str, keys: &Keys, expected: &Expected<'_>, now: i64) -> Result<IdToken, TokenFault> {
+    let outside = expected.outside;
     let malformed = TokenFault::Malformed("parts");
     if token.len() > MAX_TOKEN {
         return Err(TokenFault::Malformed("too long"));
@@ -157,8 +174,13 @@ pub fn verify_id_token(
     if !for_me || strange {
         return Err(TokenFault::Other("audience"));
     }
-    if text(&claims, "nonce").as_deref() != Some(nonce) {
+    if text(&claims, "nonce").as_deref() != Some(expected.nonce) {
         return Err(TokenFault::Other("nonce"));
+    }
+    if let Some(said) = claims.get("at_hash")
+        && said.as_str() != expected.access_token.map(|token| half_hash(scheme, token)).as_deref()
+    {
+        return Err(TokenFault::Other("access token"));
     }
     let number = |name: &str| {
         let value = claims.get(name)?;
@@ -207,6 +229,14 @@ mod tests {
         }
     }
 
+    fn expected(outside: &Outside) -> Expected<'_> {
+        Expected {
+            outside,
+            nonce: "n",
+            access_token: None,
+        }
+    }
+
     fn part(value: &Value) -> String {
         URL_SAFE_NO_PAD.encode(value.to_string())
     }
@@ -242,7 +272,7 @@ mod tests {
         let keys = Keys::of(&json!({"keys": [jwk(&key, "one"), {"kty": "oct", "k": "AAAA"}]}));
         let (mut head, mut said) = (json!({"alg": "ES256", "kid": "one"}), claims());
         change(&mut head, &mut said);
-        verify_id_token(&token(&key, &head, &said), &keys, &outside(), "n", NOW)
+        verify_id_token(&token(&key, &head, &said), &keys, &expected(&outside()), NOW)
     }
 
     #[test]
@@ -257,7 +287,32 @@ mod tests {
         let key = SigningKey::generate(KeyKind::Ed25519).unwrap();
         let keys = Keys::of(&json!({"keys": [jwk(&key, "two")]}));
         let token = token(&key, &json!({"alg": "EdDSA"}), &claims());
-        assert_eq!(verify_id_token(&token, &keys, &outside(), "n", NOW), Ok(named));
+        assert_eq!(verify_id_token(&token, &keys, &expected(&outside()), NOW), Ok(named));
+    }
+
+    /// The example of OpenID Connect Core, A.3; RS256 and ES256 hash alike.
+    #[test]
+    fn an_id_token_is_for_the_access_token_that_came_with_it() {
+        assert_eq!(
+            half_hash(Scheme::Ecdsa(HashAlgorithm::Sha256), "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+            "77QmUPtjPfzWtF2AnpK9RQ"
+        );
+        let key = SigningKey::generate(KeyKind::P256).unwrap();
+        let keys = Keys::of(&json!({"keys": [jwk(&key, "one")]}));
+        let mut said = claims();
+        said["at_hash"] = json!("77QmUPtjPfzWtF2AnpK9RQ");
+        let token = token(&key, &json!({"alg": "ES256"}), &said);
+        let outside = outside();
+        let with = |access_token| {
+            let expected = Expected {
+                access_token,
+                ..expected(&outside)
+            };
+            verify_id_token(&token, &keys, &expected, NOW)
+        };
+        assert!(with(Some("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y")).is_ok());
+        assert_eq!(with(Some("another")), Err(TokenFault::Other("access token")));
+        assert_eq!(with(None), Err(TokenFault::Other("access token")));
     }
 
     #[test]
@@ -295,12 +350,12 @@ mod tests {
         let mut said = claims();
         said["email"] = json!("ann@hospital.example");
         let unverified = token(&key, &json!({"alg": "ES256"}), &said);
-        let fault = verify_id_token(&unverified, &keys, &by_mail, "n", NOW);
+        let fault = verify_id_token(&unverified, &keys, &expected(&by_mail), NOW);
         assert_eq!(fault, Err(F::Missing("email_verified".to_owned())));
         // Another key under the provider's name, a changed claim, and what is no token.
         let other = SigningKey::generate(KeyKind::P256).unwrap();
         let forged = token(&other, &json!({"alg": "ES256", "kid": "one"}), &claims());
-        assert_eq!(verify_id_token(&forged, &keys, &outside(), "n", NOW), Err(F::Signature));
+        assert_eq!(verify_id_token(&forged, &keys, &expected(&outside()), NOW), Err(F::Signature));
         let good = token(&key, &json!({"alg": "ES256"}), &claims());
         let (_, rest) = good.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
@@ -308,11 +363,11 @@ mod tests {
         said["preferred_username"] = json!("admin");
         let changed = format!("{}.{}.{signature}", part(&json!({"alg": "ES256"})), part(&said));
         assert_eq!(
-            verify_id_token(&changed, &keys, &outside(), "n", NOW),
+            verify_id_token(&changed, &keys, &expected(&outside()), NOW),
             Err(F::Signature)
         );
         for nothing in ["", "a.b", "a.b.c.d", "!.!.!"] {
-            assert!(verify_id_token(nothing, &keys, &outside(), "n", NOW).is_err());
+            assert!(verify_id_token(nothing, &keys, &expected(&outside()), NOW).is_err());
         }
     }
 }
