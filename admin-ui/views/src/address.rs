@@ -42,7 +42,7 @@ pub const ACCESS_TOKEN: &str = "/access/tokens";
 pub const ACCESS_TOKEN_WITHDRAW: &str = "/access/tokens/withdraw";
 /// `POST` field: `alarm`.
 pub const ACCESS_SETTLE: &str = "/access/alarms/settle";
-/// `POST` field: `credential`.
+/// `POST` fields: `credential`, and for one that signs in `password`.
 pub const PASSKEY_REMOVE: &str = "/account/passkeys/remove";
 /// `GET`: [`crate::BoxesPage`]; query: `q`, `verdict`, `site`, `model`, `sort`, `dir` (`up`, `down`), `page` (from 1).
 pub const BOXES: &str = "/boxes";

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 
 use crate::answer::Fault;
 use crate::{
-    advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout,
+    account, advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout,
     supply,
 };
 

@@ -41,10 +41,21 @@ impl std::fmt::Debug for RolloutApproval {
     }
 }
 
-/// A rollout as it stands now, to a visitor who sees it.
+impl Console {
+    /// A rollout as it stands now.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn shown_rollout(&self, id: &str) -> Result<RolloutShown, Refused> {
+        let kept = self.0.rollouts.get(id).ok_or_else(|| Refused::not_found("rollout"))?;
+        Ok(shown(&kept, &self.fleet(), self.now()))
+    }
+}
+
+/// The same to a visitor who sees it.
 fn one(console: &Console, visitor: &Visitor, id: &str) -> Result<Json<RolloutShown>, Refused> {
-    let kept = console.rollout_of(visitor, id)?;
-    Ok(Json(shown(&kept, &console.fleet(), console.now())))
+    console.rollout_of(visitor, id)?;
+    console.shown_rollout(id).map(Json)
 }
 
 /// `GET /api/v1/rollouts`.

@@ -122,14 +122,20 @@ pub async fn add_passkey(
 /// `POST /account/passkeys/remove`.
 ///
 /// # Errors
-/// 404.
+/// 404, 503; a wrong password shows the page again.
 pub async fn remove_passkey(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
-    console.remove_passkey(&visitor, form.need("credential")?).await?;
-    Ok(see(address::ACCOUNT))
+    let password = form.field("password").unwrap_or_default();
+    match console
+        .remove_passkey(&visitor, form.need("credential")?, password)
+        .await
+    {
+        Ok(()) => Ok(see(address::ACCOUNT)),
+        Err(refused) => again(&console, &visitor, refused).await,
+    }
 }
 
 /// What the person can mend shows the page again; anything else is a refusal of its own.

@@ -3,11 +3,10 @@
 //! Invariant: made up, and the same on every run.
 
 use freehold_protocol::status::{ModelPhase, VerdictWord};
-use freehold_views::account::Passkey;
 use freehold_views::approvals::{Decided, Enrolment, WaitingPlan};
 use freehold_views::models::{ModelFile, ModelRow, Place};
 use freehold_views::one_box::Tpm;
-use freehold_views::plan::{ApprovalPart, Approved, Line, PlanState};
+use freehold_views::plan::{Line, PlanState};
 use freehold_views::record::{BoxRecord, Checkpoint};
 use freehold_views::releases::{Revocation, Role, Target};
 use freehold_views::search::Hit;
@@ -158,73 +157,6 @@ pub fn plan() -> PlanPage {
         may_confirm: true,
         subject: "delta-wren-41c0".into(),
         subject_href: "/boxes/delta-wren-41c0".into(),
-        ..Default::default()
-    }
-}
-
-pub fn plan_approval() -> PlanPage {
-    PlanPage {
-        title: "Assign triage-8b 2.1 to amber-fox-9d1e".into(),
-        verb: "Assign".into(),
-        lines: vec![Line {
-            what: "release".into(),
-            before: "models/triage-8b/2.0/release.json".into(),
-            after: format!("models/triage-8b/2.1/release.json ({})", hex(540)),
-        }],
-        compare: Vec::new(),
-        approval: Some(ApprovalPart {
-            needed: 2,
-            given: vec![Approved {
-                name: "jonas.weber".into(),
-                at: NOW - 600,
-            }],
-            digest: finger("What approvers sign (SHA-256)", 541, "basil copper harbor lantern"),
-            until: NOW + 86_400,
-            may_approve: true,
-            challenge: "q83vEjRWeJA".into(),
-            relying_party: "console.riverside.example".into(),
-            credentials: vec!["Zmlyc3Q".into(), "c2Vjb25k".into()],
-            ..Default::default()
-        }),
-        subject: "amber-fox-9d1e".into(),
-        subject_href: "/boxes/amber-fox-9d1e".into(),
-        ..plan()
-    }
-}
-
-pub fn account() -> AccountPage {
-    let passkey = |name: &str, purpose: &str, line: &str, listed: bool| Passkey {
-        credential: "Zmlyc3Q".into(),
-        name: name.into(),
-        purpose: purpose.into(),
-        made: NOW - 86_400,
-        used: listed.then_some(NOW - 600),
-        line: line.into(),
-        listed,
-    };
-    AccountPage {
-        shell: shell("/account"),
-        passkeys: vec![
-            passkey("blue key on my ring", "approval", "", true),
-            passkey(
-                "spare in the safe",
-                "approval",
-                "freehold-approver:1:mira.okafor:c2Vjb25k:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE",
-                false,
-            ),
-        ],
-        challenge: "q83vEjRWeJA".into(),
-        relying_party: "console.riverside.example".into(),
-        approves: vec!["Radiology B".into(), "North Clinic".into()],
-        ..Default::default()
-    }
-}
-
-pub fn account_by_number() -> AccountPage {
-    AccountPage {
-        shell: shell("/account"),
-        why_not: "Passkeys need a console that is reached by a name.".into(),
-        fault: Some("Not registered: the password is wrong (console.sign_in_refused).".into()),
         ..Default::default()
     }
 }
