@@ -266,7 +266,8 @@ impl Console {
     pub async fn approve_plan(&self, visitor: &Visitor, id: &str, assertion: Assertion) -> Result<Plan, Refused> {
         let plan = self.plan_of(visitor, id)?;
         let place = self.place_of_proposal(&plan.proposal);
-        self.allow_deciding(visitor, &plan.by, std::slice::from_ref(&place)).await?;
+        self.allow_deciding(visitor, &plan.by, std::slice::from_ref(&place))
+            .await?;
         let decided = || {
             Refused::new(
                 StatusCode::CONFLICT,

@@ -227,7 +227,12 @@ async fn who_guesses_the_second_step_waits_and_a_ticket_counts_once() {
         StatusCode::UNAUTHORIZED
     );
     // A recovery code that nobody has is a wrong one like any other: it frees nobody from waiting.
-    for guess in ["000000", "nobody-has-this-code-at-all", "000000", "nobody-has-this-one-either"] {
+    for guess in [
+        "000000",
+        "nobody-has-this-code-at-all",
+        "000000",
+        "nobody-has-this-one-either",
+    ] {
         assert_eq!(
             code(&sign_in(&world, &name, OWN, Some(guess)).await),
             "console.second_factor"

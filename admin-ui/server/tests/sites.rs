@@ -83,7 +83,14 @@ async fn site(world: &World, name: &'static str, id: &str) -> Site {
     world.approve(&paper).await;
     let (operator, _) = world.session("operator", "api").await;
     let path = format!("/api/v1/boxes/{id}/plans");
-    let plan = call(world, &operator, Method::POST, &path, Some(json!({"targets": [RELEASE]}))).await;
+    let plan = call(
+        world,
+        &operator,
+        Method::POST,
+        &path,
+        Some(json!({"targets": [RELEASE]})),
+    )
+    .await;
     let plan = body_of(&plan)["id"].as_str().unwrap().to_owned();
     let wish = json!({"release": RELEASE, "boxes": format!("site={name}"), "waves": [{"percent": 100}]});
     let wish: Wish = serde_json::from_value(wish).unwrap();
@@ -265,7 +272,11 @@ async fn an_account_of_one_site_sees_and_does_nothing_at_another() {
     ] {
         assert!(read(&world, &operator, path).await.1.contains(name.as_str()), "{path}");
     }
-    for (path, name) in [("/", &here.rollout), ("/rollouts", &here.rollout), ("/sticks", &here.paper.id)] {
+    for (path, name) in [
+        ("/", &here.rollout),
+        ("/rollouts", &here.rollout),
+        ("/sticks", &here.paper.id),
+    ] {
         assert!(read(&world, &page, path).await.1.contains(name.as_str()), "{path}");
     }
     let fleet: Value = serde_json::from_str(&read(&world, &operator, "/api/v1/fleet").await.1).unwrap();
@@ -278,7 +289,11 @@ async fn an_account_of_one_site_sees_and_does_nothing_at_another() {
     for kind in ["boxes", "plans", "rollouts"] {
         let path = format!("/api/v1/{kind}/");
         assert_eq!(get(&format!("{path}{}", here.id(&path))).await, "200", "{kind}");
-        assert_eq!(get(&format!("{path}{}", there.id(&path))).await, "policy.site", "{kind}");
+        assert_eq!(
+            get(&format!("{path}{}", there.id(&path))).await,
+            "policy.site",
+            "{kind}"
+        );
         // The same thing, written otherwise.
         let written: String = there.id(&path).bytes().map(|byte| format!("%{byte:02x}")).collect();
         assert_eq!(get(&format!("{path}{written}")).await, "policy.site", "{kind}");
@@ -286,12 +301,19 @@ async fn an_account_of_one_site_sees_and_does_nothing_at_another() {
     }
     let parts = format!("/api/v1/bundles/{}/parts/1", there.bundle);
     assert_eq!(get(&parts).await, "policy.site");
-    let post = async |path: String, body: Option<Value>| code(&call(&world, &operator, Method::POST, &path, body).await);
+    let post =
+        async |path: String, body: Option<Value>| code(&call(&world, &operator, Method::POST, &path, body).await);
     for (site, wanted) in [(&here, "202"), (&there, "policy.site")] {
-        assert_eq!(post(format!("/api/v1/boxes/{}/attest", site.paper.id), None).await, wanted);
+        assert_eq!(
+            post(format!("/api/v1/boxes/{}/attest", site.paper.id), None).await,
+            wanted
+        );
     }
     for (site, wanted) in [(&here, "200"), (&there, "policy.site")] {
-        assert_eq!(post(format!("/api/v1/rollouts/{}/abort", site.rollout), None).await, wanted);
+        assert_eq!(
+            post(format!("/api/v1/rollouts/{}/abort", site.rollout), None).await,
+            wanted
+        );
     }
     // The fleet as a whole is nobody's who is not for all of it.
     let import = ask(
@@ -343,7 +365,13 @@ async fn what_several_sites_have_a_part_in_takes_an_account_for_each_of_them() {
     // Findings are counted over what is seen.
     let visitor = async |sites: &str| {
         let (_, session) = world.session_at("viewer", "api", sites).await;
-        let account = world.console().store().account(&session.account).await.unwrap().unwrap();
+        let account = world
+            .console()
+            .store()
+            .account(&session.account)
+            .await
+            .unwrap()
+            .unwrap();
         Visitor {
             account,
             session,

@@ -10,8 +10,8 @@ use clap_complete::Shell;
 
 use crate::answer::Fault;
 use crate::{
-    account, advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout,
-    supply,
+    account, advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report,
+    rollout, supply,
 };
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.

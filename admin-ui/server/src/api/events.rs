@@ -62,8 +62,7 @@ impl Listening {
     fn add(&self, names: &mut HashSet<String>, changed: &Changed) {
         let seen = changed.box_id().is_none_or(|id| {
             let place = self.console.place_of_box(id);
-            self.console
-                .permits_at(&self.visitor, Action::Look, place.as_place())
+            self.console.permits_at(&self.visitor, Action::Look, place.as_place())
         });
         if seen {
             names.insert(changed.name());

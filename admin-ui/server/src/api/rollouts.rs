@@ -204,6 +204,8 @@ pub async fn allow(
     Path((id, wave)): Path<(String, usize)>,
 ) -> Result<Json<RolloutShown>, Refused> {
     let by = visitor.account.name.clone();
-    console.steer_rollout(&visitor, &id, Command::AllowWave { by, wave }).await?;
+    console
+        .steer_rollout(&visitor, &id, Command::AllowWave { by, wave })
+        .await?;
     one(&console, &visitor, &id)
 }

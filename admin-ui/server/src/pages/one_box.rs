@@ -389,13 +389,7 @@ fn assignment(console: &Console, member: &Member) -> Option<Assignment> {
 }
 
 /// The verdict lease, where policy demands one of some model or a person has changed it.
-fn lease(
-    console: &Console,
-    visitor: &Visitor,
-    fleet: &Fleet,
-    member: &Member,
-    now: i64,
-) -> Option<one_box::Lease> {
+fn lease(console: &Console, visitor: &Visitor, fleet: &Fleet, member: &Member, now: i64) -> Option<one_box::Lease> {
     let order = fleet.lease_order(&member.box_id);
     let shelf = console.shelf();
     let policy = shelf.policy.as_deref();

@@ -261,12 +261,7 @@ impl Console {
     ///
     /// # Errors
     /// As [`Console::allow`].
-    pub async fn allow_at_all(
-        &self,
-        visitor: &Visitor,
-        action: Action,
-        places: &[OwnedPlace],
-    ) -> Result<(), Refused> {
+    pub async fn allow_at_all(&self, visitor: &Visitor, action: Action, places: &[OwnedPlace]) -> Result<(), Refused> {
         for place in or_fleet(places) {
             self.allow_at(visitor, action, place.as_place()).await?;
         }

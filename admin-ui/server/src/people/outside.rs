@@ -172,11 +172,7 @@ impl Console {
     ///
     /// # Errors
     /// 401 `console.outside_refused` or `console.outside_unknown`, recorded; 503.
-    pub async fn back_from_outside(
-        &self,
-        returned: Returned<'_>,
-        from: &str,
-    ) -> Result<(SignedIn, String), Refused> {
+    pub async fn back_from_outside(&self, returned: Returned<'_>, from: &str) -> Result<(SignedIn, String), Refused> {
         let outcome = self.judge_return(returned).await;
         let (token, next) = match outcome {
             Ok(good) => good,

@@ -52,7 +52,8 @@ impl Console {
             self.record(entry.refused(&refused.report.code)).await?;
             return Err(refused);
         }
-        self.steer_rollout(visitor, id, Command::Start { by: by.to_owned() }).await
+        self.steer_rollout(visitor, id, Command::Start { by: by.to_owned() })
+            .await
     }
 
     /// Does to a rollout what a visitor may do to it at each of its sites. A wave that waits for a person is let begin by one:

@@ -75,7 +75,8 @@ pub fn account_codes() -> AccountPage {
         codes: false,
         recovery: 0,
         secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP".into(),
-        secret_uri: "otpauth://totp/Riverside:mira.okafor?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Riverside".into(),
+        secret_uri: "otpauth://totp/Riverside:mira.okafor?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Riverside"
+            .into(),
         ..account()
     };
     page.passkeys.truncate(1);

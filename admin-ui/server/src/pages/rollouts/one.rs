@@ -230,8 +230,7 @@ fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShow
     let is_open = matches!(kept.rollout.phase(), Phase::Proposed);
     let is_approved = seen.approvals.len() >= needed;
     let approved_by_me = seen.approvals.contains(&visitor.account.name);
-    let approve =
-        is_open && !is_approved && !approved_by_me && console.permits_deciding(visitor, &seen.by, &places);
+    let approve = is_open && !is_approved && !approved_by_me && console.permits_deciding(visitor, &seen.by, &places);
     let start = is_open && may && is_approved;
     let why_not = if !is_open || start || approve {
         String::new()

@@ -294,7 +294,10 @@ mod tests {
     #[test]
     fn an_id_token_is_for_the_access_token_that_came_with_it() {
         assert_eq!(
-            half_hash(Scheme::Ecdsa(HashAlgorithm::Sha256), "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"),
+            half_hash(
+                Scheme::Ecdsa(HashAlgorithm::Sha256),
+                "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y"
+            ),
             "77QmUPtjPfzWtF2AnpK9RQ"
         );
         let key = SigningKey::generate(KeyKind::P256).unwrap();
@@ -355,7 +358,10 @@ mod tests {
         // Another key under the provider's name, a changed claim, and what is no token.
         let other = SigningKey::generate(KeyKind::P256).unwrap();
         let forged = token(&other, &json!({"alg": "ES256", "kid": "one"}), &claims());
-        assert_eq!(verify_id_token(&forged, &keys, &expected(&outside()), NOW), Err(F::Signature));
+        assert_eq!(
+            verify_id_token(&forged, &keys, &expected(&outside()), NOW),
+            Err(F::Signature)
+        );
         let good = token(&key, &json!({"alg": "ES256"}), &claims());
         let (_, rest) = good.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
