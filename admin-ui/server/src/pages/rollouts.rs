@@ -198,8 +198,8 @@ pub async fn propose(
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
     let typed = form::typed(&form);
-    let site = console.fleet().site.clone();
-    let proposed = match form::wish(&typed, &site) {
+    let sites = console.fleet_of(&visitor).seen_sites();
+    let proposed = match form::wish(&typed, &sites) {
         Ok(wish) => console.propose_rollout(&wish, &visitor.account.name).await,
         Err(refused) => Err(refused),
     };

@@ -3,7 +3,7 @@
 //! Refuses a release that a box would refuse, and a box that another rollout of the same release line still holds. Invariant:
 //! what is proposed is stored and recorded as it is shown; its digest is what people approve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
 use freehold_fleet::Member;
@@ -96,9 +96,6 @@ impl Console {
             version: release.descriptor.version.clone(),
             sha256: release.digest.to_hex(),
         };
-        drop(shelf);
-        self.approved_by_boxes(&wish.release, release.digest)?;
-        let shelf = self.shelf();
         let fleet = self.fleet();
         let members = || fleet.boxes().values().filter(|member| member.is_approved());
         let called = |name: &str| {
@@ -148,6 +145,8 @@ impl Console {
             });
         }
         drop(fleet);
+        drop(shelf);
+        self.approved_by_boxes(&wish.release, release.digest, &boxes)?;
         let waves = wish.waves_with(|name| called_now(self, name));
         let draft = Draft {
             id: id.to_owned(),
@@ -231,13 +230,15 @@ impl Console {
         Ok(id)
     }
 
-    /// Refuses what boxes want approved by passkeys: a rollout's orders carry no such approvals, so no box would take one.
-    fn approved_by_boxes(&self, target: &str, sha256: Sha256Digest) -> Result<(), Refused> {
+    /// Refuses what boxes want approved by passkeys at the site of any of them: a rollout's orders carry no such approvals, so
+    /// that box would not take one.
+    fn approved_by_boxes(&self, target: &str, sha256: Sha256Digest, boxes: &[PlannedBox]) -> Result<(), Refused> {
         let release = ApprovedRelease {
             name: target.to_owned(),
             sha256,
         };
-        match self.approvals_needed(std::slice::from_ref(&release), [self.0.file.site.as_str()]) {
+        let sites: BTreeSet<&str> = boxes.iter().map(|one| one.site.as_str()).collect();
+        match self.approvals_needed(std::slice::from_ref(&release), sites.iter().copied()) {
             0 => Ok(()),
             needed => Err(Refused::of(&ApprovalRejection::Missing {
                 release: release.name,
