@@ -227,21 +227,16 @@ async fn who_guesses_the_second_step_waits_and_a_ticket_counts_once() {
         StatusCode::UNAUTHORIZED
     );
     // A recovery code that nobody has is a wrong one like any other: it frees nobody from waiting.
-    for guess in [
-        "000000",
-        "nobody-has-this-code-at-all",
-        "000000",
-        "nobody-has-this-one-either",
-    ] {
-        assert_eq!(
-            code(&sign_in(&world, &name, OWN, Some(guess)).await),
-            "console.second_factor"
-        );
+    let mut heard = Vec::new();
+    for guess in ["000000", "nobody-has-this-code-at-all"].into_iter().cycle().take(12) {
+        heard.push(code(&sign_in(&world, &name, OWN, Some(guess)).await));
+        if heard.last().is_some_and(|code| code == "console.too_many_failures") {
+            break;
+        }
     }
-    assert_eq!(
-        code(&sign_in(&world, &name, OWN, Some(&good)).await),
-        "console.too_many_failures"
-    );
+    let (last, before) = heard.split_last().unwrap();
+    assert_eq!(last, "console.too_many_failures", "{heard:?}");
+    assert!(before.iter().all(|code| code == "console.second_factor"), "{heard:?}");
 }
 
 // promise S-205
