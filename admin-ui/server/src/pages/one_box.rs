@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::record::entries_about;
 use super::shell::{fault, fingerprint};
-use super::{boxes, fragment};
+use super::fragment;
 use crate::console::Console;
 use crate::people::action::Action;
 use crate::people::place::Place;
