@@ -2,7 +2,8 @@
 # Builds the image in Nix's sandbox, without a network, and signs it outside. Everything it needs is in the store (image/inputs.sh).
 # usage: build.sh [VARIANT…]   more images, for tests of updates: next, next-panic, next-supervisor, next-engine; each in target/image/VARIANT
 # DEV=1: the programs are this machine's own cargo build instead of Nix's: a developer's image, in minutes less. Its version ends with
-#        -dev, and only development keys sign it. Debian 12 builds run on the image's libc.
+#        -dev, and only development keys sign it. Debian 12 builds run on the image's libc. FREEHOLD_TARGETS=--all-targets where the
+#        tests were built already.
 set -eu
 cd "$(dirname "$0")/.."
 tool=${FREEHOLD_IMAGE_TOOL:-target/debug/freehold-image}
@@ -11,8 +12,8 @@ mkdir -p target/image; (umask 077; mkdir -p "$keys")
 pure=()
 if [ "${DEV:-}" = 1 ]; then
   programs=$(cat image/programs.txt)
-  packages=(); for name in $programs; do packages+=(-p "freehold-$name"); done
-  tests/step.sh "Building the programs of a box" cargo build --locked "${packages[@]}" --bins
+  # As `make build` does: another choice of packages would pick other features and build most dependencies again.
+  tests/step.sh "Building the programs of a box" cargo build --locked --workspace "${FREEHOLD_TARGETS:---bins}"
   rm -rf target/image/programs; mkdir -p target/image/programs/bin
   for name in $programs; do strip -o "target/image/programs/bin/freehold-$name" "target/debug/freehold-$name"; done
   export FREEHOLD_IMAGE_PROGRAMS=$PWD/target/image/programs

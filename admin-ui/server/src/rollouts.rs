@@ -94,6 +94,8 @@ pub struct Rollouts {
     all: RwLock<BTreeMap<String, Kept>>,
     /// One decision at a time: the changes of a rollout are numbered.
     turn: tokio::sync::Mutex<()>,
+    /// One tick at a time: a second one beside it would send the same orders.
+    ticking: tokio::sync::Mutex<()>,
     /// Told when a tick may find something to do.
     wake: tokio::sync::Notify,
     /// Boxes whose order was refused when it was to be assigned, with the time of the next try.

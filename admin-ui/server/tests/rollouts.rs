@@ -66,7 +66,7 @@ impl Actor {
             because: vec!["in a test".to_owned()],
             refusals: Vec::new(),
             at,
-            evidence: String::new(),
+            evidence: freehold_trust::sha256(self.id.as_bytes()).to_hex(),
             claims: json!({}),
             policies: Vec::new(),
         };

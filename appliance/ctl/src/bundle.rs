@@ -228,7 +228,10 @@ async fn take(folder: &std::path::Path, setting: &Setting) -> Result<(), Fault> 
             Err(other) => return Err(other),
         }
     }
-    if taken.is_empty() && first.is_none() {
+    if taken.is_empty() {
+        if let Some(refused) = first {
+            return Err(Fault::Refused(refused));
+        }
         return Err(Fault::could_not_tell(
             format!("`{}` holds no return", folder.display()),
             "a box writes `freehold-return-….fhz` when its import has ended",

@@ -1,6 +1,6 @@
 //! What a plan is carried out on and by: the host that runs engines, and the judge of what is authentic and allowed.
 //!
-//! Refuses to be one of them: the binary brings both. Invariant: nothing here returns before it is true.
+//! Refuses to be one of them: the binary brings both. Invariant: what only begins here says so.
 
 use std::future::Future;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub struct Reading {
 
 /// Runs engines: plain processes in development, units of systemd on the OS.
 pub trait Host: Send {
-    /// Starts the engine of an admitted release whose folder in the store is `model`; answers when it answers.
+    /// Begins to start the engine of an admitted release whose folder in the store is `model`.
     fn start_engine(
         &mut self,
         admitted: &Admitted,
@@ -30,12 +30,13 @@ pub trait Host: Send {
         purpose: Purpose,
     ) -> impl Future<Output = Result<(), StepFailed>> + Send;
 
-    /// Has a running model answer its own questions; a release without any has answered when its engine does.
+    /// Begins to have a running model answer its own questions, which may take long: the host says by itself how it ended. A
+    /// release without any has answered when its engine does.
     fn check_health(
         &mut self,
         admitted: &Admitted,
         model: &Path,
-    ) -> impl Future<Output = (Reading, Result<(), StepFailed>)> + Send;
+    ) -> impl Future<Output = Result<(), StepFailed>> + Send;
 
     /// Ends an engine; answers when nothing is left of it. One that does not run is ended already.
     fn stop_engine(

@@ -9,7 +9,7 @@ use freehold_plan::Step;
 use freehold_trust::Sha256Digest;
 
 use crate::fault::StepFailed;
-use crate::host::{Host, Judge, Reading};
+use crate::host::{Host, Judge};
 use crate::store::{Admitted, Store};
 
 /// Everything that steps need.
@@ -30,7 +30,6 @@ pub struct Hands<'a, H, J> {
 pub struct SoFar {
     verified: Vec<Sha256Digest>,
     admitted: BTreeMap<Sha256Digest, Admitted>,
-    readings: BTreeMap<Sha256Digest, Reading>,
 }
 
 impl SoFar {
@@ -38,12 +37,6 @@ impl SoFar {
     #[must_use]
     pub fn admitted(&self, release: &Sha256Digest) -> Option<&Admitted> {
         self.admitted.get(release)
-    }
-
-    /// What the health check of a release measured, once it ended in this plan.
-    #[must_use]
-    pub fn reading(&self, release: &Sha256Digest) -> Option<Reading> {
-        self.readings.get(release).copied()
     }
 }
 
@@ -91,9 +84,7 @@ pub async fn carry_out<H: Host, J: Judge>(step: &Step, hands: &mut Hands<'_, H, 
             let stored = hands.store.stored()?;
             let admitted = stored.get(release).ok_or_else(|| earlier("store"))?;
             let folder = hands.store.folder(root, release);
-            let (reading, outcome) = hands.host.check_health(admitted, &folder).await;
-            hands.so_far.readings.insert(*release, reading);
-            outcome
+            hands.host.check_health(admitted, &folder).await
         }
         Step::RemoveModel { release, root, .. } => Ok(hands.store.remove(root, release)?),
         Step::DiscardStaged { release } => Ok(hands.store.discard(release)?),

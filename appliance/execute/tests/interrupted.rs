@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use freehold_execute::{
-    Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, Reading, SoFar, StepFailed, Store,
-    carry_out, fetch,
+    Admitted, AdmittedFile, ChunkJudge, ChunkSource, Hands, Host, Judge, Progress, SoFar, StepFailed, Store, carry_out,
+    fetch,
 };
 use freehold_plan::{
     Desired, Observed, Place, Purpose, RunPermission, Step, StoredFile, StoredModel, WantedFile, WantedModel, plan,
@@ -90,13 +90,13 @@ impl Host for Engines {
         self.0.push((admitted.root, purpose));
         Ok(())
     }
-    async fn check_health(&mut self, admitted: &Admitted, _: &Path) -> (Reading, Result<(), StepFailed>) {
+    async fn check_health(&mut self, admitted: &Admitted, _: &Path) -> Result<(), StepFailed> {
         assert!(
             self.0.contains(&(admitted.root, Purpose::Chat)),
             "checked without an engine"
         );
         self.1.push(admitted.release);
-        (Reading::default(), Ok(()))
+        Ok(())
     }
     async fn stop_engine(&mut self, root: &Sha256Digest, purpose: Purpose) -> Result<(), StepFailed> {
         self.0.retain(|one| *one != (*root, purpose));

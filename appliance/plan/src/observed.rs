@@ -82,6 +82,8 @@ pub enum EngineState {
     Running,
     /// It was started and does not answer yet.
     Starting,
+    /// It answers the questions that its release brings, for the box's own check.
+    Checking,
     /// It ended and is being given a pause before the next try.
     Resting,
 }
@@ -112,6 +114,8 @@ pub struct Observed {
     pub staged: BTreeMap<Sha256Digest, BTreeMap<String, BTreeSet<u32>>>,
     /// Engines.
     pub engines: Vec<RunningEngine>,
+    /// Whether there is memory for one more engine beside those that run.
+    pub spare_engine: bool,
     /// Whether models may run, by name. One that is not here may not: nobody looked.
     pub runs: BTreeMap<String, RunPermission>,
     /// Stored releases that the publisher took back, each with the refusal.
@@ -145,6 +149,7 @@ impl Observed {
             fetching: BTreeMap::new(),
             staged: BTreeMap::new(),
             engines: Vec::new(),
+            spare_engine: false,
             runs: BTreeMap::new(),
             revoked: BTreeMap::new(),
             confirmed: BTreeSet::new(),

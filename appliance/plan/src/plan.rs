@@ -192,6 +192,8 @@ pub enum WaitingOn {
     Download,
     /// An engine that loads its model.
     EngineStart,
+    /// A model that answers its own questions.
+    Check,
     /// The running system's own health check.
     Confirmation,
     /// The steps before it.

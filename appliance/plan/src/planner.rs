@@ -39,6 +39,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     planner.stop(&wanted, Because::Anything);
     planner.start(&wanted, &obtained);
     planner.check(&wanted);
+    // What served beside the newer release until that was found healthy.
+    planner.stop(&wanted, Because::Anything);
     planner.remove(&wanted, system);
     planner.system(system);
     Plan {
@@ -341,10 +343,28 @@ impl<'a> Planner<'a> {
         (superseded || replaced || !(named || waiting || self.refuses)).then(|| NOT_ASSIGNED.to_owned())
     }
 
-    /// Whether a newer release of the same model takes this one's place.
+    /// Whether a newer release of the same model takes this one's place now. Where memory allows both, the older one serves until
+    /// the newer one was found healthy; else it makes room first.
     fn superseded(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
+        let Some(stored) = self.observed.stored.get(release) else {
+            return false;
+        };
+        let serves = self.engine(stored.root, Purpose::Chat).is_some();
+        let begun = |model: &WantedModel| {
+            (self.engine(model.root, Purpose::Chat)).is_some_and(|engine| engine.state != EngineState::Resting)
+        };
+        let beside = |model: &WantedModel| serves && (begun(model) || self.observed.spare_engine);
+        (wanted.iter()).any(|model| {
+            model.name == stored.name
+                && self.will_be_there(model)
+                && (self.observed.confirmed.contains(&model.release) || self.checks(model) || !beside(model))
+        })
+    }
+
+    /// Whether a newer release of the same model is there: what runs of this one may go on for a while, and nothing of it is started.
+    fn makes_way(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
         let name = self.observed.stored.get(release).map(|stored| &stored.name);
-        (wanted.iter()).any(|model| Some(&model.name) == name && self.will_be_there(model) && !self.is_loading(model))
+        (wanted.iter()).any(|model| Some(&model.name) == name && model.release != *release && self.will_be_there(model))
     }
 
     /// Whether another release of the same model was confirmed after this one, and is there.
@@ -364,13 +384,14 @@ impl<'a> Planner<'a> {
     /// Whether the release that takes this one's place was not found healthy yet: until then it is the way back.
     fn on_trial(&self, release: &Sha256Digest, wanted: &[&WantedModel]) -> bool {
         let name = self.observed.stored.get(release).map(|stored| &stored.name);
-        let checks = |model: &WantedModel| {
-            (self.steps.iter())
-                .any(|step| matches!(step, Step::CheckHealth { release, .. } if *release == model.release))
-        };
         (wanted.iter()).any(|model| {
-            Some(&model.name) == name && !self.observed.confirmed.contains(&model.release) && !checks(model)
+            Some(&model.name) == name && !self.observed.confirmed.contains(&model.release) && !self.checks(model)
         })
+    }
+
+    /// Whether this plan has a release answer its own questions; what comes after that in the plan happens only if it does so well.
+    fn checks(&self, model: &WantedModel) -> bool {
+        (self.steps.iter()).any(|step| matches!(step, Step::CheckHealth { release, .. } if *release == model.release))
     }
 
     /// Whether a wanted release is in the store or is stored by this plan.
@@ -380,12 +401,6 @@ impl<'a> Planner<'a> {
                 .steps
                 .iter()
                 .any(|step| matches!(step, Step::StoreModel { release, .. } if *release == model.release))
-    }
-
-    /// Whether a wanted model's engine does not answer yet: what it replaces goes on until it does.
-    fn is_loading(&self, model: &WantedModel) -> bool {
-        self.engine(model.root, Purpose::Chat)
-            .is_some_and(|engine| engine.state == EngineState::Starting)
     }
 
     /// Why no engine may run this content for this purpose; `None` when a release that stays and may run asks for it.
@@ -443,6 +458,7 @@ impl<'a> Planner<'a> {
         }
         let stays: Vec<(Sha256Digest, StoredModel)> = (self.observed.stored.iter().chain(obtained))
             .filter(|(release, _)| self.unwanted(release, wanted).is_none() && !self.rests(release, wanted))
+            .filter(|(release, _)| !self.makes_way(release, wanted))
             .map(|(release, stored)| (*release, stored.clone()))
             .collect();
         let mut begun = BTreeSet::new();
@@ -486,6 +502,15 @@ impl<'a> Planner<'a> {
                         self.waiting.push(Waiting {
                             what: stored.name.clone(),
                             until: WaitingOn::EngineStart,
+                        });
+                    }
+                    Some(RunningEngine {
+                        state: EngineState::Checking,
+                        ..
+                    }) => {
+                        self.waiting.push(Waiting {
+                            what: stored.name.clone(),
+                            until: WaitingOn::Check,
                         });
                     }
                     Some(_) => {}

@@ -109,6 +109,7 @@ impl fmt::Display for WaitingOn {
             Self::EngineRest => f.write_str("the engine's pause before the next try"),
             Self::Download => f.write_str("its download"),
             Self::EngineStart => f.write_str("its engine to load it"),
+            Self::Check => f.write_str("its answers to its own questions"),
             Self::Confirmation => f.write_str("the running system's own health check"),
             Self::OtherSteps => f.write_str("the steps before it"),
             Self::Lease => f.write_str("a fresh verdict of the console, which policy demands for it"),

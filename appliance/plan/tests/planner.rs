@@ -1,177 +1,29 @@
 //! The planner's promises, over made-up worlds: it converges, from wherever it was cut off, and never starts what is revoked.
 
+#[path = "support/world.rs"]
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use freehold_plan::{
     Desired, EngineState, Observed, Permission, Place, Plan, Purpose, RunPermission, RunningEngine, Step, StoredFile,
-    StoredModel, WaitingOn, WantedFile, WantedModel, plan,
+    WaitingOn, WantedFile, WantedModel, plan,
 };
-use freehold_trust::{Sha256Digest, sha256};
-use freehold_verify::RefusalReport;
 use proptest::prelude::*;
-
-fn digest(text: &str) -> Sha256Digest {
-    sha256(text.as_bytes())
-}
-
-fn model(name: &str, version: u8, files: u8, embeddings: bool) -> WantedModel {
-    let full = format!("{name}/{version}");
-    WantedModel {
-        target: format!("models/{full}/release.json"),
-        release: digest(&format!("release {full}")),
-        name: name.to_owned(),
-        version: version.to_string(),
-        root: digest(&format!("root {full}")),
-        files: (0..files)
-            .map(|n| WantedFile {
-                place: Place::Files,
-                path: format!("file-{n}.gguf"),
-                length: 1000 * u64::from(n),
-                chunk_size: 700,
-                chunks: (1000 * u32::from(n)).div_ceil(700),
-            })
-            .collect(),
-        embeddings,
-        hardware: vec![vec![], vec![]],
-    }
-}
-
-fn desired(models: Vec<WantedModel>) -> Desired {
-    Desired {
-        assignment: Some(1),
-        models: models.into_iter().map(|model| (model.release, model)).collect(),
-        ..Desired::default()
-    }
-}
-
-fn kept(model: &WantedModel) -> StoredModel {
-    StoredModel {
-        root: model.root,
-        name: model.name.clone(),
-        version: model.version.clone(),
-        embeddings: model.embeddings,
-        bytes: model.files.iter().map(|file| file.length).sum(),
-    }
-}
-
-fn refusal(code: &str) -> RefusalReport {
-    RefusalReport {
-        code: code.to_owned(),
-        message: code.to_owned(),
-        expected: None,
-        found: None,
-    }
-}
-
-const NAMES: [&str; 3] = ["guide", "coder", "summer"];
-
-/// An empty box whose policy lets every model of these tests run.
-fn world_with(free_bytes: u64) -> Observed {
-    let mut world = Observed::empty(free_bytes);
-    world.runs = NAMES
-        .iter()
-        .map(|name| ((*name).to_owned(), RunPermission::Run))
-        .collect();
-    world
-}
-
-/// What a step does to the world when it works.
-fn apply(world: &mut Observed, desired: &Desired, step: &Step) {
-    match step {
-        Step::RefuseTarget { target, refusal } => {
-            world.told.insert(target.clone(), refusal.code.clone());
-        }
-        Step::FetchFile {
-            release, path, chunks, ..
-        } => {
-            world
-                .staged
-                .entry(*release)
-                .or_default()
-                .entry(path.clone())
-                .or_default()
-                .extend(chunks);
-        }
-        Step::ReuseFile {
-            release, path, from, ..
-        } => {
-            assert!(world.stored.contains_key(&from.release), "reused from nowhere");
-            let file = desired.models[release].files.iter().find(|file| file.path == *path);
-            let all = (0..file.unwrap().chunks).collect();
-            world.staged.entry(*release).or_default().insert(path.clone(), all);
-        }
-        Step::CancelFetch { release, .. } => {
-            world.fetching.remove(release);
-        }
-        Step::VerifyModel { release, .. } | Step::AdmitModel { release, .. } => {
-            assert!(world.staged.contains_key(release) || desired.models[release].files.is_empty());
-        }
-        Step::StoreModel { release, root, name } => {
-            world.staged.remove(release);
-            let wanted = &desired.models[release];
-            assert_eq!((wanted.root, &wanted.name), (*root, name));
-            world.stored.insert(*release, kept(wanted));
-        }
-        Step::StopEngine { root, purpose, .. } => {
-            world
-                .engines
-                .retain(|engine| engine.root != *root || engine.purpose != *purpose);
-        }
-        Step::StartEngine {
-            release, root, purpose, ..
-        } => {
-            assert_eq!(
-                world.stored[release].root, *root,
-                "an engine of a release that is not in the store"
-            );
-            assert!(!world.revoked.contains_key(release), "an engine of a revoked release");
-            let name = &world.stored[release].name;
-            assert_eq!(world.runs.get(name), Some(&RunPermission::Run), "an engine of {name}");
-            world.engines.push(RunningEngine {
-                root: *root,
-                purpose: *purpose,
-                state: EngineState::Running,
-            });
-        }
-        Step::CheckHealth { release, root, .. } => {
-            assert!(world.stored.contains_key(release), "checked what is not there");
-            assert!(
-                world.engines.iter().any(|engine| engine.root == *root),
-                "checked without an engine"
-            );
-            world.confirmed.insert(*release);
-            let name = world.stored[release].name.clone();
-            world.standing.insert(name, *release);
-        }
-        Step::RemoveModel { release, root, .. } => {
-            world.stored.remove(release);
-            assert!(
-                world.stored.values().any(|stored| stored.root == *root)
-                    || !world.engines.iter().any(|engine| engine.root == *root),
-                "removed under a running engine"
-            );
-        }
-        Step::StageSystem { .. } | Step::WriteSystem { .. } | Step::RestartSystem { .. } | Step::RaiseFloor { .. } => {
-            panic!("these worlds have no system")
-        }
-        Step::DiscardStaged { release } => {
-            world.staged.remove(release);
-        }
-    }
-}
-
-fn carry_out(world: &mut Observed, desired: &Desired, plan: &Plan, steps: usize) {
-    for step in plan.steps.iter().take(steps) {
-        apply(world, desired, step);
-    }
-}
+use support::{NAMES, carry_out, desired, digest, kept, model, refusal, world_with};
 
 fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
     let names = NAMES;
     let wanted = prop::collection::vec((0..3_usize, 1..4_u8, 0..4_u8, any::<bool>()), 0..4);
     let stored = prop::collection::vec((0..3_usize, 1..4_u8, any::<bool>(), any::<bool>()), 0..4);
-    (wanted, stored, prop::option::of(0..3_usize), any::<bool>(), 0..3000_u64).prop_map(
-        move |(wanted, stored, staged, keep, free)| {
+    (
+        wanted,
+        stored,
+        prop::option::of(0..3_usize),
+        any::<[bool; 2]>(),
+        0..3000_u64,
+    )
+        .prop_map(move |(wanted, stored, staged, [keep, spare], free)| {
             let desired = desired(
                 wanted
                     .into_iter()
@@ -179,6 +31,7 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
                     .collect(),
             );
             let mut world = world_with(if free > 2000 { u64::MAX } else { 0 });
+            world.spare_engine = spare;
             if keep {
                 world.permission = Permission::Keep(WaitingOn::Verdict);
             }
@@ -205,8 +58,7 @@ fn worlds() -> impl Strategy<Value = (Desired, Observed)> {
                 );
             }
             (desired, world)
-        },
-    )
+        })
 }
 
 // A failure is shown in full; no file of earlier ones is kept.
@@ -442,13 +294,42 @@ fn what_a_newer_version_replaces_serves_until_the_newer_one_answers() {
     assert!(made.is_empty(), "{made}");
     assert_eq!(made.waiting.len(), 1, "{made}");
     assert_eq!(made.waiting[0].until, WaitingOn::EngineStart);
+    // It answers: its own questions first, and while it answers those nothing changes.
     world.engines[1].state = EngineState::Running;
+    let check = plan(&wanted, &world);
+    assert!(
+        matches!(&check.steps[..], [Step::CheckHealth { .. }, Step::StopEngine { root, .. }, Step::RemoveModel { release, .. }]
+            if *root == old.root && *release == old.release),
+        "{check}"
+    );
+    world.engines[1].state = EngineState::Checking;
+    let made = plan(&wanted, &world);
+    assert!(made.is_empty(), "{made}");
+    assert_eq!(made.waiting[0].until, WaitingOn::Check);
+    world.engines[1].state = EngineState::Running;
+    carry_out(&mut world, &wanted, &check, 1);
     let made = plan(&wanted, &world);
     assert!(
-        matches!(&made.steps[..], [Step::StopEngine { root, .. }, Step::CheckHealth { .. }, Step::RemoveModel { release, .. }]
+        matches!(&made.steps[..], [Step::StopEngine { root, .. }, Step::RemoveModel { release, .. }]
             if *root == old.root && *release == old.release),
         "{made}"
     );
+    // With memory for both the newer one starts beside it; without, the older one makes room, and is not started meanwhile.
+    for (spare, first) in [(true, "start"), (false, "stop")] {
+        world = world_with(u64::MAX);
+        world.spare_engine = spare;
+        for one in [&old, &new] {
+            world.stored.insert(one.release, kept(one));
+        }
+        world.engines = vec![engine(&old, EngineState::Running)];
+        let made = plan(&wanted, &world);
+        assert!(made.to_string().lines().nth(1).unwrap().contains(first), "{made}");
+        if !spare {
+            world.engines = vec![engine(&new, EngineState::Starting)];
+            let made = plan(&wanted, &world);
+            assert!(made.is_empty(), "{made}");
+        }
+    }
 }
 
 /// A release of `like`'s content under another descriptor.
@@ -651,128 +532,4 @@ fn a_model_whose_lease_ends_stops_with_the_code_and_starts_again_with_a_new_one(
     carry_out(&mut world, &wanted, &again, usize::MAX);
     assert_eq!(world.engines.len(), 2, "{again}");
     assert!(again.waiting.is_empty());
-}
-
-/// A box that serves `old`, confirmed.
-fn standing(old: &WantedModel, free: u64) -> Observed {
-    let mut world = world_with(free);
-    world.stored.insert(old.release, kept(old));
-    world.confirmed.insert(old.release);
-    world.standing.insert(old.name.clone(), old.release);
-    world.engines.push(RunningEngine {
-        root: old.root,
-        purpose: Purpose::Chat,
-        state: EngineState::Running,
-    });
-    world
-}
-
-fn verbs(made: &Plan) -> Vec<String> {
-    let text = made.to_string();
-    let lines = text.lines().skip(1);
-    lines
-        .filter_map(|line| line.split_whitespace().nth(1).map(str::to_owned))
-        .collect()
-}
-
-// promise S-180
-#[test]
-fn a_box_whose_health_check_fails_goes_back_to_what_it_ran() {
-    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
-    let mut world = standing(&old, u64::MAX);
-    let wanted = desired(vec![new.clone()]);
-    let made = plan(&wanted, &world);
-    assert_eq!(
-        verbs(&made),
-        ["fetch", "verify", "admit", "store", "stop", "start", "check", "remove"],
-        "{made}"
-    );
-    // The check is the step that fails: the plan ends there, and the old release is still in the store.
-    carry_out(&mut world, &wanted, &made, 6);
-    // Cut off between the two, it is checked before anything is removed; while its engine rests, nothing is.
-    assert_eq!(verbs(&plan(&wanted, &world)), ["check", "remove"]);
-    world.engines[0].state = EngineState::Resting;
-    assert!(plan(&wanted, &world).is_empty());
-    world.engines[0].state = EngineState::Running;
-    world.failed.insert(new.release, refusal("health.answers"));
-    let back = plan(&wanted, &world);
-    assert_eq!(verbs(&back), ["refuse", "stop", "start", "remove"], "{back}");
-    assert!(back.to_string().contains("health.answers"), "{back}");
-    carry_out(&mut world, &wanted, &back, usize::MAX);
-    assert_eq!(world.stored.keys().collect::<Vec<_>>(), [&old.release]);
-    assert_eq!(world.engines[0].root, old.root);
-    assert!(plan(&wanted, &world).is_empty());
-    // Without its console it does the same.
-    world.permission = Permission::Keep(WaitingOn::Console);
-    assert!(plan(&wanted, &world).is_empty());
-}
-
-// promise S-181
-#[test]
-fn the_way_back_stays_in_the_store_while_the_assignment_names_it() {
-    let (old, new) = (model("guide", 1, 1, false), model("guide", 2, 1, false));
-    let mut world = standing(&old, u64::MAX);
-    let mut wanted = desired(vec![new.clone()]);
-    wanted.ways_back.insert(old.release);
-    let made = plan(&wanted, &world);
-    assert_eq!(
-        verbs(&made),
-        ["fetch", "verify", "admit", "store", "stop", "start", "check"],
-        "{made}"
-    );
-    carry_out(&mut world, &wanted, &made, usize::MAX);
-    assert!(plan(&wanted, &world).is_empty());
-    // After a restart the new one alone is started.
-    world.engines.clear();
-    assert_eq!(verbs(&plan(&wanted, &world)), ["start"]);
-    // Sent back: nothing is fetched, and the newer one goes.
-    let mut back = desired(vec![old.clone()]);
-    let made = plan(&back, &world);
-    assert_eq!(verbs(&made), ["start", "remove"], "{made}");
-    carry_out(&mut world, &back, &made, usize::MAX);
-    assert!(plan(&back, &world).is_empty());
-    back.ways_back.insert(new.release);
-    assert!(plan(&back, &world).is_empty());
-}
-
-// promise S-182
-#[test]
-fn a_full_disk_frees_what_no_assignment_needs_and_says_so_first() {
-    let (first, second, third) = (
-        model("guide", 1, 2, false),
-        model("guide", 2, 1, false),
-        model("guide", 3, 2, false),
-    );
-    let mut world = standing(&second, 100);
-    world.stored.insert(first.release, kept(&first));
-    let mut wanted = desired(vec![third.clone()]);
-    wanted.ways_back.insert(second.release);
-    let made = plan(&wanted, &world);
-    assert!(
-        matches!(&made.steps[0], Step::RemoveModel { release, because, .. } if *release == first.release && because == "plan.room"),
-        "{made}"
-    );
-    assert_eq!(
-        verbs(&made).iter().filter(|verb| *verb == "remove").count(),
-        1,
-        "{made}"
-    );
-    // What would not be enough stays for now, and the box says what it waits for.
-    let larger = desired(vec![model("guide", 3, 3, false)]);
-    let made = plan(&larger, &world);
-    assert!(
-        matches!(
-            made.waiting[0].until,
-            WaitingOn::DiskSpace {
-                needed: 3000,
-                free: 100
-            }
-        ),
-        "{made}"
-    );
-    assert!(
-        made.steps
-            .iter()
-            .all(|step| !matches!(step, Step::RemoveModel { because, .. } if because == "plan.room"))
-    );
 }

@@ -37,8 +37,8 @@ pub const ENTRIES: &str = "entries.json";
 
 /// Most bytes of new record entries in one return; what is more travels with the next. Bounds the memory of both ends.
 pub const MAX_ENTRIES_BYTES: usize = 16 << 20;
-/// Largest return that a console reads: evidence, report and entries fit several times.
-pub const MAX_RETURN: usize = 64 << 20;
+/// Largest return that a console reads: entries in base64, evidence and report fit. It is held in memory, because it is sealed as a whole.
+pub const MAX_RETURN: usize = 32 << 20;
 /// Largest letter: an assignment of a thousand targets in base64 fits.
 pub const MAX_LETTER: usize = 4 << 20;
 

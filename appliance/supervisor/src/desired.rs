@@ -31,23 +31,30 @@ pub(crate) struct Aim {
     pub(crate) expired: bool,
 }
 
+/// By what an assignment is understood.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    pub(crate) state: &'a State,
+    /// Fetches descriptors that are not at hand.
+    pub(crate) console: Option<&'a Console>,
+    pub(crate) listing: &'a Listing,
+    pub(crate) installed: &'a InstalledReleases,
+    /// The releases in the store.
+    pub(crate) kept: &'a BTreeMap<Sha256Digest, Admitted>,
+    /// Unix seconds.
+    pub(crate) now: i64,
+    /// Whether the box is the operating system image: elsewhere a system in an assignment is refused.
+    pub(crate) ours: bool,
+}
+
 /// Works out the aim. A descriptor that is not at hand is fetched; what lacks people's approval does not come.
 ///
-/// `kept` are the releases in the store.
-///
 /// # Errors
-/// A fault that is no refusal, for example `console.away`: keep the last aim. `ours` says that the box is the operating system image:
-/// elsewhere a system in an assignment is refused.
+/// A fault that is no refusal, for example `console.away`: keep the last aim.
 pub(crate) async fn aim(
-    state: &State,
-    console: Option<&Console>,
+    means: Means<'_>,
     assignment: &Verified<Assignment>,
-    listing: &Listing,
-    installed: &InstalledReleases,
-    kept: &BTreeMap<Sha256Digest, Admitted>,
     unapproved: Vec<(String, RefusalReport)>,
-    now: i64,
-    ours: bool,
 ) -> Result<Aim, Fault> {
     let mut aim = Aim::default();
     aim.desired.ways_back = (assignment.fallback.iter()).map(|target| target.sha256).collect();
@@ -57,7 +64,7 @@ pub(crate) async fn aim(
         if aim.desired.refused.contains_key(&assigned.name) {
             continue;
         }
-        match one(state, console, assigned, listing, installed, kept, now).await? {
+        match one(means, assigned).await? {
             Ok(Found { release, expired }) => {
                 aim.expired |= expired;
                 match WantedModel::new(&release, &assigned.hardware) {
@@ -65,7 +72,7 @@ pub(crate) async fn aim(
                         aim.desired.models.insert(release.digest, model);
                         aim.releases.insert(release.digest, release);
                     }
-                    _ if release.descriptor.kind == ReleaseKind::Os && ours => {
+                    _ if release.descriptor.kind == ReleaseKind::Os && means.ours => {
                         aim.desired.system = Some(WantedSystem::new(&release, &assigned.hardware));
                         aim.releases.insert(release.digest, release);
                     }
@@ -84,8 +91,9 @@ pub(crate) async fn aim(
         }
     }
     // What the box may go back to is started by its signed release too. What is not at hand, or not allowed any more, is not.
-    for (digest, admitted) in kept {
-        let Ok(info) = listing.targets.target(&admitted.target) else {
+    let at_hand = Means { console: None, ..means };
+    for (digest, admitted) in means.kept {
+        let Ok(info) = means.listing.targets.target(&admitted.target) else {
             continue;
         };
         let back = AssignedTarget {
@@ -95,7 +103,7 @@ pub(crate) async fn aim(
             hardware: Vec::new(),
         };
         if !aim.releases.contains_key(digest)
-            && let Ok(Ok(Found { release, .. })) = one(state, None, &back, listing, installed, kept, now).await
+            && let Ok(Ok(Found { release, .. })) = one(at_hand, &back).await
         {
             aim.releases.insert(*digest, release);
         }
@@ -108,15 +116,16 @@ struct Found {
     expired: bool,
 }
 
-async fn one(
-    state: &State,
-    console: Option<&Console>,
-    assigned: &AssignedTarget,
-    listing: &Listing,
-    installed: &InstalledReleases,
-    kept: &BTreeMap<Sha256Digest, Admitted>,
-    now: i64,
-) -> Result<Result<Found, RefusalReport>, Fault> {
+async fn one(means: Means<'_>, assigned: &AssignedTarget) -> Result<Result<Found, RefusalReport>, Fault> {
+    let Means {
+        state,
+        console,
+        listing,
+        installed,
+        kept,
+        now,
+        ..
+    } = means;
     let name = &assigned.name;
     let info = match listing.targets.target(name) {
         Ok(info) => info,

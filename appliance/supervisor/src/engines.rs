@@ -4,45 +4,42 @@
 //! they are hashed before every start, and the status says which; and one that could not be measured before. Invariant: an engine
 //! that ended is forgotten only after its pause.
 
+mod questions;
+mod start;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use freehold_engine::ask::{Chat, Message, Role, Sampling};
 use freehold_engine::backoff::backoff;
 use freehold_engine::bounds::MemoryBound;
 use freehold_engine::launch;
 use freehold_engine::unit::{Root, UnitOptions, probe, sweep};
-use freehold_engine::{Answer, Engine as _, EngineProcess, LaunchSpec, LlamaServer, ModelFile, ProcessState};
-use freehold_execute::verity::{Held, measure};
+use freehold_engine::{EngineProcess, LaunchSpec, LlamaServer, ModelFile, ProcessState};
 use freehold_execute::{Admitted, AdmittedFile, Host, Reading, StepFailed, VerityUse};
-use freehold_model_files::{Watch, hash_files};
-use freehold_plan::{EngineState, HealthRejection, MAX_SELF_TEST, Purpose, RunningEngine, SelfTest, Step};
+use freehold_plan::{EngineState, Purpose, RunningEngine, Step};
 use freehold_trust::Sha256Digest;
 use freehold_verify::milestone::{Milestone, MilestoneKind};
 use freehold_verify::release::{Release, SELF_TEST};
 use freehold_verify::{Refusal as _, Verified};
+use questions::{ask_all, read_self_test};
+use start::{Came, Start};
 use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::fault::Fault;
 use crate::judge::signed_files;
 use crate::milestones::Milestones;
 use crate::options::{EngineHost, Settings};
 
-/// How long an engine may take to load its model; a large one from a slow disk takes minutes.
-const READY_LIMIT: Duration = Duration::from_secs(600);
-/// How long one answer of a self-test may take: a large model on a processor writes a token in a few seconds.
-const ANSWER_LIMIT: Duration = Duration::from_secs(300);
-/// Bounds what an engine can make us hold of one answer.
-const MAX_ANSWER: usize = 64 << 10;
 /// Ends in a row are forgotten after an engine has run this long.
 const STEADY: Duration = Duration::from_secs(60);
 
 type Key = (Sha256Digest, Purpose);
 
-/// What became of a start: the engine, or the code and the message of what was in the way.
-type Came = Result<EngineProcess, (String, String)>;
+/// What a check measured, and how it ended.
+pub(crate) type Checked = (Reading, Result<(), StepFailed>);
 
 /// A start that goes on beside the rounds: hashing, measuring and loading a large model take minutes.
 #[derive(Debug)]
@@ -54,11 +51,28 @@ struct Starting {
     step: Step,
 }
 
+/// A model's own questions, asked beside the rounds. Dropped, nobody waits for the answers any more.
+#[derive(Debug)]
+struct Checking {
+    asked: JoinHandle<Checked>,
+    /// How it ended, once that was waited for.
+    ended: Option<Checked>,
+    /// What the plan called it.
+    step: Step,
+}
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        self.asked.abort();
+    }
+}
+
 /// One engine.
 #[derive(Debug)]
 struct Slot {
     process: Option<EngineProcess>,
     starting: Option<Starting>,
+    checking: Option<Checking>,
     started: Instant,
     failures: u32,
     rest_until: Option<Instant>,
@@ -182,6 +196,7 @@ impl Engines {
             .iter()
             .filter_map(|((root, purpose), slot)| {
                 let state = match (&slot.process, &slot.starting, slot.rest_until) {
+                    (Some(_), ..) if slot.checking.is_some() => EngineState::Checking,
                     (Some(_), ..) => EngineState::Running,
                     (None, Some(_), _) => EngineState::Starting,
                     (None, None, Some(until)) if until > now => EngineState::Resting,
@@ -265,6 +280,11 @@ impl Engines {
         self.context
     }
 
+    /// Whether something goes on beside the rounds: a start, or a model's answers to its own questions.
+    pub(crate) fn busy(&self) -> bool {
+        (self.slots.values()).any(|slot| slot.starting.is_some() || slot.checking.is_some())
+    }
+
     /// Takes in the starts that have ended.
     fn arrivals(&mut self) {
         let ended: Vec<(Key, Came)> = (self.slots.iter_mut())
@@ -307,8 +327,37 @@ impl Engines {
         std::mem::take(&mut self.broken)
     }
 
+    /// How checks ended since the last look.
+    pub(crate) async fn checked(&mut self) -> Vec<(Step, Checked)> {
+        let mut all = Vec::new();
+        for slot in self.slots.values_mut() {
+            let done = |checking: &mut Checking| checking.ended.is_some() || checking.asked.is_finished();
+            let Some(mut checking) = slot.checking.take_if(done) else {
+                continue;
+            };
+            let ended = match checking.ended.take() {
+                Some(ended) => ended,
+                None => answers(&mut checking.asked).await,
+            };
+            all.push((checking.step.clone(), ended));
+        }
+        all
+    }
+
+    /// Waits until every start and every check has ended. Answers whether there was one, and no start failed.
+    pub(crate) async fn settled(&mut self) -> bool {
+        let mut any = self.started().await;
+        for checking in self.slots.values_mut().filter_map(|slot| slot.checking.as_mut()) {
+            any = true;
+            if checking.ended.is_none() {
+                checking.ended = Some(answers(&mut checking.asked).await);
+            }
+        }
+        any && self.broken.is_empty()
+    }
+
     /// Waits until every start has ended. Answers whether there was one, and all ended well.
-    pub(crate) async fn started(&mut self) -> bool {
+    async fn started(&mut self) -> bool {
         let keys: Vec<Key> = (self.slots.iter())
             .filter(|(_, slot)| slot.starting.is_some())
             .map(|(key, _)| *key)
@@ -338,6 +387,7 @@ impl Engines {
         self.slots.entry(key).or_insert_with(|| Slot {
             process: None,
             starting: None,
+            checking: None,
             started: Instant::now(),
             failures: 0,
             rest_until: None,
@@ -403,123 +453,6 @@ fn own_unit(groups: &str) -> Option<String> {
     })
 }
 
-/// Lets the group of the runtime folder, the gateway's, through to the engine's socket, and nobody else.
-fn open_to_group(socket: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
-    let folder = socket.parent().unwrap_or(Path::new("."));
-    let group = std::fs::metadata(folder.parent().unwrap_or(folder))?.gid();
-    for (path, mode) in [(folder, 0o710), (socket, 0o660)] {
-        lchown(path, None, Some(group))?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-    }
-    Ok(())
-}
-
-/// Whether the stored files are the signed ones: by the kernel's word where it holds them, else by hashing.
-async fn unchanged(files: &[AdmittedFile], model: &Path, verity: VerityUse) -> Result<(), String> {
-    let folder = model.join("files");
-    let files = files.to_vec();
-    let work = move || {
-        let mut to_hash: Vec<(String, u64)> = Vec::new();
-        let mut wanted: Vec<Sha256Digest> = Vec::new();
-        for file in &files {
-            let path = folder.join(&file.path);
-            let held = measure(&path).map_err(|error| format!("`{}`: {error}", file.path))?;
-            match (held, file.fs_verity) {
-                (Held::To(found), Some(expected)) if found == expected => continue,
-                (Held::To(_), Some(_)) => return Err(format!("`{}` is not the file that was admitted", file.path)),
-                (Held::NotYet | Held::Unsupported, _) if verity == VerityUse::Required => {
-                    return Err(format!("`{}` is not held by fs-verity", file.path));
-                }
-                // A release of the version before names no such digest.
-                _ => {}
-            }
-            to_hash.push((file.path.clone(), file.length));
-            wanted.push(file.sha256);
-        }
-        let hashed = hash_files(&folder, &to_hash, Watch::nobody()).map_err(|error| error.to_string())?;
-        match hashed
-            .iter()
-            .zip(&wanted)
-            .find(|(found, wanted)| found.sha256 != **wanted)
-        {
-            Some((found, _)) => Err(format!("`{}` is not the file that was admitted", found.path)),
-            None => Ok(()),
-        }
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| error.to_string())?
-}
-
-/// Everything that starting one engine needs; it outlives the round that began it.
-struct Start {
-    files: Vec<AdmittedFile>,
-    model: PathBuf,
-    verity: VerityUse,
-    reached: Vec<Milestone>,
-    milestones: Milestones,
-    spec: LaunchSpec,
-    units: Option<UnitOptions>,
-}
-
-impl Start {
-    /// Checks, measures, starts, waits until it answers; nothing is left of it when it was cancelled.
-    async fn run(self, mut cancel: oneshot::Receiver<()>) -> Came {
-        let cancelled = || ("engine.start".to_owned(), "it is not wanted any more".to_owned());
-        let Self {
-            files,
-            model,
-            verity,
-            reached,
-            milestones,
-            spec,
-            units,
-        } = self;
-        let first = async {
-            unchanged(&files, &model, verity)
-                .await
-                .map_err(|message| ("store.changed".to_owned(), message))?;
-            for milestone in reached {
-                let measured = milestones.reach(milestone).await;
-                measured.map_err(|refused| (refused.code().to_owned(), refused.to_string()))?;
-            }
-            Ok::<(), (String, String)>(())
-        };
-        tokio::select! {
-            done = first => done?,
-            _ = &mut cancel => return Err(cancelled()),
-        }
-        let by_systemd = units.is_some();
-        let start = move || match &units {
-            Some(options) => EngineProcess::start_unit(&spec, options),
-            None => EngineProcess::start(&spec),
-        };
-        let mut process = match tokio::task::spawn_blocking(start).await {
-            Ok(Ok(process)) => process,
-            Ok(Err(error)) => return Err((error.code().to_owned(), said(&error))),
-            Err(error) => return Err(("engine.start".to_owned(), error.to_string())),
-        };
-        let answers = tokio::select! {
-            ready = process.ready(READY_LIMIT) => ready.map(drop).map_err(|error| (error.code().to_owned(), said(&error))),
-            _ = &mut cancel => Err(cancelled()),
-        };
-        // Under systemd the engine's own group is the gateway's way in.
-        let open = answers.and_then(|()| match by_systemd {
-            true => Ok(()),
-            false => open_to_group(process.socket())
-                .map_err(|error| ("engine.start".to_owned(), format!("its socket: {error}"))),
-        });
-        match open {
-            Ok(()) => Ok(process),
-            Err(failed) => {
-                process.stop().await;
-                Err(failed)
-            }
-        }
-    }
-}
-
 /// Ends what is in a slot; answers when nothing is left of it.
 async fn ended(slot: Slot) {
     if let Some(Starting { came, cancel, .. }) = slot.starting {
@@ -531,6 +464,13 @@ async fn ended(slot: Slot) {
     if let Some(process) = slot.process {
         process.stop().await;
     }
+}
+
+async fn answers(asked: &mut JoinHandle<Checked>) -> Checked {
+    let lost = |error: tokio::task::JoinError| StepFailed::away("engine.start", error.to_string());
+    asked
+        .await
+        .unwrap_or_else(|error| (Reading::default(), Err(lost(error))))
 }
 
 fn lost() -> (String, String) {
@@ -607,26 +547,49 @@ impl Host for Engines {
         Ok(())
     }
 
-    async fn check_health(&mut self, admitted: &Admitted, model: &Path) -> (Reading, Result<(), StepFailed>) {
-        let socket = self.view(&admitted.root, Purpose::Chat).socket;
-        let Some(socket) = socket else {
-            let missing = StepFailed::away("engine.missing", "the engine to be asked is not there");
-            return (Reading::default(), Err(missing));
+    /// Begins; [`Engines::checked`] says how it ended.
+    async fn check_health(&mut self, admitted: &Admitted, model: &Path) -> Result<(), StepFailed> {
+        let key = (admitted.root, Purpose::Chat);
+        let wake = self.wake.clone();
+        let slot = self.slots.get_mut(&key);
+        let Some((slot, socket)) = slot.and_then(|slot| {
+            let socket = slot.process.as_ref()?.socket().to_owned();
+            Some((slot, socket))
+        }) else {
+            return Err(StepFailed::away(
+                "engine.missing",
+                "the engine to be asked is not there",
+            ));
         };
-        if !admitted.files.iter().any(|file| file.path == SELF_TEST) {
-            return (Reading::default(), Ok(()));
-        }
+        let brings = admitted.files.iter().any(|file| file.path == SELF_TEST);
         let path = model.join("files").join(SELF_TEST);
-        let test = match read_self_test(&admitted.name, &path) {
-            Ok(test) => test,
-            Err(failed) => return (Reading::default(), Err(failed)),
-        };
-        let (right, reading) = ask_all(&LlamaServer::new(socket), &test).await;
-        let outcome = test.judge(&admitted.name, right);
-        (
-            reading,
-            outcome.map_err(|rejection| StepFailed::Refused(rejection.report())),
-        )
+        let name = admitted.name.clone();
+        let asked = tokio::spawn(async move {
+            let ended = match brings.then(|| read_self_test(&name, &path)) {
+                None => (Reading::default(), Ok(())),
+                Some(Err(failed)) => (Reading::default(), Err(failed)),
+                Some(Ok(test)) => {
+                    let (right, reading) = ask_all(&LlamaServer::new(socket), &test).await;
+                    let outcome = test.judge(&name, right);
+                    (
+                        reading,
+                        outcome.map_err(|rejection| StepFailed::Refused(rejection.report())),
+                    )
+                }
+            };
+            wake.notify_one();
+            ended
+        });
+        slot.checking = Some(Checking {
+            asked,
+            ended: None,
+            step: Step::CheckHealth {
+                release: admitted.release,
+                root: admitted.root,
+                name: admitted.name.clone(),
+            },
+        });
+        Ok(())
     }
 
     async fn stop_engine(&mut self, root: &Sha256Digest, purpose: Purpose) -> Result<(), StepFailed> {
@@ -634,72 +597,6 @@ impl Host for Engines {
             ended(slot).await;
         }
         Ok(())
-    }
-}
-
-/// The questions that a release brings; its bytes were found to be the admitted ones when its engine was started.
-fn read_self_test(name: &str, path: &Path) -> Result<SelfTest, StepFailed> {
-    let refused = |rejection: HealthRejection| StepFailed::Refused(rejection.report());
-    let length = std::fs::metadata(path).map(|file| file.len());
-    let read = match length {
-        Ok(length) if length > u64::try_from(MAX_SELF_TEST).unwrap_or(u64::MAX) => {
-            return Err(refused(HealthRejection::Malformed {
-                name: name.to_owned(),
-                detail: format!("{length} bytes"),
-            }));
-        }
-        Ok(_) => std::fs::read(path),
-        Err(error) => Err(error),
-    };
-    let bytes = read.map_err(|error| StepFailed::away("store.io", format!("`{}`: {error}", path.display())))?;
-    SelfTest::parse(name, &bytes).map_err(refused)
-}
-
-/// Asks every question in a conversation of its own; answers how many answers were as expected. What was asked and answered
-/// is not kept.
-async fn ask_all(engine: &LlamaServer, test: &SelfTest) -> (u32, Reading) {
-    let (mut right, mut tokens, mut took) = (0_u32, 0_u64, Duration::ZERO);
-    for question in &test.questions {
-        let chat = Chat {
-            messages: vec![Message {
-                role: Role::User,
-                content: question.prompt.clone(),
-            }],
-            sampling: Sampling {
-                max_tokens: Some(test.max_tokens),
-                temperature: Some(0.0),
-                ..Sampling::default()
-            },
-        };
-        let begun = Instant::now();
-        let answer = tokio::time::timeout(ANSWER_LIMIT, async {
-            Answer::collect(engine.chat(chat).await?, MAX_ANSWER).await
-        });
-        match answer.await {
-            Ok(Ok(answer)) => {
-                took += begun.elapsed();
-                tokens = tokens.saturating_add(answer.usage.answer_tokens.into());
-                right = right.saturating_add(u32::from(question.holds(&answer.text)));
-            }
-            // No answer is a wrong one.
-            Ok(Err(error)) => tracing::warn!(code = error.code(), %error, "a question of the self-test got no answer"),
-            Err(_) => tracing::warn!("a question of the self-test got no answer in time"),
-        }
-    }
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let speed = tokens.saturating_mul(1_000_000_000).checked_div(micros);
-    let total = u32::try_from(test.questions.len()).unwrap_or(u32::MAX);
-    let reading = Reading {
-        answers: Some((right, total)),
-        speed: speed.filter(|speed| *speed > 0),
-    };
-    (right, reading)
-}
-
-fn said(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

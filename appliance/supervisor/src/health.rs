@@ -23,7 +23,6 @@ pub(crate) const ENGINE_TRIES: u32 = 3;
 
 /// One release that was tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Tried {
     name: String,
     version: String,
@@ -40,7 +39,6 @@ struct Tried {
 
 /// Every release that was tried, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct HealthBook {
     v: u32,
     turn: u64,

@@ -37,10 +37,12 @@ pub(crate) type Under = (Option<Sha256Digest>, u64);
 
 /// Downloads that were examined, each under the rules of then.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Examinations(Arc<Mutex<BTreeMap<Sha256Digest, (Under, Result<Seen, StepFailed>)>>>);
+pub(crate) struct Examinations(Arc<Mutex<Examined>>);
+
+type Examined = BTreeMap<Sha256Digest, (Under, Result<Seen, StepFailed>)>;
 
 impl Examinations {
-    fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<Sha256Digest, (Under, Result<Seen, StepFailed>)>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut Examined) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -183,9 +183,41 @@ fn write(path: &Path, text: &str, mode: u32) -> Result<(), String> {
         .map_err(|error| format!("`{}`: {error}", path.display()))
 }
 
+/// The machine's own addresses, version 4, without the loopback's.
+pub(crate) fn own_addresses() -> Vec<String> {
+    std::fs::read_to_string("/proc/net/fib_trie")
+        .map(|trie| addresses(&trie))
+        .unwrap_or_default()
+}
+
+/// The addresses in `/proc/net/fib_trie`: leaves that are followed by `/32 host LOCAL`.
+fn addresses(trie: &str) -> Vec<String> {
+    let lines: Vec<&str> = trie.lines().map(str::trim).collect();
+    let mut found: Vec<String> = lines
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [leaf, "/32 host LOCAL"] => leaf.strip_prefix("|-- "),
+            _ => None,
+        })
+        .filter(|address| !address.starts_with("127."))
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_addresses_are_found_in_the_kernels_table() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.0\n        /24 link UNICAST\n     |-- 10.0.0.17\n        \
+                    /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n";
+        assert_eq!(addresses(trie), ["10.0.0.17"]);
+        assert!(addresses("").is_empty());
+    }
 
     fn settings() -> NetworkSettings {
         serde_json::from_str(

@@ -7,6 +7,7 @@ mod approve;
 mod by_stick;
 mod converse;
 mod lease;
+mod observe;
 mod prove;
 mod reconcile;
 mod renew;

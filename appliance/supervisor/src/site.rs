@@ -37,7 +37,6 @@ impl Source {
 
 /// What is on the disk.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Kept {
     v: u32,
     source: Source,

@@ -101,7 +101,6 @@ pub(crate) fn is_later(fault: &Fault) -> bool {
 
 /// What was taken from sticks, as it is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Taken {
     pub(crate) v: u32,
     /// Number of the last bundle; only rises.
@@ -172,15 +171,16 @@ impl Sticks {
         })
     }
 
-    /// After a look that left `steps` undone: whether the import has come to its end, and how.
-    pub(crate) fn ended(&mut self, steps: &[String], fetching: bool) -> Option<ImportState> {
+    /// After a look that left `steps` undone, with something `under_way` beside the rounds or not: whether the import has come to its
+    /// end, and how.
+    pub(crate) fn ended(&mut self, steps: &[String], under_way: bool) -> Option<ImportState> {
         if self.broken > PATIENCE {
             return Some(ImportState::Partly);
         }
-        if steps.is_empty() && !fetching {
+        if steps.is_empty() && !under_way {
             return Some(ImportState::Done);
         }
-        if fetching || self.seen != steps {
+        if under_way || self.seen != steps {
             self.still = 0;
             self.seen = steps.to_vec();
             return None;

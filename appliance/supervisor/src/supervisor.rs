@@ -33,7 +33,7 @@ use crate::health::HealthBook;
 use crate::identity::{self, Identity};
 use crate::lease::Held;
 use crate::milestones::Milestones;
-use crate::network::Network;
+use crate::network::{Network, own_addresses};
 use crate::notify::Notify;
 use crate::options::Settings;
 use crate::pairing::{Fleet, pairing};
@@ -293,7 +293,7 @@ impl Supervisor {
         let value: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
         let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
         Some(GatewayDoor {
-            url: text("url")?,
+            url: reachable(&text("url")?, &own_addresses()),
             spki: text("spki")?,
         })
     }
@@ -313,6 +313,14 @@ impl Supervisor {
         self.status.gateway = self.gateway();
         self.status.network = self.network.standing().word();
         self.board.show(&self.state, &self.status)
+    }
+}
+
+/// An address that applications can be given: a gateway that listens everywhere is at the machine's own.
+fn reachable(url: &str, own: &[String]) -> String {
+    match (url.strip_prefix("https://0.0.0.0"), own.first()) {
+        (Some(rest), Some(address)) if rest.starts_with(':') => format!("https://{address}{rest}"),
+        _ => url.to_owned(),
     }
 }
 
@@ -403,7 +411,7 @@ pub async fn once(settings: Settings) -> Result<bool, Fault> {
     let mut supervisor = Supervisor::open(settings).await?;
     let mut looked = supervisor.look().await;
     // A download or a start that ended well belongs to the round: what it brought is still verified, stored and served.
-    while looked.is_ok() && (supervisor.downloads.settle().await | supervisor.engines.started().await) {
+    while looked.is_ok() && (supervisor.downloads.settle().await | supervisor.engines.settled().await) {
         looked = supervisor.look().await;
     }
     supervisor.downloads.stop_all().await;
@@ -417,4 +425,17 @@ fn signals() -> Result<(tokio::signal::unix::Signal, tokio::signal::unix::Signal
         signal(SignalKind::terminate()).map_err(fault)?,
         signal(SignalKind::interrupt()).map_err(fault)?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_listens_everywhere_is_shown_at_the_boxs_own_address() {
+        let own = ["10.0.0.17".to_owned(), "10.0.0.18".to_owned()];
+        assert_eq!(reachable("https://0.0.0.0:8443", &own), "https://10.0.0.17:8443");
+        assert_eq!(reachable("https://0.0.0.0:8443", &[]), "https://0.0.0.0:8443");
+        assert_eq!(reachable("https://127.0.0.1:9", &own), "https://127.0.0.1:9");
+    }
 }

@@ -28,7 +28,6 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// What is remembered of a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Memory {
     /// Its key, pinned when it was seen first.
     key: String,
@@ -38,6 +37,15 @@ struct Memory {
     root: Sha256Digest,
     /// The head itself, for whoever asks what was seen.
     note: String,
+}
+
+/// All of it, as it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Memories {
+    /// Version of this form, 1.
+    v: u32,
+    /// By the records' origins.
+    seen: BTreeMap<String, Memory>,
 }
 
 /// What a witness holds.
@@ -60,7 +68,8 @@ impl Supervisor {
             return Ok(());
         }
         if self.witness.seen.is_none() {
-            self.witness.seen = Some(self.state.json(FILE)?.unwrap_or_default());
+            let kept: Option<Memories> = self.state.json(FILE)?;
+            self.witness.seen = Some(kept.map(|kept| kept.seen).unwrap_or_default());
         }
         let memory = self.witness.seen.clone().unwrap_or_default();
         let ask = WitnessAsk {
@@ -91,8 +100,8 @@ impl Supervisor {
         for offer in answer.offers.iter().take(WITNESSED) {
             self.look_at(offer, &signer).await?;
         }
-        if let Some(seen) = &self.witness.seen {
-            self.state.put_json(FILE, seen)?;
+        if let Some(seen) = self.witness.seen.clone() {
+            self.state.put_json(FILE, &Memories { v: 1, seen })?;
         }
         if let Some(yours) = answer.yours {
             self.state.put(YOURS, yours.as_bytes())?;

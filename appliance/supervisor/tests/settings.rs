@@ -136,7 +136,18 @@ async fn typed_settings_load_the_filter_name_the_console_and_lock() {
     let link = run.join("systemd/network/05-freehold.network");
     assert!(!link.exists(), "no interface before its filter");
     namespace.run(&["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far0"]);
-    shared.lock().unwrap().reload = namespace.words(&["nft", "-f", &rules]);
+    {
+        let mut systemd = shared.lock().unwrap();
+        systemd.reload = namespace.words(&["nft", "-f", &rules]);
+        systemd.links = Some("networkd is not up".to_owned());
+    }
+    // Behind its filter the interface is offered to networkd, until that takes it.
+    screen.until(|view| {
+        view.refusals
+            .iter()
+            .any(|report| report.code == "settings.links_not_taken")
+    });
+    shared.lock().unwrap().links = None;
 
     // It asks the console that was typed for its keys, and shows them; nothing is ours yet.
     screen.until(|view| view.stage == Stage::Offered);
@@ -178,6 +189,8 @@ async fn typed_settings_load_the_filter_name_the_console_and_lock() {
     .unwrap();
     let mut screen = Screen::open(&socket);
     assert_eq!(screen.ask(typed(&console, &ca)), "screen.settings_locked");
+    // What it has to write down at its end publishes what it wrote before.
+    fleet.one.stop().unwrap();
     let entries = fleet.one.entries().unwrap();
     for what in ["screen.settings_typed", "screen.console_confirmed"] {
         assert!(

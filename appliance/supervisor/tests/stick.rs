@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use freehold_harness::program::Said;
+use freehold_harness::publisher::weights;
 use freehold_harness::world::engine;
 use freehold_harness::{PATIENCE, World, wait_for};
 use freehold_protocol::V1;
@@ -29,6 +30,22 @@ fn island() -> World {
         .wait("the box to have a name", |status| status["box"] != "")
         .unwrap();
     world
+}
+
+/// Publishes guide 1.0.0, large enough for two parts of the least size, and assigns it.
+fn assigned_in_two_parts(world: &World) {
+    let folder = world.at("two-parts");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(weights(), folder.join("model.gguf")).unwrap();
+    let mut state = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b'a' + state.to_be_bytes()[0] % 26
+    });
+    std::fs::write(folder.join("more.txt"), noise.take(2 << 20).collect::<Vec<u8>>()).unwrap();
+    let (target, _) = world.publisher.model_from("guide", "1.0.0", &folder).unwrap();
+    world.import().unwrap();
+    world.assign(&[&target]).unwrap();
 }
 
 fn made(world: &World, name: &str, more: &[&str]) -> PathBuf {
@@ -207,8 +224,13 @@ fn an_import_that_is_killed_at_any_step_goes_on_and_comes_to_its_end() {
     assert!(!plan["steps"].as_array().unwrap().is_empty());
     // The client is killed with the supervisor: nobody is there to confirm a second time.
     let journal = world.at("box/state/record/journal");
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
-    let begun = length(&journal);
+    let written = || std::fs::read(&journal).unwrap_or_default();
+    // From here on it goes on by itself; a box that was killed before is asked again.
+    let begun = || {
+        let kept = std::fs::read(world.at("box/state/stick.json")).unwrap_or_default();
+        let kept: Value = serde_json::from_slice(&kept).unwrap_or_default();
+        kept["under_way"].is_string()
+    };
     let mut client = std::process::Command::new(freehold_harness::program::built("freehold").unwrap());
     client.args(["--json", "bundle", "import", "--apply", "--runtime"]);
     client.arg(world.at("box/run")).arg(&stick);
@@ -216,20 +238,22 @@ fn an_import_that_is_killed_at_any_step_goes_on_and_comes_to_its_end() {
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null());
     let mut client = client.spawn().unwrap();
-    wait_for("the import to begin", PATIENCE, || {
-        Ok((length(&journal) > begun).then_some(()))
-    })
-    .unwrap();
+    wait_for("the import to begin", PATIENCE, || Ok(begun().then_some(()))).unwrap();
     world.one.kill();
     client.wait().unwrap();
     let returned = stick.join(format!("freehold-return-{id}-{}.fhz", plan["number"]));
     let mut kills = 1;
     loop {
-        let before = length(&journal);
+        // Each time it comes a little further before it is killed.
+        let (mut last, mut entries) = (written(), 0);
         world.one.start().unwrap();
         let ended = wait_for("the next step", PATIENCE, || {
+            let now = written();
+            if now != last {
+                (last, entries) = (now, entries + 1);
+            }
             let done = returned.exists();
-            Ok((done || length(&journal) > before + 200 * kills).then_some(done))
+            Ok((done || entries >= kills).then_some(done))
         });
         if ended.unwrap_or_else(|error| panic!("{error}\n{}", world.one.tail(60))) {
             break;
@@ -265,8 +289,7 @@ fn wish(line: &mut UnixStream, wish: &StickWish) -> String {
 fn what_was_not_shown_is_not_done_a_missing_part_is_named_and_one_import_runs_at_a_time() {
     let mut world = island();
     let id = enrolled(&mut world);
-    let (target, _) = world.publish("guide", "1.0.0").unwrap();
-    world.assign(&[&target]).unwrap();
+    assigned_in_two_parts(&world);
     let small = world.at("small");
     let words = ["bundle", "make", "--box", &id, "--part-size", "1M", "--out"].map(OsStr::new);
     let said = world.operate(words.into_iter().chain([small.as_os_str()])).unwrap();

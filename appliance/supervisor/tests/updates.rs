@@ -140,11 +140,14 @@ impl Machine {
         let test = world.at("self-test/files");
         fs::create_dir_all(&test).unwrap();
         fs::copy(weights(), test.join("self-test.gguf")).unwrap();
+        // The kernel lets an engine's sandbox mount a /proc only where a whole one is to be seen; the usual one is covered in a place.
+        fs::create_dir_all(world.at("whole-proc")).unwrap();
         let script = format!(
             "mount --bind '{os}' /usr/lib/os-release && mount --bind '{boot}' /proc/sys/kernel/random/boot_id && \
-             exec \"$@\" --system '{ready}' --bus '{address}' --self-test '{test}'",
+             mount -t proc proc '{proc}' && exec \"$@\" --system '{ready}' --bus '{address}' --self-test '{test}'",
             os = world.at("os-release").display(),
             boot = world.at("boot-id").display(),
+            proc = world.at("whole-proc").display(),
             ready = ready.display(),
             test = world.at("self-test").display(),
         );

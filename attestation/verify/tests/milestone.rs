@@ -130,7 +130,6 @@ fn a_record_that_was_relabelled_or_is_none_is_refused() {
         format!("freehold.model {digest}"),
         format!("freehold.model {} x", &digest[1..]),
         format!("freehold.model {digest} x\"y"),
-        format!("freehold.model {digest} {}", "x".repeat(200)),
         "freehold.".to_owned(),
     ] {
         assert_eq!(
@@ -139,6 +138,9 @@ fn a_record_that_was_relabelled_or_is_none_is_refused() {
             "{bad}"
         );
     }
+    // Longer words than any milestone has are cut when the log is read: they are not what was measured any more.
+    let long = format!("freehold.model {digest} {}", "x".repeat(200));
+    assert_eq!(with(&long, sha256(long.as_bytes())).code(), "log.milestone_content");
     // Names lose what a log's writer would escape, so that the words in the log are the words that were measured.
     let odd = Milestone::new(MilestoneKind::Model, "a\"b\\c\u{e9}\n", sha256(b"x"));
     assert_eq!(odd.name, "a_b_c__");

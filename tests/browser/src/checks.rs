@@ -63,7 +63,7 @@ const name = e => e.tagName.toLowerCase() + (e.id ? '#' + e.id : '') + (e.classN
 const root = document.documentElement;
 if (root.scrollWidth > window.innerWidth) {
   const wide = [...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > window.innerWidth + 1 && !e.closest('.scroll, pre'));
-  faults.push('scrolls sideways: ' + root.scrollWidth + ' > ' + window.innerWidth + ', by ' + wide.slice(0, 3).map(name).join(', '));
+  faults.push('scrolls sideways: ' + root.scrollWidth + ' > ' + window.innerWidth + ', by ' + wide.slice(0, 3).map(e => name(e) + ' “' + e.textContent.trim().slice(0, 40) + '” to ' + Math.round(e.getBoundingClientRect().right)).join(', '));
 }
 const parse = c => { const m = c.match(/[\d.]+/g).map(Number); return {r: m[0], g: m[1], b: m[2], a: m.length > 3 ? m[3] : 1}; };
 const over = (top, under) => ({r: top.r * top.a + under.r * (1 - top.a), g: top.g * top.a + under.g * (1 - top.a), b: top.b * top.a + under.b * (1 - top.a), a: 1});

@@ -45,6 +45,8 @@ fn routes(table: &str) -> Vec<(String, String)> {
 fn flood_all(server: &Server, routes: &[(String, String)], pid: u32, other: &Server, asked: &str) {
     let runtime = runtime();
     let mark = Mark::set(pid).unwrap();
+    // How far each route took it, so that a growth can be laid at a door.
+    let mut grown: Vec<(u64, String)> = Vec::new();
     for (method, path) in routes {
         for length in [Length::Announced, Length::Unknown] {
             let what = format!("{method} {path} {length:?}");
@@ -90,10 +92,15 @@ fn flood_all(server: &Server, routes: &[(String, String)], pid: u32, other: &Ser
                     "{what}: {refused:?}"
                 );
             }
+            let to = mark.growth().unwrap();
+            if grown.last().is_none_or(|(before, _)| to > *before) {
+                grown.push((to, what));
+            }
         }
     }
     let growth = mark.growth().unwrap();
-    assert!(growth < GROWTH, "it grew by {growth} bytes");
+    let steps: Vec<String> = grown.iter().map(|(to, what)| format!("{to} after {what}")).collect();
+    assert!(growth < GROWTH, "it grew by {growth} bytes:\n{}", steps.join("\n"));
 }
 
 // promise S-70

@@ -15,8 +15,12 @@ fn serves(status: &Value, version: &str) -> bool {
 fn has(status: &Value, version: &str) -> bool {
     let models = status["models"].as_array();
     models.is_some_and(|models| {
-        (models.iter())
-            .any(|model| model["version"] == version && model["phase"] != "refused" && model["phase"] != "fetching")
+        (models.iter()).any(|model| {
+            model["version"] == version
+                && !["refused", "fetching", "verifying"]
+                    .iter()
+                    .any(|phase| model["phase"] == *phase)
+        })
     })
 }
 
@@ -102,7 +106,9 @@ fn a_console_that_is_killed_again_and_again_brings_a_rollout_to_its_end() {
     assert_eq!(ended["counts"]["healthy"], 1);
     let status = world
         .one
-        .wait("the new version", |status| serves(status, "2.0.0"))
+        .wait("the new version", |status| {
+            serves(status, "2.0.0") && status["doing"] == "at rest"
+        })
         .unwrap();
     // It was told once: the first assignment was a person's, the second the rollout's.
     assert_eq!(status["achieved"], 2, "{status:#}");

@@ -63,7 +63,6 @@ impl Console {
             parts: Parts {
                 reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
                 rollouts: true,
-                ..Parts::default()
             },
             development_keys: visitor.is_some() && development_keys(fleet, &self.shelf()),
             simulated: visitor.is_some()

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use freehold_fleet::Member;
-use freehold_fleet::rollout::{Direction, Order, PlannedBox, ReleaseRef};
+use freehold_fleet::rollout::{Direction, Order, PlannedBox, ReleaseRef, Rollout};
 
 use crate::console::Console;
 
@@ -14,7 +14,7 @@ use crate::console::Console;
 const TRY_AGAIN: i64 = 60;
 
 /// An assignment that is due.
-struct Due {
+pub(super) struct Due {
     box_id: String,
     targets: Vec<String>,
     fallback: Vec<String>,
@@ -53,28 +53,28 @@ fn due(line: &str, order: &Order, planned: &PlannedBox, member: &Member) -> Opti
 }
 
 impl Console {
+    /// Orders that are not assigned yet, but for boxes whose order was refused a moment ago.
+    pub(super) fn due_orders(&self, rollout: &Rollout, now: i64) -> Vec<Due> {
+        let plan = rollout.plan();
+        let orders: BTreeMap<String, Order> = (rollout.orders()).map(|order| (order.box_id.clone(), order)).collect();
+        let fleet = self.fleet();
+        (plan.boxes.iter())
+            .filter(|planned| self.0.rollouts.may_try(&planned.box_id, now))
+            .filter_map(|planned| {
+                let order = orders.get(&planned.box_id)?;
+                let member = fleet.member(&planned.box_id).filter(|member| member.is_approved())?;
+                due(&plan.release.name, order, planned, member)
+            })
+            .collect()
+    }
+
     /// Assigns what the orders in force ask for, where it is not assigned yet.
     pub(super) async fn send_orders(&self, id: &str) {
         let open = self.0.rollouts.get(id).filter(|kept| !kept.rollout.phase().is_over());
         let Some(kept) = open else { return };
-        let plan = kept.rollout.plan();
         let now = self.now();
-        let due: Vec<Due> = {
-            let fleet = self.fleet();
-            let orders: BTreeMap<String, Order> = (kept.rollout.orders())
-                .map(|order| (order.box_id.clone(), order))
-                .collect();
-            (plan.boxes.iter())
-                .filter(|planned| self.0.rollouts.may_try(&planned.box_id, now))
-                .filter_map(|planned| {
-                    let order = orders.get(&planned.box_id)?;
-                    let member = fleet.member(&planned.box_id).filter(|member| member.is_approved())?;
-                    due(&plan.release.name, order, planned, member)
-                })
-                .collect()
-        };
         let by = format!("rollout:{id}");
-        for one in due {
+        for one in self.due_orders(&kept.rollout, now) {
             match self
                 .assign_with_fallback(&one.box_id, &one.targets, &one.fallback, None, &by)
                 .await

@@ -106,6 +106,7 @@ impl Console {
 
     /// Drives every rollout that is not over, one step.
     pub async fn tick_rollouts(&self) {
+        let _ticking = self.0.rollouts.ticking.lock().await;
         for kept in self.0.rollouts.open() {
             if kept.rollout.started().is_none() {
                 continue;
@@ -161,7 +162,12 @@ impl Console {
             }
         }
         next.apply_all(&changes);
-        let decided = next.tick(now);
+        let mut decided = next.tick(now);
+        next.apply_all(&decided);
+        if matches!(next.phase(), Phase::Done | Phase::RolledBack(_)) && !self.due_orders(&next, now).is_empty() {
+            // Nothing is sent of a rollout that is over: what its last decision ordered goes first.
+            decided.retain(|change| !matches!(change, Change::PhaseSet(phase) if phase.is_over()));
+        }
         let entries = decided
             .iter()
             .filter_map(|change| self.told_of(rollout, change))

@@ -73,9 +73,9 @@ pub(crate) fn spread(everywhere: &[Source], sources: &[Source], size: u64) -> Re
         length: source.length,
     };
     let fresh = || everywhere.iter().map(whole).collect::<Vec<Piece>>();
-    // What every box needs comes first, so that the first part alone says what there is.
+    // The smallest come first: letters, metadata and descriptors, so that the first part alone says what there is.
     let mut ordered: Vec<&Source> = sources.iter().collect();
-    ordered.sort_by_key(|source| (source.length > CHUNK, source.name.clone()));
+    ordered.sort_by_key(|source| (source.length.min(CHUNK), source.name.clone()));
     let (mut parts, mut now, mut used) = (Vec::new(), fresh(), base);
     for source in ordered {
         let mut start = 0_u64;

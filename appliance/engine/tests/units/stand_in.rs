@@ -94,6 +94,8 @@ pub struct World {
     pub calls: Vec<String>,
     /// What reloading a unit runs; its exit decides how the job ends.
     pub reload: Vec<String>,
+    /// What networkd answers when it is asked to read its files again, where it does not do so.
+    pub links: Option<String>,
 }
 
 pub type Shared = Arc<Mutex<World>>;
@@ -381,8 +383,13 @@ impl Manager {
 
 #[zbus::interface(name = "org.freedesktop.network1.Manager")]
 impl Links {
-    fn reload(&self) {
-        self.0.lock().unwrap().calls.push("links".to_owned());
+    fn reload(&self) -> zbus::fdo::Result<()> {
+        let mut world = self.0.lock().unwrap();
+        world.calls.push("links".to_owned());
+        world
+            .links
+            .clone()
+            .map_or(Ok(()), |why| Err(zbus::fdo::Error::Failed(why)))
     }
 }
 
@@ -426,6 +433,7 @@ pub async fn serve(address: &str, habit: Habit) -> (Connection, Shared) {
         units: BTreeMap::new(),
         calls: Vec::new(),
         reload: Vec::new(),
+        links: None,
     }));
     let connection = zbus::connection::Builder::address(address)
         .serve_at("/org/freedesktop/systemd1", Manager(shared.clone()))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use freehold_plan::{Permission, WaitingOn, plan};
+use freehold_plan::{Permission, RunPermission, WaitingOn, plan};
 use freehold_protocol::enrol::EnrolState;
 use freehold_protocol::report::Challenge;
 use freehold_protocol::stick::{
@@ -22,10 +22,11 @@ use serde::Serialize;
 
 use crate::attest::{Shown, evidence};
 use crate::console::Console;
-use crate::desired::aim;
+use crate::desired::{Means, aim};
 use crate::enrol::blocking;
 use crate::fault::Fault;
 use crate::identity::spki_of;
+use crate::lease::may_run;
 use crate::pairing::{Fleet, digest_of};
 use crate::repository::Repository;
 use crate::stick::ImportRejection;
@@ -238,18 +239,16 @@ impl Supervisor {
             let listing = newer.map(|newer| newer.listing).or_else(|| repository.listing.clone());
             let listing = listing.ok_or_else(|| ImportRejection::Lacks("metadata".to_owned()))?;
             let ours = self.system.is_ours();
-            observed_aim = aim(
-                &self.state,
-                Some(&console),
-                &assignment,
-                &listing,
-                &self.installed,
-                &self.store.stored()?,
-                unapproved,
+            let means = Means {
+                state: &self.state,
+                console: Some(&console),
+                listing: &listing,
+                installed: &self.installed,
+                kept: &self.store.stored()?,
                 now,
                 ours,
-            )
-            .await?;
+            };
+            observed_aim = aim(means, &assignment, unapproved).await?;
         }
         let kept = std::mem::replace(&mut self.aim, observed_aim);
         let before = self.downloads.any();
@@ -271,6 +270,16 @@ impl Supervisor {
         } else {
             Permission::Keep(WaitingOn::Verdict)
         };
+        // Models that come with this stick: nobody has asked about them yet.
+        for model in meant.desired.models.values() {
+            let covers = self.lease.covers(&model.name, None, now);
+            let forecast = match &self.policy {
+                Some(_) => may_run(self.policy.as_ref(), &model.name, &covers),
+                // The policy comes with the stick, too; whether it lets the model run is seen when it is here.
+                None => RunPermission::Run,
+            };
+            observed.runs.entry(model.name.clone()).or_insert(forecast);
+        }
         Ok(plan(&meant.desired, &observed))
     }
 
@@ -316,7 +325,7 @@ impl Supervisor {
             return Ok(());
         };
         let steps = self.status.steps.clone();
-        let Some(ended) = self.sticks.ended(&steps, self.downloads.any()) else {
+        let Some(ended) = self.sticks.ended(&steps, self.downloads.any() || self.engines.busy()) else {
             return Ok(());
         };
         let whole = self.pursuit.achieved == self.pursuit.accepted && courier.parts.missing().is_empty();

@@ -6,19 +6,16 @@
 
 use std::collections::BTreeMap;
 
-use freehold_execute::{Admitted, Hands, SoFar, StepFailed, carry_out};
-use freehold_plan::{
-    HealthRejection, Observed, Permission, Plan, Purpose, Step, StoredFile, StoredModel, WaitingOn, plan,
-};
+use freehold_execute::{Hands, Reading, SoFar, StepFailed, carry_out};
+use freehold_plan::{HealthRejection, Plan, Purpose, Step, plan};
 use freehold_protocol::enrol::EnrolState;
 use freehold_protocol::health::HealthState;
 use freehold_trust::Sha256Digest;
 use freehold_verify::milestone::{Milestone, MilestoneKind};
-use freehold_verify::release::Release;
-use freehold_verify::{Refusal as _, RefusalReport, Verified};
+use freehold_verify::{Refusal as _, RefusalReport};
 
 use crate::console::Console;
-use crate::desired::{aim, taken_back};
+use crate::desired::{Means, aim};
 use crate::fault::Fault;
 use crate::health::ENGINE_TRIES;
 use crate::judge::{Court, Examination, under};
@@ -31,7 +28,7 @@ use crate::supervisor::Supervisor;
 enum Went {
     /// To its end.
     Through,
-    /// Until something began that goes on beside the rounds, a download, an examination or an engine's start, or a release was
+    /// Until something began that goes on beside the rounds, a download, an examination, an engine's start or its check, or a release was
     /// found broken: what else there is to do is planned anew.
     Anew,
 }
@@ -62,13 +59,14 @@ impl Supervisor {
         }
         for (step, failed) in self.engines.broken() {
             // A start goes on beside the rounds: that it did not work is judged here.
-            let Err(failed) = self.judged(&step, Err(failed), &SoFar::default()).await? else {
+            let Err(failed) = self.judged(&step, Err(failed), Reading::default()).await? else {
                 continue;
             };
             let report = self.failed(&step, failed).await?;
             self.status.doing = format!("{}: {}", report.code, report.message);
         }
         let made = loop {
+            self.take_answers().await?;
             self.runs = self.permissions().await?;
             let observed = self.observe()?;
             let made = plan(&self.aim.desired, &observed);
@@ -97,6 +95,20 @@ impl Supervisor {
         Ok(done)
     }
 
+    /// How models answered their own questions, which they do beside the rounds: confirmed, or broken.
+    async fn take_answers(&mut self) -> Result<(), Fault> {
+        for (step, (reading, outcome)) in self.engines.checked().await {
+            match self.judged(&step, outcome, reading).await? {
+                Ok(()) => self.after(&step, Ok(()), &SoFar::default()).await?,
+                Err(failed) => {
+                    let report = self.failed(&step, failed).await?;
+                    self.status.doing = format!("{}: {}", report.code, report.message);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Measures the policy that is in force, before anything is admitted under it.
     async fn measure_policy(&mut self) -> Result<(), Fault> {
         let Some(policy) = &self.policy else { return Ok(()) };
@@ -123,21 +135,16 @@ impl Supervisor {
         let (Some(assignment), Some(listing)) = (&self.assignment, listing) else {
             return Ok(());
         };
-        let now = self.clock.now();
-        let kept = self.store.stored()?;
-        match aim(
-            &self.state,
-            self.console.as_ref(),
-            assignment,
+        let means = Means {
+            state: &self.state,
+            console: self.console.as_ref(),
             listing,
-            &self.installed,
-            &kept,
-            unapproved,
-            now,
-            self.system.is_ours(),
-        )
-        .await
-        {
+            installed: &self.installed,
+            kept: &self.store.stored()?,
+            now: self.clock.now(),
+            ours: self.system.is_ours(),
+        };
+        match aim(means, assignment, unapproved).await {
             Ok(aim) => {
                 self.aim = aim;
                 Ok(())
@@ -148,121 +155,6 @@ impl Supervisor {
             }
             Err(fault) => Err(fault),
         }
-    }
-
-    fn permission(&self) -> Permission {
-        if self.enrolment != EnrolState::Approved {
-            return Permission::Keep(if self.status.console == "ok" {
-                WaitingOn::Approval
-            } else {
-                WaitingOn::Console
-            });
-        }
-        if !self.verdict.allows_change() {
-            return Permission::Keep(WaitingOn::Verdict);
-        }
-        // A box that lives by sticks has its console while one is in.
-        let away = self.only_by_stick() && self.sticks.courier.is_none();
-        if away || self.status.console == "console.away" {
-            return Permission::Keep(WaitingOn::Console);
-        }
-        if self.aim.expired {
-            return Permission::Keep(WaitingOn::Metadata);
-        }
-        Permission::Change
-    }
-
-    pub(super) fn observe(&mut self) -> Result<Observed, Fault> {
-        let stored = self.store.stored()?;
-        let revocations = self
-            .repository
-            .as_ref()
-            .and_then(|repository| repository.listing.as_ref())
-            .map(|listing| &listing.revocations);
-        let mut observed = Observed::empty(self.store.free_bytes()?);
-        observed.permission = self.permission();
-        observed.hardware.clone_from(&self.settings.hardware);
-        observed.failed.clone_from(&self.pursuit.failed);
-        observed.runs.clone_from(&self.runs);
-        observed.told.clone_from(&self.pursuit.told);
-        for (release, admitted) in &stored {
-            if let Some(report) = revocations.and_then(|revocations| taken_back(revocations, admitted)) {
-                observed.revoked.insert(*release, report);
-            }
-            let Admitted {
-                root,
-                name,
-                version,
-                embeddings,
-                files,
-                ..
-            } = admitted.clone();
-            let stored = StoredModel {
-                root,
-                name,
-                version,
-                embeddings,
-                bytes: files.iter().map(|file| file.length).sum(),
-            };
-            observed.stored.insert(*release, stored);
-        }
-        observed.confirmed = self.health.confirmed();
-        observed.standing = self.health.standing(&stored);
-        for release in self.store.unfinished()? {
-            let mut files = BTreeMap::new();
-            let model = self.aim.desired.models.get(&release).map(|model| &model.files);
-            let system = self
-                .aim
-                .desired
-                .system
-                .as_ref()
-                .filter(|system| system.release == release);
-            if let (Some(wanted), Some(signed)) = (
-                model.or_else(|| system.map(|system| &system.files)),
-                self.aim.releases.get(&release),
-            ) {
-                match self.downloads.there(&self.store, &release, wanted) {
-                    Some(there) => files = there,
-                    None => self.downloads.look(&self.store, wanted, signed),
-                }
-            }
-            observed.staged.insert(release, files);
-        }
-        for (release, signed) in &self.aim.releases {
-            if !stored.contains_key(release) {
-                observed.at_hand.insert(*release, self.at_hand(signed, &stored));
-            }
-        }
-        observed.fetching = self.downloads.under_way();
-        observed.engines = self.engines.observe();
-        observed.system = self.system.observe();
-        self.status.system.clone_from(&observed.system);
-        Ok(observed)
-    }
-
-    /// The files of a release whose bytes the store has already.
-    fn at_hand(
-        &self,
-        release: &Verified<Release>,
-        stored: &BTreeMap<Sha256Digest, Admitted>,
-    ) -> BTreeMap<String, StoredFile> {
-        let mut there = BTreeMap::new();
-        for (other, admitted) in stored {
-            for have in admitted.files.iter().filter(|have| !self.spoilt.contains(&have.sha256)) {
-                let mut same = (release.descriptor.files.iter())
-                    .filter(|file| file.sha256 == have.sha256 && file.length == have.length);
-                if let Some(file) = same.next() {
-                    let from = StoredFile {
-                        root: admitted.root,
-                        release: *other,
-                        path: have.path.clone(),
-                        sha256: have.sha256,
-                    };
-                    there.insert(file.path.clone(), from);
-                }
-            }
-        }
-        there
     }
 
     fn write_plan(&mut self, made: &Plan) -> Result<(), Fault> {
@@ -347,19 +239,19 @@ impl Supervisor {
             let outcome = carry_out(step, &mut hands).await;
             so_far = hands.so_far;
             seen = court.seen;
-            let outcome = self.judged(step, outcome, &so_far).await?;
-            let broken = matches!(
-                (step, &outcome),
-                (
-                    Step::CheckHealth { .. } | Step::StartEngine { .. },
-                    Err(StepFailed::Refused(_))
-                )
-            );
+            // A check only begins here; how it ended is taken before the next look.
+            let checks = matches!(step, Step::CheckHealth { .. });
+            if checks && outcome.is_ok() {
+                return Ok(Went::Anew);
+            }
+            let outcome = self.judged(step, outcome, Reading::default()).await?;
+            let begins = matches!(step, Step::StartEngine { .. });
+            let broken = (checks || begins) && matches!(outcome, Err(StepFailed::Refused(_)));
             match self.after(step, outcome, &so_far).await {
                 Err(_) if broken => return Ok(Went::Anew),
                 other => other?,
             }
-            if matches!(step, Step::StartEngine { .. }) {
+            if begins {
                 return Ok(Went::Anew);
             }
         }
@@ -489,7 +381,7 @@ impl Supervisor {
         &mut self,
         step: &Step,
         outcome: Result<(), StepFailed>,
-        so_far: &SoFar,
+        reading: Reading,
     ) -> Result<Result<(), StepFailed>, Fault> {
         let (release, engine) = match step {
             Step::CheckHealth { release, .. } => (release, false),
@@ -505,7 +397,6 @@ impl Supervisor {
             return Ok(outcome);
         };
         let now = self.clock.now();
-        let reading = so_far.reading(release).unwrap_or_default();
         let outcome = match outcome {
             // A box without an engine, with a changed file or with a TPM that does not measure says nothing about the release.
             Err(StepFailed::Away(report))
@@ -662,6 +553,7 @@ impl Supervisor {
             .await?;
         tracing::info!(counter, "assignment achieved");
         self.pursuit.achieved = Some(counter);
+        self.status.achieved = Some(counter);
         self.state.put_json("pursuit.json", &self.pursuit)
     }
 }

@@ -45,7 +45,7 @@ impl Supervisor {
                     None if self.held_back(&admitted.name).is_some() => {
                         (ModelPhase::Stopped, self.held_back(&admitted.name).map(str::to_owned))
                     }
-                    Some(EngineState::Running) => (ModelPhase::Serving, None),
+                    Some(EngineState::Running | EngineState::Checking) => (ModelPhase::Serving, None),
                     Some(EngineState::Starting) => (ModelPhase::Starting, None),
                     Some(EngineState::Resting) => (ModelPhase::Stopped, view.reason),
                     None => (ModelPhase::Admitted, view.reason),

@@ -31,7 +31,6 @@ const MAX_FILE: u64 = 16 * 1024;
 
 /// Settings that a stick brought, verified, not yet taken.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Brought {
     v: u32,
     /// The fleet CA of the pairing that came with them.

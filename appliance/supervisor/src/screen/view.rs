@@ -8,6 +8,7 @@ use freehold_protocol::enrol::Pairing;
 use freehold_protocol::screen::{Ability, ConsoleView, Room, SettingsLock, Stage, VERSION, View};
 use freehold_protocol::status::VerdictWord;
 
+use crate::network::own_addresses;
 use crate::status::Status;
 
 /// What the machine itself knows.
@@ -82,9 +83,7 @@ pub(crate) fn view(status: &Status, machine: &Machine<'_>) -> View {
         doing: status.doing.clone(),
         models: status.models.clone(),
         gateway: status.gateway.clone(),
-        addresses: std::fs::read_to_string("/proc/net/fib_trie")
-            .map(|trie| addresses(&trie))
-            .unwrap_or_default(),
+        addresses: own_addresses(),
         interfaces: interfaces(Path::new("/sys/class/net")),
         disk: room(machine.models),
         record: status.record,
@@ -115,34 +114,9 @@ fn room(path: &Path) -> Option<Room> {
     })
 }
 
-/// The machine's own addresses in `/proc/net/fib_trie`: leaves that are followed by `/32 host LOCAL`.
-fn addresses(trie: &str) -> Vec<String> {
-    let lines: Vec<&str> = trie.lines().map(str::trim).collect();
-    let mut found: Vec<String> = lines
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [leaf, "/32 host LOCAL"] => leaf.strip_prefix("|-- "),
-            _ => None,
-        })
-        .filter(|address| !address.starts_with("127."))
-        .map(str::to_owned)
-        .collect();
-    found.sort();
-    found.dedup();
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn own_addresses_are_found_in_the_kernels_table() {
-        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.0\n        /24 link UNICAST\n     |-- 10.0.0.17\n        \
-                    /32 host LOCAL\n     |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link BROADCAST\n";
-        assert_eq!(addresses(trie), ["10.0.0.17"]);
-        assert!(addresses("").is_empty());
-    }
 
     #[test]
     fn a_verdict_is_shown_of_a_member_only() {

@@ -68,9 +68,11 @@ kinds! {
     "health.check" "The box begins to ask a release its own questions." { has model: Digest, has name: Text, may release: Digest }
     "health.confirmed" "A release answered as it should; the box keeps it." { has model: Digest, has name: Text, may release: Digest, has version: Text, may right: Number, may questions: Number, may milli_tokens_per_second: Number }
     "health.went_back" "A release did not answer as it should; the box goes back." { has model: Digest, has name: Text, may release: Digest, has version: Text, may right: Number, may questions: Number, may milli_tokens_per_second: Number }
+    "lease.granted" "A person lets a box have verdict leases again." {}
     "lease.held" "The box holds a verdict lease." { may until: Number, has models: Texts }
     "lease.lost" "The box holds no verdict lease any more." { may models: Texts }
     "lease.refused" "The box refused a verdict lease." {}
+    "lease.withdrawn" "A person withdrew a box's verdict lease, for some models or for all." { has models: Texts }
     "model.admit" "The box begins to decide about a model." { has model: Digest, has name: Text, may release: Digest }
     "model.admitted" "A policy admitted a model." { has model: Digest, has name: Text, may release: Digest, has signer: Text, has because: Texts }
     "model.remove" "The box begins to remove a model." { has model: Digest, has name: Text, may release: Digest, has because: Text }

@@ -268,11 +268,12 @@ impl ProcessBox {
             if let Some(status) = supervisor.as_mut().and_then(|program| program.ended().ok().flatten()) {
                 bail!("the supervisor ended with {status}");
             }
-            last = fs::read(&path)
+            // Nothing said is no answer to anything.
+            let said = fs::read(&path)
                 .ok()
-                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-                .unwrap_or_default();
-            Ok(look(&last).then(|| last.clone()))
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            last = said.unwrap_or_default();
+            Ok((!last.is_null() && look(&last)).then(|| last.clone()))
         });
         found.with_context(|| format!("status {last:#}\nlog\n{}", self.tail(40)))
     }
