@@ -281,7 +281,12 @@ async fn a_passkey_signs_in_on_its_own_page_and_an_approving_one_never_does() {
         cookie: String::new(),
         csrf: String::new(),
     };
-    for (passkey, wanted) in [(&approving, StatusCode::UNAUTHORIZED), (&key, StatusCode::SEE_OTHER)] {
+    // One that approves, one whose counter did not rise, as when it was copied, and the one that was registered.
+    for (passkey, copied, wanted) in [
+        (&approving, false, StatusCode::UNAUTHORIZED),
+        (&key, true, StatusCode::UNAUTHORIZED),
+        (&key, false, StatusCode::SEE_OTHER),
+    ] {
         let step = stranger
             .post("/sign-in", &[("name", &name), ("password", OWN), ("next", "/")])
             .await;
@@ -289,7 +294,11 @@ async fn a_passkey_signs_in_on_its_own_page_and_an_approving_one_never_does() {
         let offered = between(&step, "data-credential=\"", "\"").unwrap();
         assert_eq!(offered, key.listed().credential, "an approving passkey is not asked");
         let ticket = between(&step, "name=\"ticket\" value=\"", "\"").unwrap();
-        let answer = passkey.answer(&challenge_of(&step));
+        let mut ceremony = passkey.ceremony();
+        if copied {
+            ceremony.count = 1;
+        }
+        let answer = passkey.answer_with(&challenge_of(&step), &ceremony);
         let fields = [
             ("ticket", ticket.as_str()),
             ("next", "/"),
@@ -298,8 +307,20 @@ async fn a_passkey_signs_in_on_its_own_page_and_an_approving_one_never_does() {
             ("client_data", answer.client_data.as_str()),
             ("signature", answer.signature.as_str()),
         ];
-        assert_eq!(stranger.post("/sign-in/second", &fields).await.status, wanted);
+        let status = stranger.post("/sign-in/second", &fields).await.status;
+        assert_eq!(status, wanted, "copied: {copied}");
     }
+    // A second factor is taken away with the password in hand; what only approves is not one.
+    let remove = async |key: &Passkey, password: &str| {
+        let credential = key.listed().credential;
+        let fields = [("credential", credential.as_str()), ("password", password)];
+        page.post("/account/passkeys/remove", &fields).await.status
+    };
+    assert_eq!(remove(&key, "guess").await, StatusCode::BAD_REQUEST);
+    assert_eq!(code(&sign_in(&world, &name, OWN, None).await), "console.second_factor");
+    assert_eq!(remove(&approving, "").await, StatusCode::SEE_OTHER);
+    assert_eq!(remove(&key, OWN).await, StatusCode::SEE_OTHER);
+    assert_eq!(code(&sign_in(&world, &name, OWN, None).await), "200");
 }
 
 fn challenge_of(html: &str) -> Vec<u8> {
