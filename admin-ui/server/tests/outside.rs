@@ -124,11 +124,11 @@ async fn a_person_whom_the_provider_names_signs_in_to_the_account_that_was_made_
         println!("skipped: target/judges has no oidc-provider-mock (tests/judges.sh makes it)");
         return;
     };
-    let _ = tracing_subscriber::fmt().with_test_writer().try_init(); // TEMPORARY
     let provider = Provider::start(&python);
     let world = World::prepared(Vec::new(), None, |state| {
         let file = json!({"v": 1, "name": "the directory", "issuer": format!("https://localhost:{}", provider.port),
-            "client_id": "freehold", "roots": provider.roots});
+            "client_id": "freehold", "client_secret_file": state.join("outside.secret"), "roots": provider.roots});
+        std::fs::write(state.join("outside.secret"), "a secret: of+this/client\n").unwrap();
         std::fs::write(state.join("outside.json"), file.to_string()).unwrap();
     })
     .await;
@@ -168,7 +168,12 @@ async fn a_person_whom_the_provider_names_signs_in_to_the_account_that_was_made_
     );
     let back = back_path(&provider.consent(&to, "248289761001").await);
     let entered = get(&world, &back, &browser).await;
-    assert_eq!(entered.status, StatusCode::OK, "{}", String::from_utf8_lossy(&entered.body));
+    assert_eq!(
+        entered.status,
+        StatusCode::OK,
+        "{}",
+        String::from_utf8_lossy(&entered.body)
+    );
     assert!(String::from_utf8_lossy(&entered.body).contains("url=/boxes"));
     let session = cookies(&entered)
         .into_iter()

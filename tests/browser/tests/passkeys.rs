@@ -88,7 +88,6 @@ fn listed(line: &str) -> Result<Approver> {
     })
 }
 
-// promise S-210
 #[test]
 fn an_approver_registers_a_passkey_and_approves_with_it_and_the_box_takes_the_plan() -> Result<()> {
     let wish = Wish {
@@ -166,7 +165,6 @@ fn an_approver_registers_a_passkey_and_approves_with_it_and_the_box_takes_the_pl
     Ok(())
 }
 
-// promise S-210
 #[test]
 fn a_person_signs_in_with_a_passkey_and_the_access_page_shows_it() -> Result<()> {
     let wish = Wish {
