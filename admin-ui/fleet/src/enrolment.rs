@@ -85,7 +85,7 @@ fn admissible(fleet: &Fleet, session: &Session) -> Result<(), FleetRejection> {
             found: clipped(&session.fleet),
         });
     }
-    if session.site != fleet.site {
+    if !fleet.serves(&session.site) {
         return Err(FleetRejection::OtherSite {
             expected: fleet.site.clone(),
             found: clipped(&session.site),

@@ -29,6 +29,9 @@ pub struct Rules {
     pub away_after: i64,
     /// How long an assignment may be taken up by a box.
     pub assignment_ttl: i64,
+    /// Sites beside the console's own, where boxes may stand: a box that was paired for another one is refused.
+    #[serde(default)]
+    pub sites: Vec<String>,
     /// How long a good verdict lets models run that policy ties to one: the longest that a box goes on with them while its
     /// console is away, or after it stopped proving itself.
     #[serde(default = "lease_ttl")]
@@ -72,6 +75,7 @@ impl Default for Rules {
             assignment_ttl: 30 * 86_400,
             lease_ttl: lease_ttl(),
             stick_max_age: stick_max_age(),
+            sites: Vec::new(),
         }
     }
 }

@@ -62,6 +62,34 @@ impl Fleet {
         &self.boxes
     }
 
+    /// The part of the fleet that stands at some sites, for people who may see no more. It is for looking: sessions and
+    /// nonces are left out.
+    #[must_use]
+    pub fn at_sites(&self, sees: impl Fn(&str) -> bool) -> Self {
+        let mut part = Self::new(&self.id, &self.site, self.rules.clone(), self.started);
+        for (id, member) in self.boxes.iter().filter(|(_, member)| sees(&member.site)) {
+            part.boxes.insert(id.clone(), member.clone());
+            if let Some(counter) = self.counters.get(id) {
+                part.counters.insert(id.clone(), *counter);
+            }
+            if let Some(order) = self.leases.get(id) {
+                part.leases.insert(id.clone(), order.clone());
+            }
+        }
+        part
+    }
+
+    /// Whether this console serves a site.
+    #[must_use]
+    pub fn serves(&self, site: &str) -> bool {
+        self.site == site || self.rules.sites.iter().any(|other| other == site)
+    }
+
+    /// Every site, the console's own first.
+    pub fn sites(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.site.as_str()).chain(self.rules.sites.iter().map(String::as_str))
+    }
+
     /// One box.
     #[must_use]
     pub fn member(&self, box_id: &str) -> Option<&Member> {

@@ -259,7 +259,8 @@ impl Console {
         let Some(approvers) = self.shelf().approvers.clone() else {
             return Ok(());
         };
-        let expectation = self.expected_of(box_id);
+        let site = self.box_site(box_id);
+        let expectation = self.expected_of(box_id, &site);
         let approvals = packages
             .iter()
             .map(|package| verify_approval(package, &approvers, &expectation))
@@ -271,7 +272,7 @@ impl Console {
             })
         });
         let wanted: Vec<WantedRelease> = wanted.collect();
-        check_approvals(&wanted, None, &approvals, &approvers, &self.0.file.site)
+        check_approvals(&wanted, None, &approvals, &approvers, &site)
     }
 
     /// The same for an assignment. What the box was assigned before needs no approval, nor what it `keeps` as its way back.
@@ -296,11 +297,11 @@ impl Console {
         self.judge_packages(box_id, new.map(release_of), packages)
     }
 
-    fn expected_of<'a>(&'a self, box_id: &'a str) -> ApprovalExpectation<'a> {
+    fn expected_of<'a>(&'a self, box_id: &'a str, site: &'a str) -> ApprovalExpectation<'a> {
         ApprovalExpectation {
             fleet: &self.0.file.fleet,
             box_id,
-            site: &self.0.file.site,
+            site,
             now: self.now(),
         }
     }
@@ -323,10 +324,11 @@ impl Console {
             (achieved < Some(last)).then_some(last)
         });
         let Some(last) = open else { return Ok(()) };
+        let site = self.box_site(box_id);
         let stored = self.0.store.assignment_of(box_id, last).await;
         let envelope = stored.map_err(|error| Refused::inside(&error))?.map(Base64);
         for Base64(package) in self.approvals_of(box_id, envelope.as_ref()).await? {
-            let Ok(approval) = verify_approval(&package, &approvers, &self.expected_of(box_id)) else {
+            let Ok(approval) = verify_approval(&package, &approvers, &self.expected_of(box_id, &site)) else {
                 continue;
             };
             let mut brought = targets.iter().filter(|target| !keeps.contains(&target.name));
@@ -338,9 +340,14 @@ impl Console {
         Ok(())
     }
 
+    /// The site that an assignment to a box names.
+    pub(crate) fn box_site(&self, box_id: &str) -> String {
+        self.site_of(box_id).unwrap_or_else(|| self.0.file.site.clone())
+    }
+
     /// The line of the one box of a plan from a box's page.
     pub(crate) fn plan_lines(&self, proposal: &Proposal) -> Vec<BoxLine> {
-        vec![BoxLine::new(proposal.box_id(), &self.0.file.site)]
+        vec![BoxLine::new(proposal.box_id(), &self.box_site(proposal.box_id()))]
     }
 
     /// What approvers are asked about a proposal from a box's page.
@@ -369,8 +376,10 @@ impl Console {
     /// # Errors
     /// 403, 404, 409 when it waits no more or needs nobody, 422 with the box's own code.
     pub async fn approve_plan(&self, visitor: &Visitor, id: &str, assertion: Assertion) -> Result<Plan, Refused> {
-        let plan = self.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
-        self.allow_deciding(visitor, &plan.by).await?;
+        let plan = self.plan_of(visitor, id)?;
+        let place = self.place_of_proposal(&plan.proposal);
+        self.allow_deciding(visitor, &plan.by, std::slice::from_ref(&place))
+            .await?;
         let decided = || {
             Refused::new(
                 StatusCode::CONFLICT,
@@ -383,7 +392,7 @@ impl Console {
         let who = &visitor.account.name;
         let entry = self
             .entry("plan.approved", who)
-            .about(plan.proposal.box_id())
+            .about(plan.proposal.subject())
             .fact("plan", plan.digest.clone())
             .fact("statement", asked.digest().to_hex());
         let given = match self.check_approval(visitor, asked, &self.plan_lines(&plan.proposal), assertion) {

@@ -92,6 +92,14 @@ impl Form {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a field that may be there more than once.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter(move |(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+    }
+
     /// A field's value, or a refusal that names it.
     ///
     /// # Errors

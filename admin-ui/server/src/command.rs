@@ -40,6 +40,18 @@ enum Verb {
     Settings(settings::SettingsArgs),
     /// Take in the repository that the publisher exported (the console must not be running; else use the API).
     Import(Import),
+    /// The sites that this console serves; add one (the console must not be running).
+    Site(SiteArgs),
+}
+
+#[derive(Debug, Args)]
+struct SiteArgs {
+    /// The state folder.
+    #[arg(long)]
+    state: PathBuf,
+    /// The name of a further site.
+    #[arg(long, value_name = "NAME")]
+    add: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -166,6 +178,7 @@ async fn act(verb: Verb) -> anyhow::Result<ExitCode> {
         }
         Verb::Settings(typed) => settings::write(&typed),
         Verb::Import(typed) => take_in(&typed).await,
+        Verb::Site(typed) => sites(&typed).await,
     }
 }
 
@@ -248,6 +261,28 @@ fn pairing_of(typed: &PairingArgs) -> anyhow::Result<Pairing> {
         tuf_root: sha256(&root).to_hex(),
         director: keys.director.public().fingerprint().to_hex(),
     })
+}
+
+async fn sites(typed: &SiteArgs) -> anyhow::Result<ExitCode> {
+    let dir = StateDir::new(&typed.state);
+    let mut file = dir.console()?;
+    if let Some(name) = &typed.add {
+        crate::init::check_name("site", name)?;
+        if *name != file.site && !file.rules.sites.contains(name) {
+            let book =
+                crate::init::open_book(&dir, &file.fleet).context("is the console running? hint: stop it first")?;
+            let now = time::OffsetDateTime::now_utc().unix_timestamp();
+            let entry = freehold_fleet::Entry::new("fleet.site", now, &file.site, "console").about(name);
+            book.append(vec![entry]).await?;
+            file.rules.sites.push(name.clone());
+            dir.replace("console.json", &serde_json::to_vec_pretty(&file)?)?;
+        }
+    }
+    println!("{}", file.site);
+    for site in &file.rules.sites {
+        println!("{site}");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn take_in(typed: &Import) -> anyhow::Result<ExitCode> {

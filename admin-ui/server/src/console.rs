@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use axum::http::StatusCode;
 use freehold_channel::PeerIdentity;
 use freehold_fleet::{Answer, Effect, Entry, Event, Fleet, Outcome, TpmKind};
-use freehold_store::{AccountChange, Change, CommitFault, PasskeyChange, PendingChange, RolloutChange, Store};
+use freehold_store::{
+    AccountChange, AlarmRow, Change, CommitFault, PasskeyChange, PendingChange, RolloutChange, Store,
+};
 use freehold_trust::certificate::Certificate;
 use freehold_trust::{PublicKey, Sha256Digest};
 use freehold_verify::identity::Enrolling;
@@ -21,7 +23,9 @@ use self::group::Waiting;
 use crate::book::Book;
 use crate::live::{Changed, Live};
 use crate::people::authority::Authority;
+use crate::people::outside::{Flights, Outside};
 use crate::people::passkey::Ceremonies;
+use crate::people::second::Tickets;
 use crate::people::throttle::Throttle;
 use crate::plan::Plans;
 use crate::refused::Refused;
@@ -62,6 +66,12 @@ pub struct Parts {
     pub throttle: Throttle,
     /// Findings that somebody accepted.
     pub accepted: Vec<freehold_supply::Acceptance>,
+    /// The alarms as loaded.
+    pub alarms: Vec<AlarmRow>,
+    /// The key of second factors' codes.
+    pub codes: Vec<u8>,
+    /// Where people from outside sign in.
+    pub outside: Option<Outside>,
 }
 
 pub(crate) struct Inner {
@@ -77,6 +87,12 @@ pub(crate) struct Inner {
     pub(crate) accepted: RwLock<Vec<freehold_supply::Acceptance>>,
     pub(crate) rollouts: Rollouts,
     pub(crate) ceremonies: Ceremonies,
+    pub(crate) tickets: Tickets,
+    pub(crate) flights: Flights,
+    pub(crate) outside: Option<Outside>,
+    pub(crate) alarms: RwLock<Vec<AlarmRow>>,
+    /// What codes of authenticator apps are derived from.
+    pub(crate) codes: Vec<u8>,
     pub(crate) addresses: OnceLock<Addresses>,
     /// Bounds the memory of Argon2: each verification takes 19 MiB.
     pub(crate) hashing: tokio::sync::Semaphore,
@@ -133,6 +149,11 @@ impl Console {
             accepted: RwLock::new(parts.accepted),
             rollouts: parts.rollouts,
             ceremonies: Ceremonies::default(),
+            tickets: Tickets::default(),
+            flights: Flights::default(),
+            outside: parts.outside,
+            alarms: RwLock::new(parts.alarms),
+            codes: parts.codes,
             addresses: OnceLock::new(),
             hashing: tokio::sync::Semaphore::new(2),
             verifying: tokio::sync::Semaphore::new(processors),
@@ -367,11 +388,22 @@ impl Console {
     /// # Errors
     /// As [`Console::happen`].
     pub async fn people_change(&self, changes: Vec<AccountChange>, entry: Entry) -> Result<(), Refused> {
+        self.people_changes(changes, vec![entry]).await
+    }
+
+    /// Several things changed at once: all of it, or nothing.
+    ///
+    /// # Errors
+    /// As [`Console::happen`].
+    pub async fn people_changes(&self, changes: Vec<AccountChange>, entries: Vec<Entry>) -> Result<(), Refused> {
         let console = self.clone();
         let done = tokio::spawn(async move {
-            let changes: Vec<Change<'_>> = changes.iter().map(Change::Account).collect();
-            match console.commit(&changes, vec![entry]).await {
-                Ok(()) => Ok(()),
+            let written: Vec<Change<'_>> = changes.iter().map(Change::Account).collect();
+            match console.commit(&written, entries).await {
+                Ok(()) => {
+                    console.heard(&changes);
+                    Ok(())
+                }
                 Err(fault) => Err(console.not_committed(fault).await),
             }
         });

@@ -187,7 +187,7 @@ impl Console {
         let document = Assignment {
             v: 1,
             fleet: self.0.file.fleet.clone(),
-            site: self.0.file.site.clone(),
+            site: self.box_site(box_id),
             box_id: box_id.to_owned(),
             counter: head.counter,
             not_after: head.not_after,

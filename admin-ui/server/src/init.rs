@@ -53,11 +53,12 @@ pub struct Made {
 }
 
 /// A site's or fleet's name: short, printable, for paths and pages alike.
-fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
-    let fits = !name.is_empty() && name.len() <= 64 && !name.chars().any(char::is_control);
+pub(crate) fn check_name(what: &str, name: &str) -> anyhow::Result<()> {
+    // `*` stands for every site.
+    let fits = !name.is_empty() && name != "*" && name.len() <= 64 && !name.chars().any(char::is_control);
     anyhow::ensure!(
         fits,
-        "the {what} `{}` has 1 to 64 printable characters",
+        "the {what} `{}` has 1 to 64 printable characters, and is not `*`",
         name.escape_debug()
     );
     Ok(())
@@ -143,6 +144,9 @@ pub async fn init(wish: &Wish) -> anyhow::Result<Made> {
         must_change: true,
         made_at: file.made_at,
         changed_at: file.made_at,
+        sites: "*".to_owned(),
+        kind: "person".to_owned(),
+        ..AccountRow::default()
     };
     // The record is opened here first, so that the fleet's beginning is its first entry.
     let book = open_book(&dir, &fleet)?;

@@ -26,6 +26,15 @@ pub enum Changed {
 }
 
 impl Changed {
+    /// The box whose identifier is in the event's name.
+    #[must_use]
+    pub fn box_id(&self) -> Option<&str> {
+        match self {
+            Self::OneBox(id) => Some(id),
+            Self::Fleet | Self::Approvals | Self::Releases | Self::Rollouts | Self::Record => None,
+        }
+    }
+
     /// The event's name.
     #[must_use]
     pub fn name(&self) -> String {

@@ -3,12 +3,14 @@
 //! Refuses to decide: every change goes through the core, every page through `freehold_views`. Invariant: each answer of this
 //! door carries the strict headers, faults included.
 
+pub mod access;
 pub mod account;
 pub mod advisories;
 pub mod approvals;
 pub mod boxes;
 pub mod models;
 pub mod one_box;
+pub mod outside;
 pub mod overview;
 pub mod plans;
 pub mod record;

@@ -3,14 +3,22 @@
 //! Refuses a route without an action, a change from another site's page, and a session whose account has changed. Invariant:
 //! every route stands in `routes::table` with the action that its caller must be allowed.
 
+pub mod access;
 pub mod account;
 pub mod action;
 pub mod authority;
+pub mod codes;
 pub mod guard;
+pub mod outside;
 pub mod passkey;
 pub mod password;
+pub mod place;
+pub mod proposal;
 pub mod routes;
+pub mod second;
 pub mod session;
 pub mod throttle;
+pub mod token;
+pub mod totp;
 
 pub use routes::router;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approvals::{Asked, Given};
 use crate::people::action::Action;
+use crate::people::proposal::AccountProposal;
 
 /// Most plans remembered; the oldest are forgotten.
 const REMEMBERED: usize = 500;
@@ -75,6 +76,13 @@ pub enum Proposal {
         /// The count of changes before: another one made since changes the plan.
         changes: u64,
     },
+    /// Something about an account.
+    Account {
+        /// Which account.
+        name: String,
+        /// What.
+        proposal: AccountProposal,
+    },
     /// Take the box out of the fleet.
     Remove {
         /// Which box.
@@ -85,10 +93,11 @@ pub enum Proposal {
 }
 
 impl Proposal {
-    /// Which box.
+    /// Which box; empty for what is about none.
     #[must_use]
     pub fn box_id(&self) -> &str {
         match self {
+            Self::Account { .. } => "",
             Self::Approve { box_id, .. }
             | Self::Refuse { box_id, .. }
             | Self::Assign { box_id, .. }
@@ -96,6 +105,15 @@ impl Proposal {
             | Self::WithdrawToken { box_id, .. }
             | Self::Lease { box_id, .. }
             | Self::Remove { box_id, .. } => box_id,
+        }
+    }
+
+    /// What it is about, for the record: a box or an account.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        match self {
+            Self::Account { name, .. } => name,
+            _ => self.box_id(),
         }
     }
 
@@ -107,6 +125,7 @@ impl Proposal {
             Self::Assign { .. } | Self::Lease { .. } => Action::Assign,
             Self::MakeToken { .. } | Self::WithdrawToken { .. } => Action::ManageTokens,
             Self::Remove { .. } => Action::RemoveBox,
+            Self::Account { .. } => Action::ManageAccounts,
         }
     }
 

@@ -46,6 +46,12 @@ pub const CODES: &[&str] = &[
     "console.bad_passkey",
     "rollout.passkey_wanted",
     "rollout.password_wanted",
+    "console.second_factor",
+    "console.bad_site",
+    "console.bad_token",
+    "console.token_scope",
+    "console.outside_refused",
+    "console.outside_unknown",
 ];
 
 /// A refusal on its way out.

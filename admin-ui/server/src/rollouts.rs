@@ -192,12 +192,6 @@ impl Rollouts {
         open
     }
 
-    /// How many wait for a person: proposed, paused, or with a wave that somebody has to let begin.
-    #[must_use]
-    pub fn for_people(&self, now: i64) -> usize {
-        self.open().iter().filter(|kept| kept.needs(now).is_some()).count()
-    }
-
     /// Something happened that a rollout may care about.
     pub fn wake(&self) {
         self.wake.notify_one();

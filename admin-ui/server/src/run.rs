@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::console::{Addresses, Console, Parts};
 use crate::init::open_book;
 use crate::listen::{Door, Limits, raise_file_limit, serve};
+use crate::people::outside::Outside;
 use crate::people::throttle::{self, Throttle};
 use crate::plan::Plans;
 use crate::repository::{Shelf, Stamp, timestamp};
@@ -81,6 +82,9 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         store.rollout_changes().await?,
         store.rollout_approvals().await?,
     )?;
+    let alarms = store.alarms().await?;
+    let codes = dir.codes_key()?;
+    let outside = Outside::open(&dir)?;
     let throttle = Throttle::of(store.failures(started.saturating_sub(throttle::LONGEST)).await?);
     let accepted = crate::supply::acceptances(store.acceptances().await?);
     let console = Console::new(Parts {
@@ -95,6 +99,9 @@ pub async fn open(dir: StateDir) -> anyhow::Result<Console> {
         rollouts,
         throttle,
         accepted,
+        alarms,
+        codes,
+        outside,
     });
     console
         .record(

@@ -226,6 +226,31 @@ impl StateDir {
         })
     }
 
+    /// The key that codes of authenticator apps are derived from; made when there is none yet, as in a folder of the version
+    /// before.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or is readable by others.
+    pub fn codes_key(&self) -> Result<Vec<u8>, StateFault> {
+        const BELOW: &str = "keys/codes.key";
+        if !self.path(BELOW).exists() {
+            let key = crate::random::hex::<32>().map_err(|_| StateFault::Form {
+                path: self.path(BELOW),
+                what: "made without randomness",
+            })?;
+            self.write_secret(BELOW, key.as_bytes())?;
+        }
+        let text = self.read_secret(BELOW)?;
+        let key = hex::decode(text.trim()).unwrap_or_default();
+        if key.len() != 32 {
+            return Err(StateFault::Form {
+                path: self.path(BELOW),
+                what: "a key of 32 bytes in hex",
+            });
+        }
+        Ok(key)
+    }
+
     /// The server key and certificate of the last run, so that people need not trust a new key each time.
     #[must_use]
     pub fn server_certificate(&self) -> Option<ServerCertificate> {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use freehold_fleet::{Entry, Member};
+use freehold_fleet::{Entry, Fleet, Member};
 use freehold_protocol::status::ModelPhase;
 use freehold_store::{AcceptanceRow, PendingChange};
 use freehold_supply::compose::{About, Part, compose};
@@ -245,15 +245,15 @@ impl Console {
         to_spdx(&bill, about.at).map_err(|rejection| Refused::of(&rejection))
     }
 
-    /// What every approved box is made of.
+    /// What every approved box of a fleet, or of the part of it that somebody sees, is made of.
     #[must_use]
-    pub fn fleet_parts(&self) -> FleetParts {
+    pub fn fleet_parts(&self, fleet: &Fleet) -> FleetParts {
         let shelf = self.shelf();
         let mut parts = FleetParts::default();
         for (name, bill) in &shelf.supply.bills {
             parts.set_part(name, bill.bill.components.clone());
         }
-        for member in self.fleet().boxes().values().filter(|member| member.is_approved()) {
+        for member in fleet.boxes().values().filter(|member| member.is_approved()) {
             let names = parts_of(&shelf, member).into_iter().map(|part| part.name).collect();
             parts.set_box(&member.box_id, names);
         }
@@ -292,13 +292,14 @@ impl Console {
         findings(&named, Some(id), &supply.index, &supply.vex, accepted, self.now())
     }
 
-    /// The findings of the fleet, worst first. Boxes of the same parts are looked at once, but for acceptances of one box.
+    /// The findings of a fleet, or of the part of it that somebody sees, worst first. Boxes of the same parts are looked at
+    /// once, but for acceptances of one box.
     #[must_use]
-    pub fn fleet_findings(&self) -> Vec<FleetFinding> {
+    pub fn fleet_findings(&self, fleet: &Fleet) -> Vec<FleetFinding> {
         let shelf = self.shelf();
         let accepted = self.accepted();
         let mut alike: BTreeMap<Vec<BoxPart>, Vec<String>> = BTreeMap::new();
-        for member in self.fleet().boxes().values().filter(|member| member.is_approved()) {
+        for member in fleet.boxes().values().filter(|member| member.is_approved()) {
             alike
                 .entry(parts_of(&shelf, member))
                 .or_default()
@@ -384,7 +385,7 @@ impl Console {
             let of = one.finding.component.as_ref().map(|purl| purl.package().to_string());
             one.finding.advisory == wanted.advisory && of.as_deref() == Some(package.as_str())
         };
-        let found = self.fleet_findings();
+        let found = self.fleet_findings(&self.fleet());
         let open = found
             .iter()
             .filter(fits)

@@ -31,7 +31,7 @@ async fn a_publisher_is_pinned_by_fingerprint_and_stays() {
     assert!(init(&wish).await.unwrap().password.is_none());
     assert!(init(&wish).await.is_err(), "a folder holds one fleet");
     let console = open(StateDir::new(&wish.state)).await.unwrap();
-    assert_eq!(console.pairing().unwrap_err().report.code, "console.not_ready");
+    assert_eq!(console.pairing(None).unwrap_err().report.code, "console.not_ready");
     assert_eq!(
         console.import(&out, None, "test").await.unwrap_err().report.code,
         "release.no_root"

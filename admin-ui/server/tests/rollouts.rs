@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use freehold_console::Console;
-use freehold_console::people::session::{Door, Visitor};
+use freehold_console::people::account::AccountWish;
+use freehold_console::people::session::Visitor;
 use freehold_console::rollouts::Wish;
 use freehold_console::run::open;
 use freehold_console::state::StateDir;
@@ -397,15 +398,22 @@ async fn a_plan_is_approved_by_somebody_else_with_their_password_or_it_does_not_
         assert_eq!(refused.status, StatusCode::FORBIDDEN, "{:?}", refused.body);
     }
     // An approver with a password that is really one.
-    let password = world.console().make_account("noor", "approver", "test").await.unwrap();
+    let noor = AccountWish {
+        name: "noor".to_owned(),
+        role: "approver".to_owned(),
+        sites: vec!["*".to_owned()],
+        kind: "person".to_owned(),
+    };
+    let password = world.console().make_account(&noor, "test").await.unwrap();
     let signed = world
         .console()
-        .sign_in("noor", &password, Door::Api, "127.0.0.1")
+        .sign_in_whole("noor", &password, None, "127.0.0.1")
         .await
         .unwrap();
     let visitor = Visitor {
         account: signed.account.clone(),
         session: signed.session.clone(),
+        scope: None,
     };
     world
         .console()

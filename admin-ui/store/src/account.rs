@@ -1,22 +1,25 @@
-//! People: accounts and sessions.
+//! People: accounts and sessions, and every change of them.
 //!
 //! Refuses to see a password or a token: callers hand in hashes. Invariant: a session whose account or role changed is gone,
 //! in the same transaction.
 
+mod factor;
+mod read;
+
 use sqlx::{FromRow, Sqlite, Transaction};
 
+use self::factor::one;
 use crate::change::fault;
-use crate::fault::{CommitFault, StoreFault, query};
-use crate::open::Store;
+use crate::fault::CommitFault;
 
 /// One account.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, FromRow)]
 pub struct AccountRow {
     /// The site.
     pub site: String,
     /// The name that signs in.
     pub name: String,
-    /// `viewer`, `auditor`, `operator` or `administrator`.
+    /// `viewer`, `auditor`, `operator`, `approver` or `administrator`.
     pub role: String,
     /// Argon2id, as a PHC string.
     pub password: String,
@@ -26,6 +29,73 @@ pub struct AccountRow {
     pub made_at: i64,
     /// When the password or role last changed, Unix seconds.
     pub changed_at: i64,
+    /// The sites that it is for, one a line; `*` stands for all.
+    pub sites: String,
+    /// `person`, `machine`, `outside` (signs in elsewhere) or `break_glass`.
+    pub kind: String,
+    /// Switched off.
+    pub disabled: bool,
+    /// The salt of its codes, hex; `None` when it has none.
+    pub totp: Option<String>,
+    /// The last 30 seconds that a code was taken for.
+    pub totp_step: i64,
+    /// Issuer and subject, once an outside account has signed in.
+    pub subject: Option<String>,
+    /// How many passkeys sign it in.
+    pub passkeys: i64,
+}
+
+impl AccountRow {
+    /// The sites, `*` among them when it is for all.
+    pub fn sites(&self) -> impl Iterator<Item = &str> {
+        self.sites.lines().filter(|site| !site.is_empty())
+    }
+
+    /// Whether a password alone does not sign it in.
+    #[must_use]
+    pub fn has_second_factor(&self) -> bool {
+        self.kind == "person" && (self.totp.is_some() || self.passkeys > 0)
+    }
+}
+
+/// A token of a person or a machine.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct ApiTokenRow {
+    /// Short public name.
+    pub id: String,
+    /// Whose.
+    pub account: String,
+    /// SHA-256 of the token, hex.
+    pub sha256: String,
+    /// What it is for.
+    pub name: String,
+    /// Actions, one a line.
+    pub actions: String,
+    /// Unix seconds.
+    pub made_at: i64,
+    /// Who made it.
+    pub made_by: String,
+    /// Unix seconds.
+    pub expires: i64,
+}
+
+/// Something that people have to hear of until somebody says that they did.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct AlarmRow {
+    /// Random name.
+    pub id: String,
+    /// Unix seconds.
+    pub at: i64,
+    /// What happened, for example `break_glass`.
+    pub kind: String,
+    /// About whom or what.
+    pub about: String,
+    /// One line.
+    pub detail: String,
+    /// Who settled it.
+    pub settled_by: Option<String>,
+    /// When, Unix seconds.
+    pub settled_at: Option<i64>,
 }
 
 /// One session.
@@ -47,6 +117,8 @@ pub struct SessionRow {
     pub expires: i64,
     /// Where it came from.
     pub address: String,
+    /// How the person showed who they are: `password`, `totp`, `recovery`, `passkey`, `outside`, `break_glass`, `token`.
+    pub factor: String,
 }
 
 /// A change of people's rows.
@@ -73,6 +145,88 @@ pub enum AccountChange {
         name: String,
         /// Which.
         role: String,
+        /// Unix seconds.
+        at: i64,
+    },
+    /// Other sites; every session of the account ends.
+    Sites {
+        /// Whose.
+        name: String,
+        /// One a line.
+        sites: String,
+        /// Unix seconds.
+        at: i64,
+    },
+    /// Switched off or on; every session and token of an account that is switched off ends.
+    Disabled {
+        /// Whose.
+        name: String,
+        /// Whether it is off.
+        disabled: bool,
+        /// Unix seconds.
+        at: i64,
+    },
+    /// Codes of an authenticator app from now on, or none.
+    Totp {
+        /// Whose.
+        name: String,
+        /// The salt, hex.
+        salt: Option<String>,
+        /// The 30 seconds that the first code was for.
+        step: i64,
+    },
+    /// A code was taken: neither it nor an older one counts again. A conflict when another request was first.
+    TotpUsed {
+        /// Whose.
+        name: String,
+        /// The 30 seconds that it was for.
+        step: i64,
+    },
+    /// New recovery codes; the old ones are worth nothing.
+    RecoveryCodes {
+        /// Whose.
+        name: String,
+        /// SHA-256 of each, hex.
+        sha256: Vec<String>,
+    },
+    /// A recovery code was used. A conflict when it is not there.
+    RecoveryUsed {
+        /// Whose.
+        name: String,
+        /// SHA-256, hex.
+        sha256: String,
+    },
+    /// All second factors are gone; every session of the account ends.
+    FactorsReset {
+        /// Whose.
+        name: String,
+        /// Unix seconds.
+        at: i64,
+    },
+    /// An outside account signed in for the first time. A conflict when it is bound already.
+    Bound {
+        /// Whose.
+        name: String,
+        /// Issuer and subject.
+        subject: String,
+    },
+    /// A token was made.
+    TokenMade(ApiTokenRow),
+    /// A token is gone.
+    TokenGone {
+        /// Which.
+        id: String,
+        /// Whose it must be.
+        account: String,
+    },
+    /// Something that people have to hear of.
+    Alarm(AlarmRow),
+    /// Somebody has heard of it.
+    AlarmSettled {
+        /// Which.
+        id: String,
+        /// Who.
+        by: String,
         /// Unix seconds.
         at: i64,
     },
@@ -107,8 +261,8 @@ impl AccountChange {
         match self {
             Self::Made(row) => {
                 sqlx::query(
-                    "INSERT INTO accounts (site, name, role, password, must_change, made_at, changed_at)
-                     VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO accounts (site, name, role, password, must_change, made_at, changed_at, sites, kind)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )
                 .bind(site)
                 .bind(&row.name)
@@ -117,6 +271,8 @@ impl AccountChange {
                 .bind(row.must_change)
                 .bind(row.made_at)
                 .bind(row.changed_at)
+                .bind(&row.sites)
+                .bind(&row.kind)
                 .execute(&mut **tx)
                 .await
                 .map_err(fault)?;
@@ -153,11 +309,43 @@ impl AccountChange {
                     .map_err(fault)?;
                 one(tx, "DELETE FROM sessions WHERE account = ?", name).await?;
             }
+            Self::Sites { name, sites, at } => {
+                sqlx::query("UPDATE accounts SET sites = ?, changed_at = ? WHERE name = ?")
+                    .bind(sites)
+                    .bind(at)
+                    .bind(name)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(fault)?;
+                one(tx, "DELETE FROM sessions WHERE account = ?", name).await?;
+            }
+            Self::Disabled { name, disabled, at } => {
+                sqlx::query("UPDATE accounts SET disabled = ?, changed_at = ? WHERE name = ?")
+                    .bind(disabled)
+                    .bind(at)
+                    .bind(name)
+                    .execute(&mut **tx)
+                    .await
+                    .map_err(fault)?;
+                if *disabled {
+                    one(tx, "DELETE FROM sessions WHERE account = ?", name).await?;
+                    one(tx, "DELETE FROM api_tokens WHERE account = ?", name).await?;
+                }
+            }
+            Self::Totp { .. }
+            | Self::TotpUsed { .. }
+            | Self::RecoveryCodes { .. }
+            | Self::RecoveryUsed { .. }
+            | Self::FactorsReset { .. }
+            | Self::Bound { .. } => self.write_factor(tx, site).await?,
+            Self::TokenMade(_) | Self::TokenGone { .. } | Self::Alarm(_) | Self::AlarmSettled { .. } => {
+                self.write_token_or_alarm(tx, site).await?;
+            }
             Self::Removed { name } => one(tx, "DELETE FROM accounts WHERE name = ?", name).await?,
             Self::SignedIn(row) => {
                 sqlx::query(
-                    "INSERT INTO sessions (site, token, id, account, door, csrf, made_at, expires, address)
-                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO sessions (site, token, id, account, door, csrf, made_at, expires, address, factor)
+                     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )
                 .bind(site)
                 .bind(&row.token)
@@ -168,6 +356,7 @@ impl AccountChange {
                 .bind(row.made_at)
                 .bind(row.expires)
                 .bind(&row.address)
+                .bind(&row.factor)
                 .execute(&mut **tx)
                 .await
                 .map_err(fault)?;
@@ -190,72 +379,5 @@ impl AccountChange {
             }
         }
         Ok(())
-    }
-}
-
-async fn one(tx: &mut Transaction<'_, Sqlite>, statement: &'static str, value: &str) -> Result<(), CommitFault> {
-    sqlx::query(statement)
-        .bind(value)
-        .execute(&mut **tx)
-        .await
-        .map_err(fault)?;
-    Ok(())
-}
-
-impl Store {
-    /// One account.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn account(&self, name: &str) -> Result<Option<AccountRow>, StoreFault> {
-        sqlx::query_as("SELECT * FROM accounts WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&self.readers)
-            .await
-            .map_err(query("account"))
-    }
-
-    /// Every account, by name.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn accounts(&self) -> Result<Vec<AccountRow>, StoreFault> {
-        sqlx::query_as("SELECT * FROM accounts ORDER BY name")
-            .fetch_all(&self.readers)
-            .await
-            .map_err(query("accounts"))
-    }
-
-    /// A session that has not run out, with its account as it is now.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn session(&self, token: &str, now: i64) -> Result<Option<(SessionRow, AccountRow)>, StoreFault> {
-        let session: Option<SessionRow> = sqlx::query_as(
-            "SELECT token, id, account, door, csrf, made_at, expires, address FROM sessions WHERE token = ? AND expires >= ?",
-        )
-        .bind(token)
-        .bind(now)
-        .fetch_optional(&self.readers)
-        .await
-        .map_err(query("session"))?;
-        let Some(session) = session else { return Ok(None) };
-        Ok(self.account(&session.account).await?.map(|account| (session, account)))
-    }
-
-    /// The sessions of an account that have not run out, newest first.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn sessions_of(&self, account: &str, now: i64) -> Result<Vec<SessionRow>, StoreFault> {
-        sqlx::query_as(
-            "SELECT token, id, account, door, csrf, made_at, expires, address FROM sessions
-             WHERE account = ? AND expires >= ? ORDER BY made_at DESC",
-        )
-        .bind(account)
-        .bind(now)
-        .fetch_all(&self.readers)
-        .await
-        .map_err(query("sessions"))
     }
 }

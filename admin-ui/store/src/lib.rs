@@ -15,7 +15,7 @@ pub mod pending;
 pub mod rollout;
 pub mod stick;
 
-pub use account::{AccountChange, AccountRow, SessionRow};
+pub use account::{AccountChange, AccountRow, AlarmRow, ApiTokenRow, SessionRow};
 pub use change::Change;
 pub use fault::{CommitFault, StoreFault};
 pub use history::VerdictRow;

@@ -261,6 +261,9 @@ fn account(role: &str) -> AccountRow {
         must_change: true,
         made_at: NOW,
         changed_at: NOW,
+        sites: "*".to_owned(),
+        kind: "person".to_owned(),
+        ..AccountRow::default()
     }
 }
 
@@ -274,6 +277,7 @@ fn session(token: &str) -> AccountChange {
         made_at: NOW,
         expires: NOW + 100,
         address: "127.0.0.1".to_owned(),
+        factor: "password".to_owned(),
     })
 }
 

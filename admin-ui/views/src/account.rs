@@ -23,6 +23,16 @@ pub struct AccountPage {
     pub why_not: String,
     /// The sites of the policy's approver of this name; empty when the policy lists none.
     pub approves: Vec<String>,
+    /// Whether an authenticator app's codes are set up.
+    pub codes: bool,
+    /// Recovery codes left.
+    pub recovery: u32,
+    /// A new secret to be typed into an app, in groups; empty unless one is being set up.
+    pub secret: String,
+    /// The same as an address that apps open.
+    pub secret_uri: String,
+    /// An account that signs in elsewhere has no second factor here.
+    pub outside: bool,
     /// Why the last try did not work.
     pub fault: Option<String>,
 }

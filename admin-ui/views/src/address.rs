@@ -7,6 +7,13 @@
 pub const OVERVIEW: &str = "/";
 /// `GET`: [`crate::SignInPage`]. `POST` fields: `name`, `password`, `next` (a path of this console).
 pub const SIGN_IN: &str = "/sign-in";
+/// `GET`: nothing by itself. `POST` fields: `ticket`, `next`, and `code` or a passkey's `credential`, `authenticator_data`,
+/// `client_data`, `signature`.
+pub const SECOND: &str = "/sign-in/second";
+/// `GET`: to the identity provider; query `next`.
+pub const OUTSIDE: &str = "/sign-in/outside";
+/// `GET`: back from the identity provider; query `code`, `state`, or `error`.
+pub const OUTSIDE_BACK: &str = "/sign-in/outside/back";
 /// `POST`: ends the session; answers 303 to [`SIGN_IN`].
 pub const SIGN_OUT: &str = "/sign-out";
 /// `GET`: [`crate::PasswordPage`]. `POST` fields: `current`, `new`, `again`.
@@ -16,7 +23,26 @@ pub const ACCOUNT: &str = "/account";
 /// `POST` fields: `name`, `purpose` (`approval`, `sign_in`), `password`, and what the passkey answered: `client_data`,
 /// `attestation`.
 pub const PASSKEY_ADD: &str = "/account/passkeys";
-/// `POST` field: `credential`.
+/// `POST` field: `password`: shows a new secret for an authenticator app.
+pub const CODES_BEGIN: &str = "/account/codes/begin";
+/// `POST` field: `code`: the first one of the new secret; answers with recovery codes, once.
+pub const CODES_CONFIRM: &str = "/account/codes/confirm";
+/// `POST` field: `password`: no codes any more.
+pub const CODES_REMOVE: &str = "/account/codes/remove";
+/// `POST` field: `password`: new recovery codes, shown once.
+pub const RECOVERY: &str = "/account/recovery";
+/// `GET`: [`crate::AccessPage`].
+pub const ACCESS: &str = "/access";
+/// `POST` fields: `change` (`make`, `change`, `disable`, `enable`, `reset`, `remove`), `name`, and for the first two `role`,
+/// `sites` (one for each), `kind`.
+pub const ACCESS_PROPOSE: &str = "/access/propose";
+/// `POST` fields: `account`, `name`, `actions` (one for each), `days`: a token, shown once.
+pub const ACCESS_TOKEN: &str = "/access/tokens";
+/// `POST` fields: `account`, `token`.
+pub const ACCESS_TOKEN_WITHDRAW: &str = "/access/tokens/withdraw";
+/// `POST` field: `alarm`.
+pub const ACCESS_SETTLE: &str = "/access/alarms/settle";
+/// `POST` fields: `credential`, and for one that signs in `password`.
 pub const PASSKEY_REMOVE: &str = "/account/passkeys/remove";
 /// `GET`: [`crate::BoxesPage`]; query: `q`, `verdict`, `site`, `model`, `sort`, `dir` (`up`, `down`), `page` (from 1).
 pub const BOXES: &str = "/boxes";

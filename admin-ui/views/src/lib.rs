@@ -7,14 +7,10 @@
 //!
 //! # How a server uses this
 //!
-//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`OverviewPage`],
-//!   [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
-//!   [`ReleasesPage`], [`RecordPage`], [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
-//!   [`ReleasesPage`], [`SticksPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a,
-//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`PasswordPage`], [`AccountPage`],
-//!   [`OverviewPage`], [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`], [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`],
-//!   [`ReleasesPage`], [`RecordPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a
-//!   handler writes `OverviewPage { shell, needs, ..Default::default() }`.
+//! * Each page is one plain struct with `render(&self) -> String`: [`SignInPage`], [`SecondPage`], [`OnwardPage`],
+//!   [`PasswordPage`], [`AccountPage`], [`AccessPage`], [`OverviewPage`], [`BoxesPage`], [`BoxPage`], [`ApprovalsPage`],
+//!   [`PlanPage`], [`SecretPage`], [`ModelsPage`], [`ModelPage`], [`ReleasesPage`], [`SticksPage`], [`RecordPage`],
+//!   [`ReportsPage`], [`SettingsPage`], [`SearchPage`], [`FailurePage`]. All implement `Default`, so that a handler writes `OverviewPage { shell, needs, ..Default::default() }`.
 //! * Every page of a signed-in person holds a [`Shell`]: navigation counts, who is signed in, the CSRF token, the time.
 //! * Times are unix seconds (`i64`); templates show them absolute and relative together. Digests are lower-case hex.
 //! * Addresses, form fields and the names of live events: [`address`].
@@ -27,6 +23,7 @@
 //! such a request (header `HX-Request: true`, `HX-Target: <fragment id>`) with the whole page, or, cheaper, with
 //! `render_fragment(id)`. Send at most one event of a name per second.
 
+pub mod access;
 pub mod account;
 pub mod address;
 pub mod advisories;
@@ -52,6 +49,7 @@ pub mod sign_in;
 pub mod sticks;
 pub mod text;
 
+pub use access::AccessPage;
 pub use account::AccountPage;
 pub use advisories::AdvisoriesPage;
 pub use approvals::ApprovalsPage;
@@ -71,5 +69,5 @@ pub use search::SearchPage;
 pub use secret::SecretPage;
 pub use settings::SettingsPage;
 pub use shell::Shell;
-pub use sign_in::{PasswordPage, SignInPage};
+pub use sign_in::{OnwardPage, PasswordPage, SecondPage, SignInPage};
 pub use sticks::SticksPage;

@@ -97,6 +97,8 @@ pub struct Policy {
 /// One session.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Session {
+    /// How the person showed who they are.
+    pub factor: String,
     /// Public id of the session, never its cookie.
     pub id: String,
     /// Whose.

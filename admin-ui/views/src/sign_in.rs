@@ -22,6 +22,27 @@ pub struct SignInPage {
     pub first_time: bool,
     /// The console's own fingerprints, to be compared with the ones printed when it was made.
     pub fingerprints: Vec<Fingerprint>,
+    /// The name of the identity provider; empty when there is none.
+    pub outside: String,
+}
+
+/// `POST /sign-in` for an account with a second factor.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SecondPage {
+    /// The frame, with `person: None`.
+    pub shell: Shell,
+    /// Where to go afterwards: a path of this console.
+    pub next: String,
+    /// Opens the second step, once.
+    pub ticket: String,
+    /// Whether an authenticator app's code will do.
+    pub code: bool,
+    /// Passkeys that will do, base64url.
+    pub credentials: Vec<String>,
+    /// What a passkey has to sign, base64url.
+    pub challenge: String,
+    /// The relying party.
+    pub relying_party: String,
 }
 
 /// `GET /password`.
@@ -49,6 +70,53 @@ struct SignIn<'a> {
 struct Password<'a> {
     m: &'a PasswordPage,
     shell: &'a Shell,
+}
+
+/// `GET /sign-in/outside/back`: a page of this console in between, so that the next request comes from here.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OnwardPage {
+    /// The frame, with `person: None`.
+    pub shell: Shell,
+    /// Who signed in.
+    pub name: String,
+    /// Where to go: a path of this console.
+    pub to: String,
+}
+
+#[derive(Template)]
+#[template(path = "onward.html")]
+struct Onward<'a> {
+    m: &'a OnwardPage,
+    shell: &'a Shell,
+}
+
+impl OnwardPage {
+    /// The whole page.
+    #[must_use]
+    pub fn render(&self) -> String {
+        crate::text::page(&Onward {
+            m: self,
+            shell: &self.shell,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "second.html")]
+struct SecondStep<'a> {
+    m: &'a SecondPage,
+    shell: &'a Shell,
+}
+
+impl SecondPage {
+    /// The whole page.
+    #[must_use]
+    pub fn render(&self) -> String {
+        crate::text::page(&SecondStep {
+            m: self,
+            shell: &self.shell,
+        })
+    }
 }
 
 impl SignInPage {

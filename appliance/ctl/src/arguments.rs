@@ -10,8 +10,8 @@ use clap_complete::Shell;
 
 use crate::answer::Fault;
 use crate::{
-    advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report, rollout,
-    supply,
+    account, advisories, ask, boxes, bundle, console, demo, fleet, model, policy, record, recover, release, report,
+    rollout, supply,
 };
 
 /// Run the fleet, ask a box, sign and publish: Freehold's command line.
@@ -36,6 +36,9 @@ enum Verb {
     /// Sign in to a console and see the fleet.
     #[command(subcommand)]
     Console(console::ConsoleVerb),
+    /// Accounts, sessions and tokens of a console.
+    #[command(subcommand)]
+    Account(account::AccountVerb),
     /// Look at boxes and change what they run.
     #[command(subcommand, name = "box")]
     Box(boxes::BoxVerb),
@@ -107,6 +110,7 @@ impl Arguments {
         };
         let result = match self.verb {
             Verb::Console(verb) => in_runtime(console::run(verb, &setting)),
+            Verb::Account(verb) => in_runtime(account::run(verb, &setting)),
             Verb::Box(verb) => in_runtime(boxes::run(verb, &setting)),
             Verb::Rollout(verb) => in_runtime(rollout::run(verb, &setting)),
             Verb::Ask(ask) => in_runtime(ask.run(&setting)),

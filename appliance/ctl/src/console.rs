@@ -47,6 +47,10 @@ pub enum ConsoleVerb {
         /// Where to write a new password when the old one was for one time only; without it you are asked.
         #[arg(long, value_name = "FILE")]
         new_password_file: Option<PathBuf>,
+        /// Read a code of your authenticator app, or a recovery code, from this file; `-` reads standard input. Without it you
+        /// are asked when the account has a second factor.
+        #[arg(long, value_name = "FILE")]
+        code_file: Option<PathBuf>,
     },
     /// The fleet in a few lines.
     Status,
@@ -242,17 +246,15 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
         user,
         password_file,
         new_password_file,
+        code_file,
     } = verb
     {
-        return login(
-            &url,
-            fleet_ca,
-            &user,
-            password_file.as_ref(),
-            new_password_file.as_ref(),
-            setting,
-        )
-        .await;
+        let files = LoginFiles {
+            password: password_file.as_ref(),
+            new_password: new_password_file.as_ref(),
+            code: code_file.as_ref(),
+        };
+        return login(&url, fleet_ca, &user, files, setting).await;
     }
     let console = Console::open(&Profile::load(&setting.profile)?)?;
     match verb {
@@ -361,23 +363,44 @@ pub async fn run(verb: ConsoleVerb, setting: &Setting) -> Result<(), Fault> {
     }
 }
 
+/// Where secrets are read from instead of the terminal.
+#[derive(Debug, Clone, Copy)]
+struct LoginFiles<'a> {
+    password: Option<&'a PathBuf>,
+    new_password: Option<&'a PathBuf>,
+    code: Option<&'a PathBuf>,
+}
+
 async fn login(
     url: &str,
     fleet_ca: Sha256Digest,
     user: &str,
-    password_file: Option<&PathBuf>,
-    new_password_file: Option<&PathBuf>,
+    files: LoginFiles<'_>,
     setting: &Setting,
 ) -> Result<(), Fault> {
-    let password = secret(password_file, &format!("Password of {user}"))?;
+    let password = secret(files.password, &format!("Password of {user}"))?;
     let dialer = dialer(url, fleet_ca)?;
-    let headers = [("content-type", "application/json")];
-    let body = Bytes::from(serde_json::to_vec(&json!({"name": user, "password": password}))?);
-    let answer = success(
-        dialer
-            .ask(Method::POST, "/api/v1/session", &headers, body, ANSWER_LIMIT)
-            .await?,
-    )?;
+    let ask = async |code: Option<String>| {
+        let mut body = json!({"name": user, "password": password});
+        if let (Some(code), Some(fields)) = (code, body.as_object_mut()) {
+            fields.insert("code".to_owned(), Value::String(code));
+        }
+        let headers = [("content-type", "application/json")];
+        let body = Bytes::from(serde_json::to_vec(&body)?);
+        success(
+            dialer
+                .ask(Method::POST, "/api/v1/session", &headers, body, ANSWER_LIMIT)
+                .await?,
+        )
+    };
+    let code = files.code.map(|file| secret(Some(file), "Code")).transpose()?;
+    let answer = match ask(code.clone()).await {
+        Err(Fault::Refused(refused)) if refused.code == "console.second_factor" && code.is_none() => {
+            let asked = secret(None, "Code of your app, or a recovery code");
+            ask(Some(asked.map_err(|_| Fault::Refused(refused))?)).await?
+        }
+        other => other?,
+    };
     let session: Value = serde_json::from_slice(&answer.body)?;
     let profile = Profile {
         v: 1,
@@ -387,7 +410,7 @@ async fn login(
         tokens: std::collections::BTreeMap::new(),
     };
     if session["must_change_password"] == true {
-        let new = secret(new_password_file, "This password was for one time. New password")?;
+        let new = secret(files.new_password, "This password was for one time. New password")?;
         Console::open(&profile)?
             .call(
                 Method::POST,

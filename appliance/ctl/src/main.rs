@@ -2,6 +2,7 @@
 //!
 //! Parse → run → exit code: 0 yes, 1 no, 2 could not tell.
 
+mod account;
 mod advisories;
 mod answer;
 mod arguments;

@@ -280,6 +280,64 @@ impl Browser {
         self.click(&format!("[{mark}]"))
     }
 
+    /// A security key that is plugged in, with a person who touches it and is verified (W3C WebAuthn, 11: WebDriver extension).
+    /// Answers its id.
+    ///
+    /// # Errors
+    /// When the driver has no such thing.
+    pub fn plug_in_key(&self) -> Result<String> {
+        let wish = json!({"protocol": "ctap2", "transport": "usb", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserConsenting": true, "isUserVerified": true});
+        let id = self.command("POST", "/webauthn/authenticator", wish)?;
+        Ok(id.as_str().context("a key without id")?.to_owned())
+    }
+
+    /// Takes a security key out.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn unplug_key(&self, id: &str) -> Result<()> {
+        self.command("DELETE", &format!("/webauthn/authenticator/{id}"), Value::Null)
+            .map(drop)
+    }
+
+    /// The credentials of a security key, private keys included: what a person carries from one browser to another.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn credentials_of(&self, id: &str) -> Result<Vec<Value>> {
+        let all = self.command("GET", &format!("/webauthn/authenticator/{id}/credentials"), Value::Null)?;
+        Ok(all.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Puts a credential onto a security key.
+    ///
+    /// # Errors
+    /// When the key does not take it.
+    pub fn give_credential(&self, id: &str, credential: &Value) -> Result<()> {
+        self.command(
+            "POST",
+            &format!("/webauthn/authenticator/{id}/credential"),
+            credential.clone(),
+        )
+        .map(drop)
+    }
+
+    /// Chooses an option of a select, as a form needs it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn choose(&self, css: &str, value: &str) -> Result<()> {
+        let done = self.evaluate(&format!(
+            "const s = document.querySelector({}); if (!s) return false; s.value = {}; return s.value === {}",
+            json!(css),
+            json!(value),
+            json!(value)
+        ))?;
+        anyhow::ensure!(done == Value::Bool(true), "no option `{value}` at `{css}`");
+        Ok(())
+    }
+
     /// What the browser logged since the last call, warnings and errors only (refusals of the content security policy among them).
     ///
     /// # Errors

@@ -3,6 +3,8 @@
 //! Refuses nothing: it also makes the answers that must be refused ([`Ceremony`] says how). Invariant: what it makes when
 //! nothing is said is what an authenticator with user verification makes.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use anyhow::{Context as _, Result};
 use freehold_trust::key::KeyKind;
 use freehold_trust::{SigningKey, sha256};
@@ -25,6 +27,8 @@ pub struct Ceremony {
     pub relying_party: String,
     /// Flags of the authenticator data.
     pub flags: u8,
+    /// The authenticator's counter.
+    pub count: u32,
     /// More members of the client data.
     pub more: serde_json::Map<String, serde_json::Value>,
     /// More bytes of the authenticator data.
@@ -38,6 +42,7 @@ pub struct Passkey {
     credential: Vec<u8>,
     origin: String,
     relying_party: String,
+    count: AtomicU32,
 }
 
 impl Passkey {
@@ -54,6 +59,7 @@ impl Passkey {
             key,
             origin: origin.to_owned(),
             relying_party,
+            count: AtomicU32::new(7),
         })
     }
 
@@ -66,7 +72,7 @@ impl Passkey {
         }
     }
 
-    /// What an honest answer consists of.
+    /// What an honest answer consists of; the counter rises each time.
     #[must_use]
     pub fn ceremony(&self) -> Ceremony {
         Ceremony {
@@ -74,6 +80,7 @@ impl Passkey {
             origin: self.origin.clone(),
             relying_party: self.relying_party.clone(),
             flags: PRESENT_AND_VERIFIED,
+            count: self.count.fetch_add(1, Ordering::Relaxed),
             more: serde_json::Map::new(),
             tail: Vec::new(),
         }
@@ -165,6 +172,6 @@ fn client_data(challenge: &[u8], ceremony: &Ceremony) -> Vec<u8> {
 fn header(ceremony: &Ceremony) -> Vec<u8> {
     let mut data = sha256(ceremony.relying_party.as_bytes()).as_bytes().to_vec();
     data.push(ceremony.flags);
-    data.extend(7_u32.to_be_bytes());
+    data.extend(ceremony.count.to_be_bytes());
     data
 }

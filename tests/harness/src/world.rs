@@ -46,6 +46,8 @@ pub struct Wish {
     pub console_under: Vec<String>,
     /// Where the console listens: loopback, or an address of a network namespace that a test made.
     pub address: Ipv4Addr,
+    /// A name by which people reach the console, for example `localhost`: passkeys belong to names.
+    pub people_name: Option<String>,
 }
 
 impl Default for Wish {
@@ -58,6 +60,7 @@ impl Default for Wish {
             models: Vec::new(),
             console_under: Vec::new(),
             address: Ipv4Addr::LOCALHOST,
+            people_name: None,
         }
     }
 }
@@ -158,7 +161,21 @@ impl World {
             boxes: nowhere,
         };
         world.start_console()?;
+        if world.wish.people_name.is_some() {
+            // The name's port is known only now.
+            world.stop_console()?;
+            world.start_console()?;
+        }
         Ok(world)
+    }
+
+    /// The address that people type.
+    #[must_use]
+    pub fn people_url(&self) -> String {
+        match &self.wish.people_name {
+            Some(name) => format!("https://{name}:{}", self.people.port()),
+            None => format!("https://{}", self.people),
+        }
     }
 
     /// A path of the world.
@@ -207,6 +224,9 @@ impl World {
         let mut command = Command::new(words.next().context("no program")?);
         command.args(words).arg("run").arg("--state").arg(&state);
         command.args(["--people", &self.people.to_string(), "--boxes", &self.boxes.to_string()]);
+        if self.wish.people_name.is_some() && self.people.port() != 0 {
+            command.args(["--people-url", &self.people_url()]);
+        }
         let mut console = Program::start("freehold-console", command, &self.at("console.log"))?;
         let said = wait_for("the console to listen", PATIENCE, || {
             ensure!(console.ended()?.is_none(), "the console ended:\n{}", console.tail(15));

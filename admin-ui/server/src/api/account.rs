@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use crate::body::Told;
 use crate::console::Console;
 use crate::listen::RemoteAddress;
-use crate::people::session::{Door, Visitor};
+use crate::people::account::AccountWish;
+use crate::people::session::Visitor;
 use crate::refused::Refused;
 
 /// Who signs in.
@@ -23,6 +24,9 @@ pub struct SignIn {
     pub name: String,
     /// Its password.
     pub password: String,
+    /// A code of an authenticator app or a recovery code, where the account has a second factor.
+    #[serde(default)]
+    pub code: Option<String>,
 }
 
 /// A new session.
@@ -50,7 +54,7 @@ pub async fn sign_in(
     Told(message): Told<SignIn>,
 ) -> Result<Json<NewSession>, Refused> {
     let signed = console
-        .sign_in(&message.name, &message.password, Door::Api, &from.ip().to_string())
+        .sign_in_whole(&message.name, &message.password, message.code, &from.ip().to_string())
         .await?;
     Ok(Json(NewSession {
         token: signed.token,
@@ -67,6 +71,10 @@ pub async fn who(Extension(visitor): Extension<Visitor>) -> Json<Value> {
         "name": visitor.account.name,
         "role": visitor.account.role,
         "site": visitor.account.site,
+        "sites": visitor.account.sites().collect::<Vec<_>>(),
+        "kind": visitor.account.kind,
+        "factor": visitor.session.factor,
+        "scope": visitor.scope,
         "expires": visitor.session.expires,
         "must_change_password": visitor.account.must_change,
     }))
@@ -122,6 +130,8 @@ pub async fn list(State(console): State<Console>) -> Result<Json<Value>, Refused
         .into_iter()
         .map(|account| {
             json!({ "name": account.name, "role": account.role, "site": account.site,
+                    "sites": account.sites().collect::<Vec<_>>(), "kind": account.kind, "disabled": account.disabled,
+                    "second_factor": account.has_second_factor(),
                     "must_change_password": account.must_change, "made_at": account.made_at })
         })
         .collect();
@@ -136,6 +146,12 @@ pub struct NewAccount {
     pub name: String,
     /// Its role.
     pub role: String,
+    /// Its sites; every site when they are not said.
+    #[serde(default)]
+    pub sites: Vec<String>,
+    /// `person`, `machine`, `outside` or `break_glass`; a person when it is not said.
+    #[serde(default)]
+    pub kind: Option<String>,
 }
 
 /// `POST /api/v1/accounts`.
@@ -147,10 +163,21 @@ pub async fn make(
     Extension(visitor): Extension<Visitor>,
     Told(message): Told<NewAccount>,
 ) -> Result<(StatusCode, Json<Value>), Refused> {
-    let password = console
-        .make_account(&message.name, &message.role, &visitor.account.name)
-        .await?;
-    let made = json!({ "name": message.name, "role": message.role, "password": password });
+    let wish = AccountWish {
+        name: message.name,
+        role: message.role,
+        sites: if message.sites.is_empty() {
+            vec!["*".to_owned()]
+        } else {
+            message.sites
+        },
+        kind: message.kind.unwrap_or_else(|| "person".to_owned()),
+    };
+    let password = console.make_account(&wish, &visitor.account.name).await?;
+    // A password that nobody may sign in with is not shown.
+    let shown = matches!(wish.kind.as_str(), "person" | "break_glass").then_some(password);
+    let made =
+        json!({ "name": wish.name, "role": wish.role, "sites": wish.sites, "kind": wish.kind, "password": shown });
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -172,7 +199,9 @@ pub async fn role(
     Path(name): Path<String>,
     Told(message): Told<NewRole>,
 ) -> Result<StatusCode, Refused> {
-    console.change_role(&name, &message.role, &visitor.account.name).await?;
+    console
+        .change_access(&name, Some(&message.role), None, &visitor.account.name)
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -186,5 +215,196 @@ pub async fn remove(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Refused> {
     console.remove_account(&name, &visitor.account.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Other sites.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSites {
+    /// Names of sites; `*` is every site.
+    pub sites: Vec<String>,
+}
+
+/// `POST /api/v1/accounts/{name}/sites`.
+///
+/// # Errors
+/// 400, 404, 409.
+pub async fn sites(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+    Told(message): Told<NewSites>,
+) -> Result<StatusCode, Refused> {
+    console
+        .change_access(&name, None, Some(&message.sites), &visitor.account.name)
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/accounts/{name}/disable`.
+///
+/// # Errors
+/// 404, 409.
+pub async fn disable(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refused> {
+    console.disable_account(&name, true, &visitor.account.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/accounts/{name}/enable`.
+///
+/// # Errors
+/// 404.
+pub async fn enable(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refused> {
+    console.disable_account(&name, false, &visitor.account.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/accounts/{name}/reset`.
+///
+/// # Errors
+/// 400, 404.
+pub async fn reset(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Refused> {
+    let password = console.reset_account(&name, &visitor.account.name).await?;
+    Ok(Json(json!({ "name": name, "password": password })))
+}
+
+/// `GET /api/v1/sessions`.
+///
+/// # Errors
+/// 500.
+pub async fn sessions(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+) -> Result<Json<Value>, Refused> {
+    let sessions = console.sessions_for(&visitor).await?;
+    let shown: Vec<Value> = sessions
+        .into_iter()
+        .map(|session| {
+            json!({ "id": session.id, "account": session.account, "door": session.door, "factor": session.factor,
+                    "from": session.address, "made_at": session.made_at, "expires": session.expires,
+                    "current": session.id == visitor.session.id })
+        })
+        .collect();
+    Ok(Json(json!({ "sessions": shown })))
+}
+
+/// `DELETE /api/v1/sessions/{id}`.
+///
+/// # Errors
+/// 403, 404.
+pub async fn end_session(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
+    console.end_session(&visitor, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A token for the console's own API.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewApiToken {
+    /// What it is for.
+    pub name: String,
+    /// What it may do, of what its account may.
+    pub actions: Vec<String>,
+    /// How long it counts.
+    pub days: u32,
+}
+
+/// `GET /api/v1/accounts/{name}/tokens`.
+///
+/// # Errors
+/// 403, 404.
+pub async fn tokens(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Refused> {
+    console.own_or_manages(&visitor, &name).await?;
+    let all = console
+        .0
+        .store
+        .api_tokens()
+        .await
+        .map_err(|error| Refused::inside(&error))?;
+    let shown: Vec<Value> = all
+        .into_iter()
+        .filter(|row| row.account == name)
+        .map(|row| {
+            json!({ "id": row.id, "name": row.name, "actions": row.actions.lines().collect::<Vec<_>>(),
+                    "made_at": row.made_at, "made_by": row.made_by, "expires": row.expires })
+        })
+        .collect();
+    Ok(Json(json!({ "tokens": shown })))
+}
+
+/// `POST /api/v1/accounts/{name}/tokens`.
+///
+/// # Errors
+/// 400, 403, 404.
+pub async fn make_token(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(name): Path<String>,
+    Told(wish): Told<NewApiToken>,
+) -> Result<(StatusCode, Json<Value>), Refused> {
+    console.own_or_manages(&visitor, &name).await?;
+    let account = console.known_account(&name).await?;
+    let made = console
+        .make_api_token(&visitor, &account, &wish.name, &wish.actions, wish.days)
+        .await?;
+    let shown = json!({ "id": made.row.id, "token": made.token, "expires": made.row.expires });
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// `DELETE /api/v1/accounts/{name}/tokens/{token}`.
+///
+/// # Errors
+/// 403, 404.
+pub async fn withdraw_token(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path((name, token)): Path<(String, String)>,
+) -> Result<StatusCode, Refused> {
+    console.own_or_manages(&visitor, &name).await?;
+    console.withdraw_api_token(&visitor, &name, &token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/v1/alarms`.
+pub async fn alarms(State(console): State<Console>) -> Json<Value> {
+    let shown: Vec<Value> = console
+        .alarms()
+        .into_iter()
+        .map(|alarm| json!({ "id": alarm.id, "at": alarm.at, "kind": alarm.kind, "about": alarm.about, "detail": alarm.detail }))
+        .collect();
+    Json(json!({ "alarms": shown }))
+}
+
+/// `POST /api/v1/alarms/{id}/settle`.
+///
+/// # Errors
+/// 404.
+pub async fn settle_alarm(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Refused> {
+    console.settle_alarm(&id, &visitor.account.name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

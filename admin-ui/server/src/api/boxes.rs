@@ -16,9 +16,9 @@ use crate::people::session::Visitor;
 use crate::refused::Refused;
 
 /// `GET /api/v1/boxes`.
-pub async fn list(State(console): State<Console>) -> Json<Value> {
+pub async fn list(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
     let now = console.now();
-    let fleet = console.fleet();
+    let fleet = console.fleet_of(&visitor);
     let shown: Vec<_> = fleet
         .boxes()
         .values()

@@ -40,13 +40,14 @@ fn shown(plan: &Plan) -> Value {
     })
 }
 
-fn found(console: &Console, id: &str) -> Result<Plan, Refused> {
-    console.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))
-}
-
 /// `GET /api/v1/plans`.
-pub async fn list(State(console): State<Console>) -> Json<Value> {
-    let plans: Vec<Value> = console.0.plans.all().iter().map(shown).collect();
+pub async fn list(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
+    let plans = console.0.plans.all();
+    let plans: Vec<Value> = plans
+        .iter()
+        .filter(|plan| console.sees_plan(&visitor, plan))
+        .map(shown)
+        .collect();
     Json(json!({ "plans": plans }))
 }
 
@@ -54,8 +55,12 @@ pub async fn list(State(console): State<Console>) -> Json<Value> {
 ///
 /// # Errors
 /// 404.
-pub async fn one(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<Value>, Refused> {
-    Ok(Json(shown(&found(&console, &id)?)))
+pub async fn one(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refused> {
+    Ok(Json(shown(&console.plan_of(&visitor, &id)?)))
 }
 
 /// What is proposed.
@@ -144,5 +149,5 @@ pub async fn confirm(
     Told(confirmation): Told<Confirmation>,
 ) -> Result<Json<Value>, Refused> {
     confirm_plan(&console, &visitor, &id, &confirmation.digest).await?;
-    Ok(Json(shown(&found(&console, &id)?)))
+    Ok(Json(shown(&console.plan_of(&visitor, &id)?)))
 }

@@ -55,9 +55,9 @@ fn listing(console: &Console) -> Value {
 }
 
 /// `GET /api/v1/models`.
-pub async fn models(State(console): State<Console>) -> Json<Value> {
+pub async fn models(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
     let shelf = console.shelf();
-    let fleet = console.fleet();
+    let fleet = console.fleet_of(&visitor);
     let mut runs_on: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
     let mut signers: BTreeMap<String, String> = BTreeMap::new();
     for member in fleet.boxes().values() {

@@ -53,15 +53,19 @@ impl Console {
     }
 }
 
-fn one(console: &Console, id: &str) -> Result<Json<RolloutShown>, Refused> {
+/// The same to a visitor who sees it.
+fn one(console: &Console, visitor: &Visitor, id: &str) -> Result<Json<RolloutShown>, Refused> {
+    console.rollout_of(visitor, id)?;
     console.shown_rollout(id).map(Json)
 }
 
 /// `GET /api/v1/rollouts`.
-pub async fn list(State(console): State<Console>) -> Json<Value> {
+pub async fn list(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
     let now = console.now();
+    // Before the fleet is held: it is looked into.
+    let seen = console.rollouts_of(&visitor);
     let fleet = console.fleet();
-    let all: Vec<Value> = (console.0.rollouts.all().iter())
+    let all: Vec<Value> = (seen.iter())
         .filter_map(|kept| {
             let mut one = serde_json::to_value(shown(kept, &fleet, now)).ok()?;
             // The boxes stand in the rollout itself.
@@ -83,8 +87,12 @@ pub async fn list(State(console): State<Console>) -> Json<Value> {
 ///
 /// # Errors
 /// 404.
-pub async fn show(State(console): State<Console>, Path(id): Path<String>) -> Result<Json<RolloutShown>, Refused> {
-    one(&console, &id)
+pub async fn show(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Result<Json<RolloutShown>, Refused> {
+    one(&console, &visitor, &id)
 }
 
 /// `POST /api/v1/rollouts/plan`: the plan that a wish would make now. Stores nothing.
@@ -117,7 +125,7 @@ pub async fn propose(
     Told(wish): Told<Wish>,
 ) -> Result<(StatusCode, Json<RolloutShown>), Refused> {
     let id = console.propose_rollout(&wish, &visitor.account.name).await?;
-    Ok((StatusCode::CREATED, one(&console, &id)?))
+    Ok((StatusCode::CREATED, one(&console, &visitor, &id)?))
 }
 
 /// `POST /api/v1/rollouts/{id}/approve`.
@@ -134,7 +142,7 @@ pub async fn approve(
     console
         .approve_rollout(&visitor, &id, &approval.digest, &approval.password)
         .await?;
-    one(&console, &id)
+    one(&console, &visitor, &id)
 }
 
 /// `POST /api/v1/rollouts/{id}/approvals`: a passkey's assertion over `approval.challenge`.
@@ -150,7 +158,7 @@ pub async fn approve_with_passkey(
     console
         .approve_rollout_with_passkey(&visitor, &id, answer.into())
         .await?;
-    one(&console, &id)
+    one(&console, &visitor, &id)
 }
 
 /// `POST /api/v1/rollouts/{id}/start`.
@@ -163,8 +171,8 @@ pub async fn start(
     Path(id): Path<String>,
     Told(seen): Told<SeenPlan>,
 ) -> Result<Json<RolloutShown>, Refused> {
-    console.start_rollout(&visitor.account.name, &id, &seen.digest).await?;
-    one(&console, &id)
+    console.start_rollout(&visitor, &id, &seen.digest).await?;
+    one(&console, &visitor, &id)
 }
 
 macro_rules! commands {
@@ -175,9 +183,9 @@ macro_rules! commands {
             Extension(visitor): Extension<Visitor>,
             Path(id): Path<String>,
         ) -> Result<Json<RolloutShown>, Refused> {
-            let by = visitor.account.name;
-            console.command_rollout(&id, Command::$command { by }).await?;
-            one(&console, &id)
+            let by = visitor.account.name.clone();
+            console.steer_rollout(&visitor, &id, Command::$command { by }).await?;
+            one(&console, &visitor, &id)
         })*
     };
 }
@@ -214,7 +222,9 @@ pub async fn allow(
     Extension(visitor): Extension<Visitor>,
     Path((id, wave)): Path<(String, usize)>,
 ) -> Result<Json<RolloutShown>, Refused> {
-    let by = visitor.account.name;
-    console.command_rollout(&id, Command::AllowWave { by, wave }).await?;
-    one(&console, &id)
+    let by = visitor.account.name.clone();
+    console
+        .steer_rollout(&visitor, &id, Command::AllowWave { by, wave })
+        .await?;
+    one(&console, &visitor, &id)
 }

@@ -20,8 +20,11 @@ use crate::stick::Wish;
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(State(console): State<Console>) -> Result<Json<Value>, Refused> {
-    Ok(Json(json!({ "bundles": console.bundles_shown().await? })))
+pub async fn list(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+) -> Result<Json<Value>, Refused> {
+    Ok(Json(json!({ "bundles": console.bundles_shown(&visitor).await? })))
 }
 
 /// `POST /api/v1/bundles`.

@@ -60,7 +60,7 @@ pub async fn findings(State(console): State<Console>, Path(id): Path<String>) ->
 }
 
 /// `GET /api/v1/advisories`.
-pub async fn fleet(State(console): State<Console>) -> Json<Value> {
+pub async fn fleet(State(console): State<Console>, Extension(visitor): Extension<Visitor>) -> Json<Value> {
     let shelf = console.shelf();
     let faults: Vec<Value> = shelf
         .supply
@@ -73,7 +73,7 @@ pub async fn fleet(State(console): State<Console>) -> Json<Value> {
         "modified": shelf.supply.index.modified(),
         "statements": shelf.supply.vex.len(),
         "faults": faults,
-        "findings": console.fleet_findings(),
+        "findings": console.fleet_findings(&console.fleet_of(&visitor)),
     }))
 }
 
@@ -84,8 +84,13 @@ pub struct Which {
 }
 
 /// `GET /api/v1/components`.
-pub async fn components(State(console): State<Console>, Query(which): Query<Which>) -> Json<Value> {
-    Json(json!({ "places": console.fleet_parts().places(&which.package) }))
+pub async fn components(
+    State(console): State<Console>,
+    Extension(visitor): Extension<Visitor>,
+    Query(which): Query<Which>,
+) -> Json<Value> {
+    let parts = console.fleet_parts(&console.fleet_of(&visitor));
+    Json(json!({ "places": parts.places(&which.package) }))
 }
 
 /// An acceptance.

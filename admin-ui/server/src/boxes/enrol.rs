@@ -253,7 +253,7 @@ pub async fn activate(
 /// # Errors
 /// 409 while no publisher is pinned.
 pub async fn pairing(State(console): State<Console>) -> Result<Json<Pairing>, Refused> {
-    console.pairing().map(Json)
+    console.pairing(None).map(Json)
 }
 
 /// `GET /box/v1/enrol/status`.

@@ -40,13 +40,13 @@ pub async fn show(
 ) -> Html<String> {
     let shelf = console.shelf();
     let supply = &shelf.supply;
-    let mut found = console.fleet_findings();
+    let mut found = console.fleet_findings(&console.fleet_of(&visitor));
     let stale = found
         .iter()
         .position(|one| one.finding.advisory == STALE)
         .map(|place| found.remove(place).finding.summary)
         .unwrap_or_default();
-    let parts = console.fleet_parts();
+    let parts = console.fleet_parts(&console.fleet_of(&visitor));
     let without: BTreeSet<String> = parts
         .boxes()
         .values()

@@ -16,6 +16,7 @@ use super::one_box::{ek_root, tpm};
 use super::{fragment, plans};
 use crate::console::Console;
 use crate::people::action::Action;
+use crate::people::place::Place;
 use crate::people::session::Visitor;
 use crate::plan::Stand;
 
@@ -37,7 +38,10 @@ pub async fn show(
 
 fn model(console: &Console, visitor: &Visitor) -> ApprovalsPage {
     let shell = console.shell(Some(visitor), address::APPROVALS);
-    let fleet = console.fleet();
+    // Before the fleet is held: it is looked into.
+    let mut all = console.0.plans.all();
+    all.retain(|plan| console.sees_plan(visitor, plan));
+    let fleet = console.fleet_of(visitor);
     let mut enrolments: Vec<Enrolment> = fleet
         .boxes()
         .values()
@@ -67,7 +71,6 @@ fn model(console: &Console, visitor: &Visitor) -> ApprovalsPage {
         })
         .collect();
     enrolments.sort_by_key(|enrolment| enrolment.since);
-    let all = console.0.plans.all();
     let waiting = all.iter().rev().filter(|plan| plan.stand == Stand::Waiting);
     let decided = all.iter().filter(|plan| plan.decided.is_some()).take(DECIDED);
     ApprovalsPage {
@@ -97,7 +100,7 @@ fn model(console: &Console, visitor: &Visitor) -> ApprovalsPage {
                 href: address::plan(&plan.id),
             })
             .collect(),
-        may_decide: console.permits(visitor, Action::DecideEnrolment),
+        may_decide: console.permits_at(visitor, Action::DecideEnrolment, Place::Own),
         pair_command: "freehold box pair".to_owned(),
         shell,
     }

@@ -54,7 +54,7 @@ pub async fn list(
         model: asked.model,
     };
     let now = shell.now;
-    let fleet = console.fleet();
+    let fleet = console.fleet_of(&visitor);
     let lines: Vec<Line<'_>> = fleet
         .boxes()
         .values()
@@ -87,7 +87,7 @@ pub async fn list(
     let page = BoxesPage {
         shell,
         filter,
-        sites: vec![fleet.site.clone()],
+        sites: fleet.seen_sites(),
         models,
         rows,
         total: u32::try_from(total).unwrap_or(u32::MAX),

@@ -74,7 +74,7 @@ pub async fn list(State(console): State<Console>, Extension(visitor): Extension<
     let shell = console.shell(Some(&visitor), address::MODELS);
     let shelf = console.shelf();
     let page = {
-        let fleet = console.fleet();
+        let fleet = console.fleet_of(&visitor);
         let models = shelf
             .descriptors
             .iter()
@@ -110,7 +110,7 @@ pub async fn one(
     });
     let (target, descriptor) = found.ok_or_else(|| Refused::not_found("model"))?;
     let page = {
-        let fleet = console.fleet();
+        let fleet = console.fleet_of(&visitor);
         let row = row(&shelf, &fleet, target, descriptor);
         let places = fleet.boxes().values().filter_map(|member| {
             let model = member

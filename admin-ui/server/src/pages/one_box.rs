@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Html;
 use axum::response::{IntoResponse as _, Response};
-use freehold_fleet::{EkTrust, Freshness, LeaseNow, Member, Membership, TpmKind, Withdrawn};
+use freehold_fleet::{EkTrust, Fleet, Freshness, LeaseNow, Member, Membership, TpmKind, Withdrawn};
 use freehold_protocol::fingerprint::Fingerprint as Words;
 use freehold_protocol::report::BoxReport;
 use freehold_protocol::status::ModelPhase;
@@ -24,11 +24,12 @@ use freehold_views::text::counted;
 use freehold_views::{BoxPage, address, one_box};
 use serde_json::Value;
 
+use super::fragment;
 use super::record::entries_about;
 use super::shell::{fault, fingerprint};
-use super::{boxes, fragment};
 use crate::console::Console;
 use crate::people::action::Action;
+use crate::people::place::Place;
 use crate::people::session::Visitor;
 use crate::refused::Refused;
 
@@ -144,7 +145,7 @@ fn model(console: &Console, visitor: &Visitor, id: &str, tab: Tab, whole: Option
         boot: whole.as_ref().and_then(boot::boot),
         models: models(member),
         assignment: assignment(console, member),
-        lease: lease(console, visitor, member, now),
+        lease: lease(console, visitor, &fleet, member, now),
         gateway: report.and_then(|report| report.gateway.as_ref()).map(|door| Door {
             url: door.url.clone(),
             spki: door.spki.clone(),
@@ -388,8 +389,7 @@ fn assignment(console: &Console, member: &Member) -> Option<Assignment> {
 }
 
 /// The verdict lease, where policy demands one of some model or a person has changed it.
-fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Option<one_box::Lease> {
-    let fleet = console.fleet();
+fn lease(console: &Console, visitor: &Visitor, fleet: &Fleet, member: &Member, now: i64) -> Option<one_box::Lease> {
     let order = fleet.lease_order(&member.box_id);
     let shelf = console.shelf();
     let policy = shelf.policy.as_deref();
@@ -416,7 +416,7 @@ fn lease(console: &Console, visitor: &Visitor, member: &Member, now: i64) -> Opt
         changed_by: order.map(|order| order.by.clone()).unwrap_or_default(),
         changed: order.map(|order| order.at),
         withdrawn: order.is_some_and(|order| order.withdrawn != Withdrawn::Nothing),
-        may_change: member.is_approved() && console.permits(visitor, Action::Assign),
+        may_change: member.is_approved() && console.permits_at(visitor, Action::Assign, Place::Site(&member.site)),
     })
 }
 
@@ -432,7 +432,7 @@ fn tokens(member: &Member) -> Vec<Token> {
 }
 
 fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
-    let may = |action| console.permits(visitor, action);
+    let may = |action| console.permits_at(visitor, action, Place::Site(&member.site));
     let decide = may(Action::DecideEnrolment) && member.waits_for_person();
     let approved = member.is_approved();
     let shelf = console.shelf();
@@ -470,10 +470,4 @@ fn actions(console: &Console, visitor: &Visitor, member: &Member) -> Actions {
             String::new()
         },
     }
-}
-
-/// The one line of the table about a box; used by search.
-#[must_use]
-pub fn reason(console: &Console, member: &Member) -> String {
-    boxes::reason(&console.fleet(), member, console.now())
 }

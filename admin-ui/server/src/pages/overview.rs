@@ -2,6 +2,8 @@
 //!
 //! Refuses to call something urgent that needs nobody. Invariant: refused before attention before approvals.
 
+use std::collections::BTreeMap;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -17,8 +19,8 @@ use freehold_views::text::counted;
 use super::fragment;
 use crate::console::Console;
 use crate::people::session::Visitor;
-use crate::plan::Stand;
-use crate::rollouts::Wants;
+use crate::plan::{Plan, Stand};
+use crate::rollouts::{Kept, Wants};
 
 /// Most lines of one list on the page; the lists themselves are one click away.
 const LINES: usize = 20;
@@ -40,13 +42,26 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     let shell = console.shell(Some(visitor), address::OVERVIEW);
     let now = shell.now;
     let shelf = console.shelf();
-    let fleet = console.fleet();
+    // Before the fleet is held: it is looked into.
+    let mut plans = console.0.plans.all();
+    plans.retain(|plan| plan.stand == Stand::Waiting && console.sees_plan(visitor, plan));
+    let rollouts = console.open_rollouts_of(visitor);
+    let fleet = console.fleet_of(visitor);
     let mut verdicts = VerdictCounts::default();
     let mut oldest_proof: Option<i64> = None;
+    let mut sites: BTreeMap<&str, Site> = BTreeMap::new();
     for member in fleet.boxes().values().filter(|member| member.is_approved()) {
-        verdicts.add(fleet.verdict_of(member, now).word);
+        let word = fleet.verdict_of(member, now).word;
+        let site = sites.entry(member.site.as_str()).or_insert_with(|| Site {
+            name: member.site.clone(),
+            ..Site::default()
+        });
+        verdicts.add(word);
+        site.verdicts.add(word);
         if let Some(at) = member.last_good.as_ref().map(|verdict| verdict.at) {
-            oldest_proof = Some(oldest_proof.map_or(at, |oldest| oldest.min(at)));
+            let older = |oldest: Option<i64>| Some(oldest.map_or(at, |oldest| oldest.min(at)));
+            oldest_proof = older(oldest_proof);
+            site.oldest_proof = older(site.oldest_proof);
         }
     }
     let serving = fleet
@@ -57,18 +72,14 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
         .count();
     let boxes = u64::try_from(fleet.boxes().len()).unwrap_or(u64::MAX);
     OverviewPage {
-        needs: needs(console, &fleet, now),
-        doing: rolling(console, &fleet, now)
+        needs: needs(console, plans, &rollouts, &fleet, now),
+        doing: rolling(&rollouts, &fleet, now)
             .into_iter()
             .chain(doing(&fleet))
             .take(LINES)
             .collect(),
         verdicts,
-        sites: vec![Site {
-            name: fleet.site.clone(),
-            verdicts,
-            oldest_proof,
-        }],
+        sites: sites.into_values().collect(),
         oldest_proof,
         today: vec![Figure {
             name: "models serving".to_owned(),
@@ -81,8 +92,20 @@ fn model(console: &Console, visitor: &Visitor) -> OverviewPage {
     }
 }
 
-fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
+fn needs(console: &Console, plans: Vec<Plan>, rollouts: &[Kept], fleet: &Fleet, now: i64) -> Vec<Need> {
     let mut needs = Vec::new();
+    for alarm in console.alarms() {
+        needs.push(Need {
+            mark: VerdictWord::Refused,
+            subject: "break-glass account".to_owned(),
+            place: alarm.about,
+            text: format!("{}. Find out who, then settle it on the access page.", alarm.detail),
+            code: None,
+            since: alarm.at,
+            verb: "Look".to_owned(),
+            href: address::ACCESS.to_owned(),
+        });
+    }
     let shelf = console.shelf();
     if let Some(fault) = &shelf.policy_fault {
         let means = freehold_explain::explain(&fault.report.code)
@@ -136,17 +159,11 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
             href: address::APPROVALS.to_owned(),
         });
     }
-    for plan in console
-        .0
-        .plans
-        .all()
-        .into_iter()
-        .filter(|plan| plan.stand == Stand::Waiting)
-    {
+    for plan in plans {
         needs.push(Need {
             mark: VerdictWord::Attention,
             subject: "plan".to_owned(),
-            place: plan.proposal.box_id().to_owned(),
+            place: plan.proposal.subject().to_owned(),
             text: super::plans::title(&plan.proposal),
             code: None,
             since: plan.at,
@@ -154,9 +171,9 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
             href: address::plan(&plan.id),
         });
     }
-    for kept in console.0.rollouts.open() {
+    for kept in rollouts {
         let Some(wants) = kept.needs(now) else { continue };
-        let row = super::rollouts::row(fleet, &kept, now);
+        let row = super::rollouts::row(fleet, kept, now);
         let (mark, verb, text) = match wants {
             Wants::Approval => (
                 VerdictWord::Attention,
@@ -196,11 +213,11 @@ fn needs(console: &Console, fleet: &Fleet, now: i64) -> Vec<Need> {
 }
 
 /// Rollouts that go on by themselves.
-fn rolling(console: &Console, fleet: &Fleet, now: i64) -> Vec<Doing> {
-    let running = (console.0.rollouts.open().into_iter()).filter(|kept| kept.rollout.started().is_some());
+fn rolling(rollouts: &[Kept], fleet: &Fleet, now: i64) -> Vec<Doing> {
+    let running = rollouts.iter().filter(|kept| kept.rollout.started().is_some());
     running
         .map(|kept| {
-            let row = super::rollouts::row(fleet, &kept, now);
+            let row = super::rollouts::row(fleet, kept, now);
             let share = f64::from(row.counts.healthy) / f64::from(row.counts.all().max(1));
             let mut text = format!("{}, {}", row.wave, row.counts.sentence());
             if !row.doing.is_empty() {

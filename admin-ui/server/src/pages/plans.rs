@@ -26,6 +26,8 @@ use crate::approvals::Asked;
 use crate::body::Form;
 use crate::console::Console;
 use crate::people::guard::SafeForm;
+use crate::people::place::{OwnedPlace, Place};
+use crate::people::proposal::account_of;
 use crate::people::session::Visitor;
 use crate::plan::{Plan, Proposal, Stand};
 use crate::random;
@@ -103,6 +105,7 @@ impl Console {
                 change: change.clone(),
                 box_id,
             },
+            Proposal::Account { .. } => old.clone(),
             Proposal::Remove { .. } => {
                 let key = member
                     .shown_keys()
@@ -125,9 +128,13 @@ pub async fn propose(
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
     let by = visitor.account.name.clone();
+    let site = console.site_of(&box_id).ok_or_else(|| Refused::not_found("box"))?;
+    let place = Place::Site(&site);
     let wish = match form.need("action")? {
         "attest" => {
-            console.allow(&visitor, crate::people::action::Action::Attest).await?;
+            console
+                .allow_at(&visitor, crate::people::action::Action::Attest, place)
+                .await?;
             console
                 .happen(Event::AttestWanted {
                     box_id: box_id.clone(),
@@ -195,7 +202,7 @@ pub async fn propose(
         },
         _ => return Err(Refused::unreadable("there is no such action")),
     };
-    console.allow(&visitor, wish.action()).await?;
+    console.allow_at(&visitor, wish.action(), place).await?;
     let plan = propose_plan(&console, &wish, &by).await?;
     Ok(see(&address::plan(&plan.id)))
 }
@@ -220,7 +227,7 @@ pub async fn propose_plan(console: &Console, wish: &Proposal, by: &str) -> Resul
     };
     let entry = console
         .entry("plan.proposed", by)
-        .about(plan.proposal.box_id())
+        .about(plan.proposal.subject())
         .fact("plan", plan.digest.clone());
     let entry = entry.fact("title", title(&plan.proposal));
     console.pending_change(vec![plan.row()], vec![entry]).await?;
@@ -230,6 +237,12 @@ pub async fn propose_plan(console: &Console, wish: &Proposal, by: &str) -> Resul
 }
 
 async fn renew(console: &Console, wish: &Proposal) -> Result<Proposal, Refused> {
+    if let Some((name, proposal)) = account_of(wish) {
+        return Ok(Proposal::Account {
+            proposal: console.renewed_account(name, proposal).await?,
+            name: name.to_owned(),
+        });
+    }
     let (console, wish) = (console.clone(), wish.clone());
     tokio::task::spawn_blocking(move || console.renewed(&wish))
         .await
@@ -245,7 +258,7 @@ pub async fn show(
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<String>,
 ) -> Result<Html<String>, Refused> {
-    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
+    let plan = console.plan_of(&visitor, &id)?;
     Ok(Html(page(&console, &visitor, &plan).render()))
 }
 
@@ -276,8 +289,8 @@ pub async fn confirm_plan(
     id: &str,
     digest: &str,
 ) -> Result<Option<SecretPage>, Refused> {
-    let plan = console.0.plans.get(id).ok_or_else(|| Refused::not_found("plan"))?;
-    console.allow(visitor, plan.proposal.action()).await?;
+    let plan = console.plan_of(visitor, id)?;
+    console.allow_proposal(visitor, &plan.proposal).await?;
     let by = visitor.account.name.clone();
     let now = console.now();
     if plan.stand != Stand::Waiting {
@@ -299,14 +312,14 @@ pub async fn confirm_plan(
         };
         let entry = console
             .entry("plan.confirmed", &by)
-            .about(plan.proposal.box_id())
+            .about(plan.proposal.subject())
             .refused("console.plan_changed");
         console.pending_change(moved.into_iter().collect(), vec![entry]).await?;
         let message = "what the plan was made from has changed since it was shown";
         return Err(Refused::new(StatusCode::CONFLICT, "console.plan_changed", message));
     }
     if let Some(refused) = lacks_people(&plan, now) {
-        let entry = console.entry("plan.confirmed", &by).about(plan.proposal.box_id());
+        let entry = console.entry("plan.confirmed", &by).about(plan.proposal.subject());
         console.record(entry.refused(&refused.report.code)).await?;
         return Err(refused);
     }
@@ -419,6 +432,9 @@ async fn carry_out(console: &Console, visitor: &Visitor, plan: &Plan, by: &str) 
         Proposal::Lease { box_id, change, .. } => {
             console.happen(Event::LeaseChanged { box_id, change, by }).await?;
         }
+        Proposal::Account { name, proposal } => {
+            return console.carry_out_account(visitor, &name, &proposal, &by).await;
+        }
         Proposal::Remove { box_id, .. } => {
             console.happen(Event::Removed { box_id, by }).await?;
         }
@@ -436,8 +452,8 @@ pub async fn withdraw(
     Path(id): Path<String>,
     SafeForm(_): SafeForm,
 ) -> Result<Response, Refused> {
-    let plan = console.0.plans.get(&id).ok_or_else(|| Refused::not_found("plan"))?;
-    console.allow(&visitor, plan.proposal.action()).await?;
+    let plan = console.plan_of(&visitor, &id)?;
+    console.allow_proposal(&visitor, &plan.proposal).await?;
     let by = &visitor.account.name;
     let now = console.now();
     let Some(withdrawn) = console.0.plans.advance(&id, &Stand::Waiting, Stand::Withdrawn, by, now) else {
@@ -449,7 +465,7 @@ pub async fn withdraw(
     };
     let entry = console
         .entry("plan.withdrawn", by)
-        .about(plan.proposal.box_id())
+        .about(plan.proposal.subject())
         .fact("plan", plan.digest.clone());
     if let Err(refused) = console.pending_change(vec![withdrawn], vec![entry]).await {
         let _ = console.0.plans.advance(&id, &Stand::Withdrawn, Stand::Waiting, "", now);
@@ -461,10 +477,15 @@ pub async fn withdraw(
 
 fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
     let mut shell = console.shell(Some(visitor), &address::plan(&plan.id));
+    // Before the fleet is held: both look into it.
+    let may_confirm = console.permits_proposal(visitor, &plan.proposal);
+    let places = [console.place_of_proposal(&plan.proposal)];
+    let approval = (plan.asked.as_ref()).map(|asked| approval(console, visitor, asked, &plan.by, &places));
     let fleet = console.fleet();
     let box_id = plan.proposal.box_id().to_owned();
     let member = fleet.member(&box_id);
     let (lines, consequences, undo, verb) = told(&plan.proposal, member);
+    let about = account_of(&plan.proposal);
     let (state, faults) = match &plan.stand {
         Stand::Waiting | Stand::InWork => (PlanState::Waiting, Vec::new()),
         Stand::Done => (PlanState::Done, Vec::new()),
@@ -478,7 +499,6 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
             outcome: Outcome::Done,
         });
     }
-    let may_confirm = console.permits(visitor, plan.proposal.action());
     let compare = match (&plan.proposal, member) {
         (Proposal::Approve { .. }, Some(member)) => member
             .shown_keys()
@@ -497,16 +517,14 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         id: plan.id.clone(),
         title: title(&plan.proposal),
         verb: verb.to_owned(),
-        grave: matches!(plan.proposal, Proposal::Remove { .. } | Proposal::Refuse { .. }),
+        grave: matches!(plan.proposal, Proposal::Remove { .. } | Proposal::Refuse { .. })
+            || about.is_some_and(|(_, proposal)| proposal.told().grave),
         state,
         lines,
         consequences,
         undo: undo.to_owned(),
         compare,
-        approval: plan
-            .asked
-            .as_ref()
-            .map(|asked| approval(console, visitor, asked, &plan.by)),
+        approval,
         digest: fingerprint("plan (SHA-256)", &plan.digest),
         proposed_by: plan.by.clone(),
         proposed: plan.at,
@@ -519,18 +537,26 @@ fn page(console: &Console, visitor: &Visitor, plan: &Plan) -> PlanPage {
         } else {
             format!("your role `{}` may look", visitor.account.role)
         },
-        subject_href: if member.is_some() {
+        subject_href: if about.is_some() {
+            address::ACCESS.to_owned()
+        } else if member.is_some() {
             address::one_box(&box_id, Tab::Summary)
         } else {
             address::BOXES.to_owned()
         },
-        subject: box_id,
+        subject: about.map_or(box_id, |(name, _)| name.to_owned()),
         shell,
     }
 }
 
 /// What approvers see of a plan, or of a rollout, that `proposer` made and that needs them.
-pub(super) fn approval(console: &Console, visitor: &Visitor, asked: &Asked, proposer: &str) -> ApprovalPart {
+pub(super) fn approval(
+    console: &Console,
+    visitor: &Visitor,
+    asked: &Asked,
+    proposer: &str,
+    places: &[OwnedPlace],
+) -> ApprovalPart {
     let approvers = console.shelf().approvers.clone();
     let me = &visitor.account.name;
     let listed = approvers
@@ -538,7 +564,7 @@ pub(super) fn approval(console: &Console, visitor: &Visitor, asked: &Asked, prop
         .and_then(|list| list.approvers.iter().find(|approver| approver.name == *me));
     let why_not = if proposer == *me {
         "You proposed this plan: somebody else has to approve it.".to_owned()
-    } else if !console.permits_deciding(visitor, proposer) {
+    } else if !console.permits_deciding(visitor, proposer, places) {
         format!("Your role `{}` does not approve.", visitor.account.role)
     } else if asked.given.iter().any(|given| given.name == *me) {
         "You have approved this plan.".to_owned()

@@ -112,7 +112,7 @@ pub async fn list(
     headers: HeaderMap,
 ) -> Html<String> {
     let (mut open, mut over) = (Vec::new(), Vec::new());
-    for kept in console.0.rollouts.all() {
+    for kept in console.rollouts_of(&visitor) {
         let into = if kept.rollout.phase().is_over() {
             &mut over
         } else {
@@ -145,11 +145,7 @@ pub async fn one(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Html<String>, Refused> {
-    let kept = console
-        .0
-        .rollouts
-        .get(&id)
-        .ok_or_else(|| Refused::not_found("rollout"))?;
+    let kept = console.rollout_of(&visitor, &id)?;
     let page = one::model(&console, &visitor, &kept);
     Ok(Html(match fragment(&headers) {
         Some(id) => page.render_fragment(id),
@@ -206,8 +202,8 @@ pub async fn propose(
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
     let typed = form::typed(&form);
-    let site = console.fleet().site.clone();
-    let proposed = match form::wish(&typed, &site) {
+    let sites = console.fleet_of(&visitor).seen_sites();
+    let proposed = match form::wish(&typed, &sites) {
         Ok(wish) => console.propose_rollout(&wish, &visitor.account.name).await,
         Err(refused) => Err(refused),
     };
@@ -245,19 +241,17 @@ pub async fn command(
         console.approve_rollout_with_passkey(&visitor, &id, assertion).await?;
         return Ok(see(&address::rollout(&id)));
     }
-    console.allow(&visitor, Action::Assign).await?;
-    let kept = console
-        .0
-        .rollouts
-        .get(&id)
-        .ok_or_else(|| Refused::not_found("rollout"))?;
+    let kept = console.rollout_of(&visitor, &id)?;
+    console
+        .allow_at_all(&visitor, Action::Assign, &console.places_of_rollout(&kept))
+        .await?;
     if digest != kept.rollout.plan().digest().to_hex() {
         let message = "the page was made for another plan";
         return Err(Refused::new(StatusCode::CONFLICT, "rollout.plan_changed", message));
     }
     let command = match name.as_str() {
         "start" => {
-            console.start_rollout(&by, &id, &digest).await?;
+            console.start_rollout(&visitor, &id, &digest).await?;
             return Ok(see(&address::rollout(&id)));
         }
         "pause" => Command::Pause { by },
@@ -273,6 +267,6 @@ pub async fn command(
         },
         _ => return Err(Refused::unreadable("there is no such command")),
     };
-    console.command_rollout(&id, command).await?;
+    console.steer_rollout(&visitor, &id, command).await?;
     Ok(see(&address::rollout(&id)))
 }

@@ -39,14 +39,14 @@ pub async fn show(
     let hits = if wanted.is_empty() {
         Vec::new()
     } else {
-        hits(&console, &wanted, shell.now)
+        hits(&console, &visitor, &wanted, shell.now)
     };
     Html(SearchPage { shell, hits }.render())
 }
 
-fn hits(console: &Console, wanted: &str, now: i64) -> Vec<Hit> {
+fn hits(console: &Console, visitor: &Visitor, wanted: &str, now: i64) -> Vec<Hit> {
     let shelf = console.shelf();
-    let fleet = console.fleet();
+    let fleet = console.fleet_of(visitor);
     let has = |text: &str| text.to_lowercase().contains(wanted);
     let mut hits = Vec::new();
     for member in fleet.boxes().values() {

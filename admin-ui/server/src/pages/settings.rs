@@ -4,10 +4,8 @@
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{Html, Response};
 use freehold_fleet::TpmKind;
-use freehold_store::AccountChange;
 use freehold_trust::certificate::Certificate;
 use freehold_views::settings::{Account, FleetFacts, Key, Root, Session};
 use freehold_views::{SettingsPage, address};
@@ -29,26 +27,13 @@ pub async fn show(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Html<String>, Refused> {
     let inside = |error: freehold_store::StoreFault| Refused::inside(&error);
-    let now = console.now();
     let may_administer = console.permits(&visitor, Action::ManageAccounts);
     let accounts = console.0.store.accounts().await.map_err(inside)?;
-    let mut sessions = Vec::new();
-    for account in accounts
-        .iter()
-        .filter(|account| may_administer || account.name == visitor.account.name)
-    {
-        for session in console.0.store.sessions_of(&account.name, now).await.map_err(inside)? {
-            sessions.push(Session {
-                current: session.id == visitor.session.id,
-                id: session.id,
-                account: session.account,
-                since: session.made_at,
-                last: session.made_at,
-                until: session.expires,
-                from: session.address,
-            });
-        }
-    }
+    let sessions = console.sessions_for(&visitor).await?;
+    let sessions = sessions
+        .into_iter()
+        .map(|session| session_line(session, &visitor))
+        .collect();
     let page = SettingsPage {
         shell: console.shell(Some(&visitor), address::SETTINGS),
         fleet: fleet_facts(&console),
@@ -72,6 +57,20 @@ pub async fn show(
     Ok(Html(page.render()))
 }
 
+/// A session as pages show it.
+pub(crate) fn session_line(session: freehold_store::SessionRow, visitor: &Visitor) -> Session {
+    Session {
+        factor: session.factor,
+        current: session.id == visitor.session.id,
+        id: session.id,
+        account: session.account,
+        since: session.made_at,
+        last: session.made_at,
+        until: session.expires,
+        from: session.address,
+    }
+}
+
 fn fleet_facts(console: &Console) -> FleetFacts {
     let file = console.file();
     let addresses = console.0.addresses.get();
@@ -79,7 +78,7 @@ fn fleet_facts(console: &Console) -> FleetFacts {
         id: file.fleet.clone(),
         made: Some(file.made_at),
         accepts_simulated: file.rules.accept_simulated,
-        sites: vec![file.site.clone()],
+        sites: console.fleet().sites().map(str::to_owned).collect(),
         people_address: addresses
             .map(|addresses| addresses.people_url.clone())
             .unwrap_or_default(),
@@ -156,34 +155,6 @@ pub async fn end_session(
     Extension(visitor): Extension<Visitor>,
     SafeForm(form): SafeForm,
 ) -> Result<Response, Refused> {
-    let id = form.need("session")?.to_owned();
-    let now = console.now();
-    let inside = |error: freehold_store::StoreFault| Refused::inside(&error);
-    let own = console
-        .0
-        .store
-        .sessions_of(&visitor.account.name, now)
-        .await
-        .map_err(inside)?;
-    let account = if own.iter().any(|session| session.id == id) {
-        visitor.account.name.clone()
-    } else {
-        console.allow(&visitor, Action::ManageAccounts).await?;
-        let mut owner = None;
-        for account in console.0.store.accounts().await.map_err(inside)? {
-            let sessions = console.0.store.sessions_of(&account.name, now).await.map_err(inside)?;
-            if sessions.iter().any(|session| session.id == id) {
-                owner = Some(account.name);
-            }
-        }
-        owner.ok_or_else(|| Refused::new(StatusCode::NOT_FOUND, "console.not_found", "there is no such session"))?
-    };
-    let entry = console
-        .entry("session.ended", &visitor.account.name)
-        .about(&account)
-        .fact("session_id", id.clone());
-    console
-        .people_change(vec![AccountChange::Ended { id, account }], entry)
-        .await?;
-    Ok(see(address::SETTINGS))
+    console.end_session(&visitor, form.need("session")?).await?;
+    Ok(see(address::ACCESS))
 }

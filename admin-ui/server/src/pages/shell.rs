@@ -12,8 +12,17 @@ use freehold_views::shell::{Fault, Fingerprint, Parts, Person, Waiting};
 
 use crate::console::Console;
 use crate::people::action::Action;
+use crate::people::place::FleetView;
 use crate::people::session::Visitor;
+use crate::plan::Stand;
 use crate::repository::Shelf;
+
+/// What is asked of people beside the boxes.
+struct Asked {
+    plans: usize,
+    rollouts: usize,
+    alarms: usize,
+}
 
 fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
@@ -23,7 +32,23 @@ impl Console {
     /// The frame for a visitor, or for nobody.
     pub(crate) fn shell(&self, visitor: Option<&Visitor>, path: &str) -> Shell {
         let now = self.now();
-        let fleet = self.fleet();
+        // Before the fleet is held: it is looked into.
+        let asked = visitor.map(|visitor| Asked {
+            plans: self.plans_waiting(visitor),
+            rollouts: self.rollouts_for_people(visitor, now),
+            alarms: self.alarms().len(),
+        });
+        let whole;
+        let fleet: &Fleet = match visitor {
+            Some(visitor) => {
+                whole = self.fleet_of(visitor);
+                &whole
+            }
+            None => {
+                whole = FleetView::Whole(self.fleet());
+                &whole
+            }
+        };
         Shell {
             fleet: self.0.file.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,16 +59,12 @@ impl Console {
             }),
             csrf: visitor.map(|visitor| visitor.session.csrf.clone()).unwrap_or_default(),
             path: path.to_owned(),
-            waiting: if visitor.is_some() {
-                self.waiting(&fleet, now)
-            } else {
-                Waiting::default()
-            },
+            waiting: asked.map(|asked| self.waiting(&asked, fleet, now)).unwrap_or_default(),
             parts: Parts {
                 reports: visitor.is_some_and(|visitor| self.permits(visitor, Action::ExportRecord)),
                 rollouts: true,
             },
-            development_keys: visitor.is_some() && development_keys(&fleet, &self.shelf()),
+            development_keys: visitor.is_some() && development_keys(fleet, &self.shelf()),
             simulated: visitor.is_some()
                 && fleet
                     .boxes()
@@ -53,7 +74,19 @@ impl Console {
         }
     }
 
-    fn waiting(&self, fleet: &Fleet, now: i64) -> Waiting {
+    fn plans_waiting(&self, visitor: &Visitor) -> usize {
+        let plans = self.0.plans.all();
+        let waiting = plans.iter().filter(|plan| plan.stand == Stand::Waiting);
+        waiting.filter(|plan| self.sees_plan(visitor, plan)).count()
+    }
+
+    /// How many of the visitor's rollouts wait for a person.
+    fn rollouts_for_people(&self, visitor: &Visitor, now: i64) -> usize {
+        let open = self.open_rollouts_of(visitor);
+        open.iter().filter(|kept| kept.needs(now).is_some()).count()
+    }
+
+    fn waiting(&self, asked: &Asked, fleet: &Fleet, now: i64) -> Waiting {
         let members = || fleet.boxes().values();
         let bad = members()
             .filter(|member| member.is_approved())
@@ -65,19 +98,21 @@ impl Console {
             })
             .count();
         let enrolments = members().filter(|member| member.waits_for_person()).count();
-        let waiting = enrolments.saturating_add(self.0.plans.waiting());
+        let waiting = enrolments.saturating_add(asked.plans);
         let faults = usize::from(self.shelf().policy_fault.is_some());
-        let rollouts = self.0.rollouts.for_people(now);
+        let Asked { rollouts, alarms, .. } = *asked;
         Waiting {
             overview: number(
                 bad.saturating_add(waiting)
                     .saturating_add(faults)
-                    .saturating_add(rollouts),
+                    .saturating_add(rollouts)
+                    .saturating_add(alarms),
             ),
             boxes: number(bad),
             approvals: number(waiting),
             models: number(faults),
             rollouts: number(rollouts),
+            settings: number(alarms),
             ..Waiting::default()
         }
     }

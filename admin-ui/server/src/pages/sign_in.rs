@@ -6,7 +6,8 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
-use freehold_views::{PasswordPage, SignInPage, address};
+use freehold_verify::webauthn::{Assertion, encoded};
+use freehold_views::{PasswordPage, SecondPage, SignInPage, address};
 use serde::Deserialize;
 
 use super::shell::digest;
@@ -16,7 +17,8 @@ use crate::console::Console;
 use crate::listen::RemoteAddress;
 use crate::people::guard::SafeForm;
 use crate::people::password::SHORTEST;
-use crate::people::session::{Door, Visitor, cookie};
+use crate::people::second::Second;
+use crate::people::session::{Door, FirstStep, SignedIn, Visitor, cookie};
 use crate::refused::Refused;
 
 /// Where to go afterwards.
@@ -38,6 +40,7 @@ impl Console {
                 "Fleet CA certificate (SHA-256)",
                 self.0.keys.fleet_ca.fingerprint(),
             )],
+            outside: self.outside_name(),
         };
         Ok(page.render())
     }
@@ -74,16 +77,19 @@ pub async fn enter(
         .sign_in(name, password, Door::Page, &from.ip().to_string())
         .await
     {
-        Ok(signed) => {
-            let to = if signed.account.must_change {
-                address::PASSWORD
-            } else {
-                next
+        Ok(FirstStep::Done(signed)) => entered(&signed, next),
+        Ok(FirstStep::Second(wanted)) => {
+            let party = console.relying_party();
+            let page = SecondPage {
+                shell: console.shell(None, address::SECOND),
+                next: next.to_owned(),
+                ticket: wanted.ticket,
+                code: wanted.code,
+                credentials: if party.is_some() { wanted.passkeys } else { Vec::new() },
+                challenge: encoded(&wanted.challenge),
+                relying_party: party.map(|party| party.id).unwrap_or_default(),
             };
-            let mut response = see(to);
-            let value = HeaderValue::from_str(&cookie(Some(&signed.token))).map_err(|error| Refused::inside(&error))?;
-            response.headers_mut().insert(header::SET_COOKIE, value);
-            Ok(response)
+            Ok(Html(page.render()).into_response())
         }
         Err(refused) if matches!(refused.status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) => {
             let said = match refused.retry_after {
@@ -91,6 +97,56 @@ pub async fn enter(
                 None => "Name or password is wrong.".to_owned(),
             };
             let page = console.sign_in_page(next, name, Some(said)).await?;
+            Ok((refused.status, Html(page)).into_response())
+        }
+        Err(refused) => Err(refused),
+    }
+}
+
+/// A session's cookie, and on to where the person wanted to be.
+pub(crate) fn entered(signed: &SignedIn, next: &str) -> Result<Response, Refused> {
+    let to = if signed.account.must_change {
+        address::PASSWORD
+    } else {
+        next
+    };
+    let mut response = see(to);
+    let value = HeaderValue::from_str(&cookie(Some(&signed.token))).map_err(|error| Refused::inside(&error))?;
+    response.headers_mut().insert(header::SET_COOKIE, value);
+    Ok(response)
+}
+
+/// `POST /sign-in/second`.
+///
+/// # Errors
+/// 503; a wrong second step begins anew.
+pub async fn second(
+    State(console): State<Console>,
+    Extension(RemoteAddress(from)): Extension<RemoteAddress>,
+    form: Form,
+) -> Result<Response, Refused> {
+    let next = inner_path(form.field("next").unwrap_or_default());
+    let second = match form.field("code") {
+        Some(code) => Second::Code(code.to_owned()),
+        None => Second::Passkey(Assertion {
+            credential: form.need("credential")?.to_owned(),
+            authenticator_data: form.need("authenticator_data")?.to_owned(),
+            client_data: form.need("client_data")?.to_owned(),
+            signature: form.need("signature")?.to_owned(),
+        }),
+    };
+    let ticket = form.need("ticket")?;
+    match console
+        .sign_in_second(ticket, second, Door::Page, &from.ip().to_string())
+        .await
+    {
+        Ok(signed) => entered(&signed, next),
+        Err(refused) if matches!(refused.status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) => {
+            let said = match refused.retry_after {
+                Some(wait) => format!("Too many tries. Wait {wait} s and try again."),
+                None => "The second step did not work. Begin anew.".to_owned(),
+            };
+            let page = console.sign_in_page(next, "", Some(said)).await?;
             Ok((refused.status, Html(page)).into_response())
         }
         Err(refused) => Err(refused),

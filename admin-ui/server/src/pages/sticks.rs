@@ -32,14 +32,14 @@ pub async fn show(
     State(console): State<Console>,
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Html<String>, Refused> {
-    let bundles = console.bundles_shown().await?;
+    let bundles = console.bundles_shown(&visitor).await?;
     let may_change = console.permits(&visitor, Action::Assign);
     let shell = console.shell(Some(&visitor), address::STICKS);
     let candidate = |member: &freehold_fleet::Member| Candidate {
         id: member.box_id.clone(),
         label: member.label.clone(),
     };
-    let boxes = console.fleet().boxes().values().map(candidate).collect();
+    let boxes = console.fleet_of(&visitor).boxes().values().map(candidate).collect();
     let page = SticksPage {
         shell,
         boxes,

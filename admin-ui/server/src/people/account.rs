@@ -25,7 +25,7 @@ fn check_name(name: &str) -> Result<(), Refused> {
     Ok(())
 }
 
-fn check_role(role: &str) -> Result<(), Refused> {
+pub(super) fn check_role(role: &str) -> Result<(), Refused> {
     if ROLES.contains(&role) {
         return Ok(());
     }
@@ -34,14 +34,66 @@ fn check_role(role: &str) -> Result<(), Refused> {
     Err(refused)
 }
 
+/// What kinds of account there are.
+pub const KINDS: [&str; 4] = ["person", "machine", "outside", "break_glass"];
+
+/// An account that is wished for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountWish {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// Its sites; `*` is every site.
+    pub sites: Vec<String>,
+    /// One of [`KINDS`].
+    pub kind: String,
+}
+
 impl Console {
-    /// Makes an account and answers its one-time password.
+    /// Checks the sites of an account: all of them, or ones that this console serves.
     ///
     /// # Errors
-    /// 400 for a bad name or role, 409 when the name is taken.
-    pub async fn make_account(&self, name: &str, role: &str, by: &str) -> Result<String, Refused> {
-        check_name(name)?;
-        check_role(role)?;
+    /// 400.
+    pub(crate) fn check_sites(&self, sites: &[String]) -> Result<String, Refused> {
+        let fleet = self.fleet();
+        let known = |site: &String| site == "*" || fleet.serves(site);
+        if sites.is_empty() || !sites.iter().all(known) {
+            let mut refused = Refused::new(StatusCode::BAD_REQUEST, "console.bad_site", "there is no such site");
+            let mut all: Vec<&str> = fleet.sites().collect();
+            all.push("*");
+            refused.report.expected = Some(all.join(", "));
+            return Err(refused);
+        }
+        let mut sites = sites.to_vec();
+        sites.sort();
+        sites.dedup();
+        Ok(sites.join("\n"))
+    }
+
+    /// Whether an account may be made like this.
+    ///
+    /// # Errors
+    /// 400 for a bad name, role, site or kind.
+    pub(crate) fn check_wish(&self, wish: &AccountWish) -> Result<(), Refused> {
+        check_name(&wish.name)?;
+        check_role(&wish.role)?;
+        self.check_sites(&wish.sites)?;
+        if !KINDS.contains(&wish.kind.as_str()) {
+            let mut refused = Refused::new(StatusCode::BAD_REQUEST, "console.bad_account", "there is no such kind");
+            refused.report.expected = Some(KINDS.join(", "));
+            return Err(refused);
+        }
+        Ok(())
+    }
+
+    /// Makes an account and answers its one-time password; a machine's or an outside account has none that anybody knows.
+    ///
+    /// # Errors
+    /// 400 for a bad name, role, site or kind, 409 when the name is taken.
+    pub async fn make_account(&self, wish: &AccountWish, by: &str) -> Result<String, Refused> {
+        self.check_wish(wish)?;
+        let (name, role) = (wish.name.as_str(), wish.role.as_str());
         let password = random::password().map_err(|error| Refused::inside(&error))?;
         let now = self.now();
         let row = AccountRow {
@@ -49,13 +101,79 @@ impl Console {
             name: name.to_owned(),
             role: role.to_owned(),
             password: self.password_hash(password.clone()).await?,
-            must_change: true,
+            // What lies in an envelope in a safe is the password itself.
+            must_change: wish.kind == "person",
             made_at: now,
             changed_at: now,
+            sites: self.check_sites(&wish.sites)?,
+            kind: wish.kind.clone(),
+            ..AccountRow::default()
         };
-        let entry = self.entry("account.made", by).about(name).fact("role", role);
+        let entry = self
+            .entry("account.made", by)
+            .about(name)
+            .fact("role", role)
+            .fact("kind", wish.kind.clone())
+            .fact("sites", wish.sites.clone());
         self.people_change(vec![AccountChange::Made(row)], entry).await?;
         Ok(password)
+    }
+
+    /// Gives a person a new one-time password and takes every second factor away; the sessions end.
+    ///
+    /// # Errors
+    /// 404, 400 for an account without a password.
+    pub async fn reset_account(&self, name: &str, by: &str) -> Result<String, Refused> {
+        let account = self.known_account(name).await?;
+        if !matches!(account.kind.as_str(), "person" | "break_glass") {
+            let message = "this account has no password";
+            return Err(Refused::new(StatusCode::BAD_REQUEST, "console.bad_account", message));
+        }
+        let password = random::password().map_err(|error| Refused::inside(&error))?;
+        let at = self.now();
+        let changes = vec![
+            AccountChange::Password {
+                name: name.to_owned(),
+                password: self.password_hash(password.clone()).await?,
+                must_change: account.kind == "person",
+                at,
+                keep: None,
+            },
+            AccountChange::FactorsReset {
+                name: name.to_owned(),
+                at,
+            },
+        ];
+        self.people_change(changes, self.entry("account.reset", by).about(name))
+            .await?;
+        Ok(password)
+    }
+
+    /// Switches an account off or on.
+    ///
+    /// # Errors
+    /// 404, 409 for the last administrator.
+    pub async fn disable_account(&self, name: &str, disabled: bool, by: &str) -> Result<(), Refused> {
+        let account = self.known_account(name).await?;
+        self.not_the_last(name, !disabled && account.role == "administrator")
+            .await?;
+        let change = AccountChange::Disabled {
+            name: name.to_owned(),
+            disabled,
+            at: self.now(),
+        };
+        let kind = if disabled {
+            "account.disabled"
+        } else {
+            "account.enabled"
+        };
+        self.people_change(vec![change], self.entry(kind, by).about(name)).await
+    }
+
+    pub(crate) async fn known_account(&self, name: &str) -> Result<AccountRow, Refused> {
+        let account = self.0.store.account(name).await;
+        let account = account.map_err(|error| Refused::inside(&error))?;
+        account.ok_or_else(|| Refused::not_found("account"))
     }
 
     /// Whether a visitor knows the account's own password: asked again before what counts. Failures are counted like those of
@@ -119,29 +237,55 @@ impl Console {
             .await
     }
 
-    /// Gives an account another role; its sessions end.
+    /// Gives an account another role, other sites, or both at once; its sessions end. A role never counts at sites that it was
+    /// not meant for, not even for a moment.
     ///
     /// # Errors
-    /// 404 for an unknown account, 409 for the last administrator.
-    pub async fn change_role(&self, name: &str, role: &str, by: &str) -> Result<(), Refused> {
-        check_role(role)?;
-        self.not_the_last(name, role == "administrator").await?;
-        let change = AccountChange::Role {
-            name: name.to_owned(),
-            role: role.to_owned(),
-            at: self.now(),
+    /// 400, 404 for an unknown account, 409 when no administrator for all sites would be left.
+    pub async fn change_access(
+        &self,
+        name: &str,
+        role: Option<&str>,
+        sites: Option<&[String]>,
+        by: &str,
+    ) -> Result<(), Refused> {
+        let account = self.known_account(name).await?;
+        let (mut changes, mut entries) = (Vec::new(), Vec::new());
+        let at = self.now();
+        if let Some(sites) = sites {
+            changes.push(AccountChange::Sites {
+                name: name.to_owned(),
+                sites: self.check_sites(sites)?,
+                at,
+            });
+            let entry = self.entry("account.sites", by).about(name);
+            entries.push(entry.fact("sites", sites.to_vec()));
+        }
+        if let Some(role) = role {
+            check_role(role)?;
+            changes.push(AccountChange::Role {
+                name: name.to_owned(),
+                role: role.to_owned(),
+                at,
+            });
+            entries.push(self.entry("account.role", by).about(name).fact("role", role));
+        }
+        let everywhere = match sites {
+            Some(sites) => sites.iter().any(|site| site == "*"),
+            None => account.sites().any(|site| site == "*"),
         };
-        self.people_change(
-            vec![change],
-            self.entry("account.role", by).about(name).fact("role", role),
-        )
-        .await
+        let stays = role.unwrap_or(&account.role) == "administrator" && everywhere && !account.disabled;
+        self.not_the_last(name, stays).await?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.people_changes(changes, entries).await
     }
 
     /// Removes an account; its sessions end.
     ///
     /// # Errors
-    /// As [`Console::change_role`].
+    /// As [`Console::change_access`].
     pub async fn remove_account(&self, name: &str, by: &str) -> Result<(), Refused> {
         self.not_the_last(name, false).await?;
         let change = AccountChange::Removed { name: name.to_owned() };
@@ -154,10 +298,16 @@ impl Console {
         if !accounts.iter().any(|account| account.name == name) {
             return Err(Refused::not_found("account"));
         }
-        let others = accounts
-            .iter()
-            .any(|account| account.name != name && account.role == "administrator");
-        if stays || others {
+        let able = |account: &AccountRow| {
+            account.role == "administrator"
+                && !account.disabled
+                && matches!(account.kind.as_str(), "person" | "outside")
+                && account.sites().any(|site| site == "*")
+        };
+        let others = accounts.iter().any(|account| account.name != name && able(account));
+        // Nothing that leaves an account as able as it was takes the last one away.
+        let was = accounts.iter().any(|account| account.name == name && able(account));
+        if stays || others || !was {
             return Ok(());
         }
         Err(Refused::new(

@@ -54,6 +54,16 @@ impl Action {
         Self::AcceptFindings,
     ];
 
+    /// Whether it is a person's judgement: no token does it, whatever its account may. Whoever has a token could else make the
+    /// second person that a plan needs.
+    #[must_use]
+    pub const fn takes_a_person(self) -> bool {
+        matches!(
+            self,
+            Self::DecideEnrolment | Self::DecidePlan | Self::ManageAccounts | Self::AcceptFindings
+        )
+    }
+
     /// The word.
     #[must_use]
     pub const fn word(self) -> &'static str {

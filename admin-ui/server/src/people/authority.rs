@@ -2,8 +2,6 @@
 //!
 //! Refuses to have rules of its own. Invariant: a no is in the record before it is an answer.
 
-use std::collections::BTreeSet;
-
 use axum::http::StatusCode;
 use freehold_decide::{
     Account, BundleData, ConsoleFacts, Decision, EvidenceFacts, OsStanding, Permission, PolicySet, PolicySummary,
@@ -16,6 +14,7 @@ use freehold_verify::evidence::Claims;
 use freehold_views::settings::Policy;
 
 use super::action::Action;
+use super::place::{EVERYWHERE, OwnedPlace, Place, usual};
 use super::session::Visitor;
 use crate::console::Console;
 use crate::refused::Refused;
@@ -52,18 +51,32 @@ impl Default for Authority {
 }
 
 /// The facts of a visitor's wish.
-fn facts(visitor: &Visitor, action: Action, site: &str, proposer: Proposer) -> ConsoleFacts {
+fn facts(visitor: &Visitor, action: Action, place: Place<'_>, proposer: Proposer) -> ConsoleFacts {
     ConsoleFacts {
         role: visitor.account.role.clone(),
         action: action.word().to_owned(),
-        account: Account::Active,
+        account: if visitor.account.disabled {
+            Account::Disabled
+        } else {
+            Account::Active
+        },
         // A change of role or password ends the account's other sessions in the same transaction (`freehold_store`): a
         // session that was found is from after the last change, or the one that made it.
         session: Session::Fresh,
-        site: site.to_owned(),
-        sites: BTreeSet::from([visitor.account.site.clone()]),
+        site: match place {
+            Place::Site(site) => site.to_owned(),
+            Place::Fleet => EVERYWHERE.to_owned(),
+            Place::Own => String::new(),
+        },
+        sites: visitor.account.sites().map(str::to_owned).collect(),
         proposer,
     }
+}
+
+/// What is at no place in particular is the fleet's.
+fn or_fleet(places: &[OwnedPlace]) -> &[OwnedPlace] {
+    static FLEET: [OwnedPlace; 1] = [OwnedPlace::FLEET];
+    if places.is_empty() { &FLEET } else { places }
 }
 
 fn proposer_of(visitor: &Visitor, proposer: &str) -> Proposer {
@@ -124,6 +137,12 @@ impl Authority {
         }
     }
 
+    /// The policies about people, when they can be used.
+    #[must_use]
+    pub fn people(&self) -> Option<&PolicySet> {
+        self.shipped.as_ref()
+    }
+
     /// The policies in force, for the settings page.
     #[must_use]
     pub fn policies(&self) -> Vec<Policy> {
@@ -171,31 +190,55 @@ impl Console {
     /// Whether policy allows a visitor an action; for showing and hiding, without an entry.
     #[must_use]
     pub fn permits(&self, visitor: &Visitor, action: Action) -> bool {
-        self.permits_about(visitor, action, Proposer::None)
+        self.permits_at(visitor, action, usual(action))
     }
 
-    /// The same about something that somebody proposed.
+    /// The same at a place.
     #[must_use]
-    pub fn permits_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> bool {
-        self.0
-            .authority
-            .console(&facts(visitor, action, &self.0.file.site, proposer))
-            .is_allowed()
+    pub fn permits_at(&self, visitor: &Visitor, action: Action, place: Place<'_>) -> bool {
+        in_scope(visitor, action)
+            && self
+                .0
+                .authority
+                .console(&facts(visitor, action, place, Proposer::None))
+                .is_allowed()
     }
 
-    /// Whether policy allows a visitor to decide about what `proposer` proposed; for showing and hiding, without an entry.
+    /// The same at each of some places.
     #[must_use]
-    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str) -> bool {
-        self.permits_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
+    pub fn permits_at_all(&self, visitor: &Visitor, action: Action, places: &[OwnedPlace]) -> bool {
+        let mut places = or_fleet(places).iter();
+        places.all(|place| self.permits_at(visitor, action, place.as_place()))
     }
 
-    /// Whether policy allows a visitor to decide about what `proposer` proposed. A no is recorded.
+    /// Whether policy allows a visitor to decide about what `proposer` proposed for these places; for showing and hiding,
+    /// without an entry.
+    #[must_use]
+    pub fn permits_deciding(&self, visitor: &Visitor, proposer: &str, places: &[OwnedPlace]) -> bool {
+        let allowed = |place: &OwnedPlace| {
+            let proposer = proposer_of(visitor, proposer);
+            let facts = facts(visitor, Action::DecidePlan, place.as_place(), proposer);
+            self.0.authority.console(&facts).is_allowed()
+        };
+        in_scope(visitor, Action::DecidePlan) && or_fleet(places).iter().all(allowed)
+    }
+
+    /// Whether policy allows a visitor to decide about what `proposer` proposed for these places. A no is recorded.
     ///
     /// # Errors
     /// As [`Console::allow`].
-    pub async fn allow_deciding(&self, visitor: &Visitor, proposer: &str) -> Result<(), Refused> {
-        self.allow_about(visitor, Action::DecidePlan, proposer_of(visitor, proposer))
-            .await
+    pub async fn allow_deciding(
+        &self,
+        visitor: &Visitor,
+        proposer: &str,
+        places: &[OwnedPlace],
+    ) -> Result<(), Refused> {
+        for place in or_fleet(places) {
+            let proposer = proposer_of(visitor, proposer);
+            self.allow_as(visitor, Action::DecidePlan, place.as_place(), proposer)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Whether policy allows a visitor an action. A no is recorded.
@@ -203,30 +246,68 @@ impl Console {
     /// # Errors
     /// 403 with the policy's code, 503 when the refusal could not be recorded.
     pub async fn allow(&self, visitor: &Visitor, action: Action) -> Result<(), Refused> {
-        self.allow_about(visitor, action, Proposer::None).await
+        self.allow_as(visitor, action, usual(action), Proposer::None).await
     }
 
-    /// The same about something that somebody proposed.
+    /// The same at a place.
     ///
     /// # Errors
     /// As [`Console::allow`].
-    pub async fn allow_about(&self, visitor: &Visitor, action: Action, proposer: Proposer) -> Result<(), Refused> {
-        let facts = facts(visitor, action, &self.0.file.site, proposer);
-        let decision = self.0.authority.console(&facts);
-        if decision.is_allowed() {
-            return Ok(());
+    pub async fn allow_at(&self, visitor: &Visitor, action: Action, place: Place<'_>) -> Result<(), Refused> {
+        self.allow_as(visitor, action, place, Proposer::None).await
+    }
+
+    /// The same at each of some places.
+    ///
+    /// # Errors
+    /// As [`Console::allow`].
+    pub async fn allow_at_all(&self, visitor: &Visitor, action: Action, places: &[OwnedPlace]) -> Result<(), Refused> {
+        for place in or_fleet(places) {
+            self.allow_at(visitor, action, place.as_place()).await?;
         }
-        let code = decision
-            .code
-            .clone()
-            .unwrap_or_else(|| "policy.not_permitted".to_owned());
+        Ok(())
+    }
+
+    async fn allow_as(
+        &self,
+        visitor: &Visitor,
+        action: Action,
+        place: Place<'_>,
+        proposer: Proposer,
+    ) -> Result<(), Refused> {
+        let decision = self.0.authority.console(&facts(visitor, action, place, proposer));
+        let code = if !in_scope(visitor, action) {
+            "console.token_scope".to_owned()
+        } else if decision.is_allowed() {
+            return Ok(());
+        } else {
+            decision
+                .code
+                .clone()
+                .unwrap_or_else(|| "policy.not_permitted".to_owned())
+        };
         let entry = self
             .entry("console.request", &visitor.account.name)
             .refused(&code)
             .fact("action", action.word())
             .fact("role", visitor.account.role.clone());
         self.record(entry).await?;
-        let message = format!("the role `{}` may not `{}`", visitor.account.role, action.word());
+        let message = match place {
+            Place::Site(site) => format!(
+                "the role `{}` may not `{}` at `{site}`",
+                visitor.account.role,
+                action.word()
+            ),
+            _ => format!("the role `{}` may not `{}`", visitor.account.role, action.word()),
+        };
         Err(Refused::new(StatusCode::FORBIDDEN, &code, message))
     }
+}
+
+/// A token does what it lists, never more, and never what takes a person: whatever its row says.
+fn in_scope(visitor: &Visitor, action: Action) -> bool {
+    visitor
+        .scope
+        .as_ref()
+        .is_none_or(|scope| !action.takes_a_person() && scope.contains(action.word()))
 }

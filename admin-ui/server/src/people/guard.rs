@@ -3,13 +3,15 @@
 //! Refuses cookies on the API and bearer tokens on pages, changes sent by another site's page, accounts whose one-time password
 //! was not changed, and actions that policy does not allow. Invariant: a handler with an action runs with a [`Visitor`].
 
-use axum::extract::{FromRequest, Request, State};
+use axum::RequestExt as _;
+use axum::extract::{FromRequest, RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use freehold_trust::digest::ct_eq;
 
 use super::action::Action;
+use super::place::OwnedPlace;
 use super::session::{Door, Visitor, token_of};
 use crate::body::Form;
 use crate::console::Console;
@@ -59,7 +61,7 @@ fn from_here(headers: &HeaderMap) -> bool {
 /// # Errors
 /// 401, 403; pages are sent to the sign-in page instead of 401.
 pub async fn pass(
-    State((console, gate)): State<(Console, Gate)>,
+    State((console, gate, route)): State<(Console, Gate, &'static str)>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
@@ -97,7 +99,7 @@ pub async fn pass(
         }
     };
     if let (Some(action), Some(visitor)) = (action, &visitor) {
-        if visitor.account.must_change {
+        if visitor.account.must_change && visitor.scope.is_none() {
             if gate.door == Door::Page && !changes {
                 return Ok(Redirect::to(freehold_views::address::PASSWORD).into_response());
             }
@@ -108,12 +110,45 @@ pub async fn pass(
                 message,
             ));
         }
-        console.allow(visitor, action).await?;
+        match console.places_of_request(route, &mut request).await? {
+            Some(places) => console.allow_at_all(visitor, action, &places).await?,
+            None => console.allow(visitor, action).await?,
+        }
+    } else if let Some(visitor) = &visitor
+        && visitor.scope.is_some()
+        && changes
+        && gate.access == Access::SignedIn
+    {
+        let message = "a token does not change its own account";
+        return Err(Refused::new(StatusCode::FORBIDDEN, "console.token_scope", message));
     }
     if let Some(visitor) = visitor {
         request.extensions_mut().insert(visitor);
     }
     Ok(next.run(request).await)
+}
+
+impl Console {
+    /// Where the thing is that an address is about: a box, a plan, a rollout. `None` for an address that is about no one thing,
+    /// and for things that nobody knows: of those the handler says that they are not there.
+    ///
+    /// The parameter is the handler's own, decoded: an address that is written otherwise is about the same thing.
+    async fn places_of_request(&self, route: &str, request: &mut Request) -> Result<Option<Vec<OwnedPlace>>, Refused> {
+        let mut parts = route.strip_prefix("/api/v1").unwrap_or(route).split('/').skip(1);
+        let (Some(kind), Some("{id}")) = (parts.next(), parts.next()) else {
+            return Ok(None);
+        };
+        let params = request.extract_parts::<RawPathParams>().await;
+        let params = params.map_err(|error| Refused::unreadable(error.to_string()))?;
+        let id = params.iter().find(|(name, _)| *name == "id").map(|(_, id)| id);
+        let id = id.ok_or_else(|| Refused::unreadable("the address names nothing"))?;
+        Ok(match kind {
+            "boxes" => self.site_of(id).map(|site| vec![Some(site).into()]),
+            "plans" => (self.0.plans.get(id)).map(|plan| vec![self.place_of_proposal(&plan.proposal)]),
+            "rollouts" => (self.0.rollouts.get(id)).map(|kept| self.places_of_rollout(&kept)),
+            _ => None,
+        })
+    }
 }
 
 /// HTTP/2 says the host in `:authority`.

@@ -168,11 +168,12 @@ impl Console {
         Ok(row)
     }
 
-    /// Forgets a passkey of a visitor. What the publisher's policy lists stays listed until the publisher takes it out.
+    /// Forgets a passkey of a visitor. What the publisher's policy lists stays listed until the publisher takes it out. One that
+    /// signs in is a second factor: a session that was left open does not take it away.
     ///
     /// # Errors
-    /// 404.
-    pub async fn remove_passkey(&self, visitor: &Visitor, credential: &str) -> Result<(), Refused> {
+    /// 404, 401 for a wrong password where one is needed.
+    pub async fn remove_passkey(&self, visitor: &Visitor, credential: &str, password: &str) -> Result<(), Refused> {
         let account = &visitor.account.name;
         let known = self
             .0
@@ -180,8 +181,10 @@ impl Console {
             .passkeys_of(account)
             .await
             .map_err(|error| Refused::inside(&error))?;
-        if !known.iter().any(|row| row.credential == credential) {
-            return Err(Refused::not_found("passkey"));
+        let row = known.iter().find(|row| row.credential == credential);
+        let row = row.ok_or_else(|| Refused::not_found("passkey"))?;
+        if row.purpose != "approval" {
+            self.own_password(visitor, password, "passkey.removed").await?;
         }
         let entry = self
             .entry("passkey.removed", account)

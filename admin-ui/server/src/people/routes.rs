@@ -114,6 +114,10 @@ fn api() -> Vec<Route> {
         "GET" "/api/v1/accounts" May(A::ReadSettings), "The accounts." => account::list;
         "POST" "/api/v1/accounts" May(A::ManageAccounts), "Make an account." => account::make;
         "POST" "/api/v1/accounts/{name}/role" May(A::ManageAccounts), "Change an account's role." => account::role;
+        "POST" "/api/v1/accounts/{name}/sites" May(A::ManageAccounts), "Change an account's sites." => account::sites;
+        "POST" "/api/v1/accounts/{name}/disable" May(A::ManageAccounts), "Switch an account off." => account::disable;
+        "POST" "/api/v1/accounts/{name}/enable" May(A::ManageAccounts), "Switch an account on." => account::enable;
+        "POST" "/api/v1/accounts/{name}/reset" May(A::ManageAccounts), "A new one-time password; second factors are gone." => account::reset;
         "DELETE" "/api/v1/accounts/{name}" May(A::ManageAccounts), "Remove an account." => account::remove;
         "GET" "/api/v1/rollouts" May(A::Look), "The rollouts." => rollouts::list;
         "POST" "/api/v1/rollouts" May(A::Assign), "Propose a rollout." => rollouts::propose;
@@ -127,6 +131,13 @@ fn api() -> Vec<Route> {
         "POST" "/api/v1/rollouts/{id}/abort" May(A::Assign), "Begin nothing more; boxes stay as they are." => rollouts::abort;
         "POST" "/api/v1/rollouts/{id}/rollback" May(A::Assign), "Send every box back that has the release." => rollouts::rollback;
         "POST" "/api/v1/rollouts/{id}/waves/{wave}/allow" May(A::Assign), "Let a wave begin that waits for a person." => rollouts::allow;
+        "GET" "/api/v1/accounts/{name}/tokens" May(A::Look), "Tokens of an account for this API." => account::tokens;
+        "POST" "/api/v1/accounts/{name}/tokens" May(A::Look), "Make a token for this API." => account::make_token;
+        "DELETE" "/api/v1/accounts/{name}/tokens/{token}" May(A::Look), "Withdraw such a token." => account::withdraw_token;
+        "GET" "/api/v1/sessions" May(A::Look), "Sessions: one's own, or all." => account::sessions;
+        "DELETE" "/api/v1/sessions/{id}" May(A::Look), "End a session." => account::end_session;
+        "GET" "/api/v1/alarms" May(A::Look), "What people have to hear of." => account::alarms;
+        "POST" "/api/v1/alarms/{id}/settle" May(A::ManageAccounts), "Settle an alarm." => account::settle_alarm;
         "GET" "/api/v1/events" May(A::Look), "What changes, as server-sent events." => events::stream;
     }
 }
@@ -143,6 +154,9 @@ fn shown() -> Vec<Route> {
     pages! {
         "GET" address::SIGN_IN, Anyone, "The sign-in page." => pages::sign_in::show;
         "POST" address::SIGN_IN, Anyone, "Sign in." => pages::sign_in::enter;
+        "POST" address::SECOND, Anyone, "The second step of signing in." => pages::sign_in::second;
+        "GET" address::OUTSIDE, Anyone, "To the identity provider." => pages::outside::leave;
+        "GET" address::OUTSIDE_BACK, Anyone, "Back from the identity provider." => pages::outside::back;
         "GET" "/assets/{name}", Anyone, "Style sheet and scripts." => pages::asset;
         "POST" address::SIGN_OUT, SignedIn, "Sign out." => pages::sign_in::leave;
         "GET" address::PASSWORD, SignedIn, "The password page." => pages::sign_in::password;
@@ -150,6 +164,15 @@ fn shown() -> Vec<Route> {
         "GET" address::ACCOUNT, May(A::Look), "One's own account." => pages::account::show;
         "POST" address::PASSKEY_ADD, May(A::Look), "Register a passkey." => pages::account::add_passkey;
         "POST" address::PASSKEY_REMOVE, May(A::Look), "Remove a passkey." => pages::account::remove_passkey;
+        "POST" address::CODES_BEGIN, May(A::Look), "Begin with an authenticator app." => pages::account::begin_codes;
+        "POST" address::CODES_CONFIRM, May(A::Look), "Confirm an authenticator app." => pages::account::confirm_codes;
+        "POST" address::CODES_REMOVE, May(A::Look), "End with authenticator apps." => pages::account::remove_codes;
+        "POST" address::RECOVERY, May(A::Look), "New recovery codes." => pages::account::recovery;
+        "GET" address::ACCESS, May(A::Look), "Who may do what." => pages::access::show;
+        "POST" address::ACCESS_PROPOSE, May(A::ManageAccounts), "Propose a change of an account." => pages::access::propose;
+        "POST" address::ACCESS_TOKEN, May(A::Look), "Make a token for the API." => pages::access::make_token;
+        "POST" address::ACCESS_TOKEN_WITHDRAW, May(A::Look), "Withdraw such a token." => pages::access::withdraw_token;
+        "POST" address::ACCESS_SETTLE, May(A::ManageAccounts), "Settle an alarm." => pages::access::settle;
         "GET" address::OVERVIEW, May(A::Look), "The overview." => pages::overview::show;
         "GET" address::BOXES, May(A::Look), "The boxes." => pages::boxes::list;
         "GET" "/boxes/{id}", May(A::Look), "One box." => pages::one_box::summary;
@@ -198,7 +221,7 @@ pub fn table() -> Vec<Route> {
 pub fn router(console: Console) -> Router {
     let mut router = Router::new();
     for route in table() {
-        let guard = from_fn_with_state((console.clone(), route.gate), guard::pass);
+        let guard = from_fn_with_state((console.clone(), route.gate, route.path), guard::pass);
         let mut handler = route.handler.layer(guard);
         if route.gate.door == Door::Page {
             handler = handler.layer(from_fn_with_state(console.clone(), pages::frame));

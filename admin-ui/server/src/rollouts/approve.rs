@@ -97,9 +97,10 @@ impl Console {
         id: &str,
         assertion: Assertion,
     ) -> Result<(), Refused> {
-        let kept = self.0.rollouts.get(id).ok_or_else(|| Refused::not_found("rollout"))?;
+        let kept = self.rollout_of(visitor, id)?;
         let plan = kept.rollout.plan();
-        self.allow_deciding(visitor, &plan.by).await?;
+        let places = self.places_of_rollout(&kept);
+        self.allow_deciding(visitor, &plan.by, &places).await?;
         let mut entry = self.entry("rollout.approved", &visitor.account.name).about(id);
         entry = entry.fact("plan", plan.digest().to_hex());
         if let Some(asked) = &kept.asked {
@@ -157,17 +158,20 @@ impl Console {
         })
     }
 
-    /// Whether the boxes would take the release today, by the check of the first box: the others ask the same people about the
-    /// same statement.
+    /// Whether the boxes would take the release today, by the check of one box of each site: the others there ask the same people
+    /// about the same statement.
     ///
     /// # Errors
     /// `approval.missing` while people are missing, and the box's other codes.
     pub(super) fn approved_enough(&self, kept: &Kept) -> Result<(), ApprovalRejection> {
         let plan = kept.rollout.plan();
-        let Some(first) = plan.boxes.first() else { return Ok(()) };
         let packages = self.packages_of(kept);
-        let package = packages.and_then(|packages| packages.package(&first.box_id));
-        self.judge_packages(&first.box_id, approved(&plan.release), package.as_slice())
+        let mut asked = BTreeSet::new();
+        for one in plan.boxes.iter().filter(|one| asked.insert(one.site.as_str())) {
+            let package = packages.as_ref().and_then(|packages| packages.package(&one.box_id));
+            self.judge_packages(&one.box_id, approved(&plan.release), package.as_slice())?;
+        }
+        Ok(())
     }
 
     /// What people gave for a rollout and still counts; `None` where the policy in force asks nobody, or asked nobody when the

@@ -148,6 +148,7 @@ impl Console {
             });
         }
         drop(fleet);
+        drop(shelf);
         let waves = wish.waves_with(|name| called_now(self, name));
         let people = self.people_wanted(&goal, boxes.iter().map(|one: &PlannedBox| one.site.as_str()));
         let draft = Draft {

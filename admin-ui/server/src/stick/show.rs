@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::console::Console;
+use crate::people::action::Action;
+use crate::people::session::Visitor;
 use crate::refused::Refused;
 
 /// One bundle.
@@ -68,17 +70,21 @@ pub(crate) struct Outcome {
 }
 
 impl Console {
-    /// The bundles, newest first.
+    /// The bundles that a visitor sees, newest first: those whose boxes all stand at the visitor's sites.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn bundles_shown(&self) -> Result<Vec<BundleShown>, Refused> {
+    pub async fn bundles_shown(&self, visitor: &Visitor) -> Result<Vec<BundleShown>, Refused> {
         let rows = self.0.store.bundles().await.map_err(|error| Refused::inside(&error))?;
         let oldest = rows.last().map_or(0, |row| row.number);
         let returns = self.0.store.returns_since(oldest).await;
         let returns = returns.map_err(|error| Refused::inside(&error))?;
-        let shown = rows.into_iter().map(|row| {
+        let shown = rows.into_iter().filter_map(|row| {
             let document: Document = serde_json::from_str(&row.document).unwrap_or_default();
+            let places = self.places_of_boxes(document.boxes.iter().map(String::as_str));
+            if !self.permits_at_all(visitor, Action::Look, &places) {
+                return None;
+            }
             let boxes: Vec<BoxBack> = (document.boxes.iter())
                 .map(|box_id| {
                     // The last one that answers this bundle.
@@ -103,7 +109,7 @@ impl Console {
                 (back, all) if back == all => format!("all {all} back"),
                 (back, all) => format!("{back} of {all} back, {} not yet", all.saturating_sub(back)),
             };
-            BundleShown {
+            Some(BundleShown {
                 number: row.number,
                 at: row.at,
                 not_after: row.not_after,
@@ -113,7 +119,7 @@ impl Console {
                 boxes,
                 back,
                 says,
-            }
+            })
         });
         Ok(shown.collect())
     }

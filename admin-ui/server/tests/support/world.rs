@@ -56,6 +56,15 @@ impl World {
 
     /// The same, trusting these roots of endorsement keys.
     pub async fn trusting(ek_roots: Vec<(std::path::PathBuf, TpmKind)>) -> Self {
+        Self::prepared(ek_roots, None, |_| {}).await
+    }
+
+    /// The same, reached by a name, after `prepare` had its hands on the state folder.
+    pub async fn prepared(
+        ek_roots: Vec<(std::path::PathBuf, TpmKind)>,
+        people_url: Option<String>,
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         freehold_channel::install_provider();
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
@@ -70,6 +79,7 @@ impl World {
             password_file: None,
         };
         let made = init(&wish).await.unwrap();
+        prepare(&state);
         let timestamp = std::fs::read_to_string(state.join("public/timestamp.pem")).unwrap();
         let publisher = make_publisher(folder.path(), &timestamp);
         let out = folder.path().join("export");
@@ -81,7 +91,7 @@ impl World {
         let doors = Doors {
             people: any,
             boxes: any,
-            people_url: None,
+            people_url,
             boxes_url: None,
         };
         let running = start(console, &doors).await.unwrap();
@@ -125,13 +135,22 @@ impl World {
 
     /// A session made without typing a password: Argon2 is slow by intent.
     pub async fn session(&self, role: &str, door: &str) -> (String, SessionRow) {
+        self.session_at(role, door, "*").await
+    }
+
+    /// The same for an account of these sites, one a line.
+    pub async fn session_at(&self, role: &str, door: &str, sites: &str) -> (String, SessionRow) {
         let name = format!("{role}-{}", freehold_console::random::hex::<4>().unwrap());
-        let (token, visitor) = self.session_of(&name, role, door).await;
+        let (token, visitor) = self.session_with(&name, role, door, sites).await;
         (token, visitor.session)
     }
 
-    /// The same of an account with this name.
+    /// The same of an account with this name, for all sites.
     pub async fn session_of(&self, name: &str, role: &str, door: &str) -> (String, Visitor) {
+        self.session_with(name, role, door, "*").await
+    }
+
+    async fn session_with(&self, name: &str, role: &str, door: &str, sites: &str) -> (String, Visitor) {
         let at = now().unix_timestamp();
         let account = AccountRow {
             site: "ward-7".to_owned(),
@@ -141,6 +160,9 @@ impl World {
             must_change: false,
             made_at: at,
             changed_at: at,
+            sites: sites.to_owned(),
+            kind: "person".to_owned(),
+            ..AccountRow::default()
         };
         let token = freehold_console::random::hex::<32>().unwrap();
         let session = SessionRow {
@@ -152,10 +174,12 @@ impl World {
             made_at: at,
             expires: at + 3600,
             address: "127.0.0.1".to_owned(),
+            factor: "password".to_owned(),
         };
         let visitor = Visitor {
             account: account.clone(),
             session: session.clone(),
+            scope: None,
         };
         let changes = vec![AccountChange::Made(account), AccountChange::SignedIn(session)];
         let entry = self.console().entry("account.made", "test").fact("role", role);
@@ -176,7 +200,7 @@ impl World {
         self.approve(paper).await;
     }
 
-    async fn approve(&self, paper: &PaperBox) {
+    pub async fn approve(&self, paper: &PaperBox) {
         let fingerprint = paper.tls.public().fingerprint().to_hex();
         let approval = Event::Approved {
             box_id: paper.id.clone(),
@@ -195,12 +219,23 @@ impl World {
 
     /// The same, with this key of its record.
     pub async fn enrol_with(&self, paper: &PaperBox, ek: &str, record_spki_der: Vec<u8>) -> Result<(), Refused> {
+        self.enrol_at(paper, ek, record_spki_der, "ward-7").await
+    }
+
+    /// The same at another site.
+    pub async fn enrol_at(
+        &self,
+        paper: &PaperBox,
+        ek: &str,
+        record_spki_der: Vec<u8>,
+        site: &str,
+    ) -> Result<(), Refused> {
         let tls = ec_public(&paper.tls, paper_tpm::TLS).to_bytes();
         let fingerprint = paper.tls.public().fingerprint().to_hex();
         let session = Session {
             session: format!("s-{fingerprint}"),
             fleet: self.console().file().fleet.clone(),
-            site: "ward-7".to_owned(),
+            site: site.to_owned(),
             box_id: paper.id.clone(),
             label: "on paper".to_owned(),
             ek: ek.to_owned(),

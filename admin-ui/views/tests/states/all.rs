@@ -2,6 +2,8 @@
 //!
 //! Refuses to look like a real fleet's secrets: every name, key and number is made up. Invariant: a page that exists is here.
 
+#[path = "access.rs"]
+mod access;
 #[path = "approving.rs"]
 mod approving;
 #[path = "fleet.rs"]
@@ -42,6 +44,9 @@ pub fn all() -> Vec<State> {
         state("sign-in-normal", others::sign_in().render()),
         state("sign-in-first", others::sign_in_first().render()),
         state("sign-in-refused", others::sign_in_refused().render()),
+        state("second-normal", access::second().render()),
+        state("second-by-code", access::second_by_code().render()),
+        state("onward-normal", access::onward().render()),
         state("password-normal", others::password().render()),
         state("overview-normal", fleet::overview().render()),
         state("overview-calm", fleet::overview_calm().render()),
@@ -65,7 +70,10 @@ pub fn all() -> Vec<State> {
         state("plan-approval", approving::plan_approval().render()),
         state("plan-refused", others::plan_refused().render()),
         state("account-normal", approving::account().render()),
+        state("account-codes", approving::account_codes().render()),
         state("account-empty", approving::account_by_number().render()),
+        state("access-normal", access::access().render()),
+        state("access-empty", access::access_own().render()),
         state("secret-normal", others::secret().render()),
         state("models-normal", others::models().render()),
         state("models-empty", others::models_empty().render()),
@@ -119,6 +127,8 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
             everywhere(&approving::plan_approval()).render(),
         ),
         ("account-hostile", everywhere(&approving::account()).render()),
+        ("second-hostile", everywhere(&access::second()).render()),
+        ("access-hostile", everywhere(&access::access()).render()),
         ("models-hostile", everywhere(&others::models()).render()),
         ("model-hostile", everywhere(&others::model()).render()),
         ("releases-hostile", everywhere(&others::releases()).render()),
@@ -131,7 +141,10 @@ pub fn hostile_pages() -> Vec<(&'static str, String)> {
         ("rollouts-hostile", everywhere(&rollouts::list()).render()),
         ("rollout-hostile", everywhere(&rollouts::running()).render()),
         ("rollout-proposed-hostile", everywhere(&rollouts::proposed()).render()),
-        ("rollout-passkeys-hostile", everywhere(&rollouts::proposed_passkeys()).render()),
+        (
+            "rollout-passkeys-hostile",
+            everywhere(&rollouts::proposed_passkeys()).render(),
+        ),
         ("rollout-new-hostile", everywhere(&rollouts::new_refused()).render()),
         ("failure-hostile", everywhere(&others::failure()).render()),
     ]

@@ -63,8 +63,28 @@ pub fn account() -> AccountPage {
         challenge: "q83vEjRWeJA".into(),
         relying_party: "console.riverside.example".into(),
         approves: vec!["Radiology B".into(), "North Clinic".into()],
+        codes: true,
+        recovery: 8,
         ..Default::default()
     }
+}
+
+/// While an authenticator app is being set up, with a passkey that signs in.
+pub fn account_codes() -> AccountPage {
+    let mut page = AccountPage {
+        codes: false,
+        recovery: 0,
+        secret: "JBSW Y3DP EHPK 3PXP JBSW Y3DP EHPK 3PXP".into(),
+        secret_uri: "otpauth://totp/Riverside:mira.okafor?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Riverside"
+            .into(),
+        ..account()
+    };
+    page.passkeys.truncate(1);
+    for passkey in &mut page.passkeys {
+        passkey.purpose = "sign_in".into();
+        passkey.listed = false;
+    }
+    page
 }
 
 pub fn account_by_number() -> AccountPage {

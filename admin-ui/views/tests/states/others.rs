@@ -553,6 +553,7 @@ pub fn settings() -> SettingsPage {
             },
         ],
         sessions: vec![Session {
+            factor: "password".into(),
             id: "s-1".into(),
             account: "mira.okafor".into(),
             since: NOW - 4_000,

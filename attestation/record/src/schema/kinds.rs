@@ -19,10 +19,17 @@ macro_rules! kinds {
 }
 
 kinds! {
-    "account.made" "A person made an account." { has role: Text }
+    "account.disabled" "A person switched an account off." {}
+    "account.enabled" "A person switched an account on." {}
+    "account.made" "A person made an account." { has role: Text, may kind: Text, may sites: Texts }
     "account.password" "A person changed a password, or tried to." {}
     "account.removed" "A person removed an account." {}
+    "account.reset" "A person gave an account a new one-time password and took its second factors away." {}
     "account.role" "A person changed an account's role." { has role: Text }
+    "account.sites" "A person changed the sites that an account is for." { has sites: Texts }
+    "alarm.settled" "A person settled an alarm." { has alarm: Text, has kind: Text }
+    "api_token.made" "A person made a token for the console's API." { has token_id: Text, has actions: Texts, has until: Number }
+    "api_token.withdrawn" "A person withdrew a token for the console's API." { has token_id: Text }
     "assignment.accepted" "The box accepted a signed assignment." { has counter: Number, has envelope: Digest, has targets: Texts, may approved_by: Texts }
     "assignment.achieved" "The box runs what its assignment says." { has counter: Number }
     "assignment.made" "The console signed an assignment for a box." { may counter: Number, has targets: Texts }
@@ -33,6 +40,8 @@ kinds! {
     "bundle.refused" "The box refused a bundle on a stick." {}
     "bundle.returned" "The box wrote its answer on a stick, or the console read one." { may number: Number, may achieved: Number, may sequence: Number, may taken: Texts }
     "bundle.taken" "The box begins to take in a bundle." { has number: Number, has set: Digest, has made_at: Number }
+    "codes.made" "A person switched on codes of an authenticator app, or tried to." {}
+    "codes.removed" "A person switched off codes of an authenticator app, or tried to." {}
     "console.conflict" "Two changes met; the later one did not happen." { may constraint: Text }
     "console.conversation" "What the console said was refused by the box." {}
     "console.request" "A request to the console was refused." { may action: Text, may role: Text }
@@ -55,6 +64,7 @@ kinds! {
     "finding.accepted" "A person accepted a known fault of a component for a time." { has package: Text, has reason: Text, has until: Number, has severity: Text }
     "fleet.learnt" "The box learnt the keys of its fleet." { has fleet: Text, has director: Digest, has tuf_root: Digest }
     "fleet.made" "The fleet was made." { has name: Text, has simulated_allowed: Flag, has administrator: Text }
+    "fleet.site" "A person added a site that the console serves." {}
     "health.check" "The box begins to ask a release its own questions." { has model: Digest, has name: Text, may release: Digest }
     "health.confirmed" "A release answered as it should; the box keeps it." { has model: Digest, has name: Text, may release: Digest, has version: Text, may right: Number, may questions: Number, may milli_tokens_per_second: Number }
     "health.went_back" "A release did not answer as it should; the box goes back." { has model: Digest, has name: Text, may release: Digest, has version: Text, may right: Number, may questions: Number, may milli_tokens_per_second: Number }
@@ -81,6 +91,7 @@ kinds! {
     "record.rolled_back" "The TPM has counted further than this record: it is an older copy." { may count: Number, may counted: Number }
     "record.shown" "A box showed the head of its record, and the console cosigned it or refused." { may size: Number, may root: Digest }
     "record.witnessed" "A box cosigned a head of another record as its witness." { has origin: Text, has size: Number, has root: Digest }
+    "recovery.made" "A person took new recovery codes, or tried to." {}
     "release.cancel" "The box begins to cancel a download." { has release: Digest, has because: Text }
     "release.discard" "The box begins to delete what it had fetched of a release." { has release: Digest }
     "release.fetch" "The box begins to fetch a file of a release." { has release: Digest, has path: Text, has chunks: Number }
@@ -109,7 +120,7 @@ kinds! {
     "screen.shut_down" "A person at the box shut it down." {}
     "session.again" "A person gave the password again, or tried to." {}
     "session.ended" "A person ended a session." { has session_id: Text }
-    "session.sign_in" "A person signed in, or tried to." { has from: Text, may door: Text, may session_id: Text }
+    "session.sign_in" "A person signed in, or tried to." { has from: Text, may door: Text, may factor: Text, may session_id: Text }
     "session.sign_out" "A person signed out." { has session_id: Text }
     "step.failed" "A step of a plan did not work; it will be tried again." { has step: Text }
     "step.refused" "A step of a plan was refused; it will not be tried again." { has step: Text }

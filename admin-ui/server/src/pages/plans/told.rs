@@ -32,6 +32,7 @@ pub fn title(proposal: &Proposal) -> String {
             LeaseChange::Grant => format!("Grant the verdict lease of {box_id}"),
         },
         Proposal::Remove { box_id, .. } => format!("Take {box_id} out of the fleet"),
+        Proposal::Account { name, proposal } => proposal.title(name),
     }
 }
 
@@ -141,6 +142,10 @@ pub(super) fn told(proposal: &Proposal, member: Option<&Member>) -> Told {
             "Grant the lease.",
             "Withdraw the lease",
         ),
+        Proposal::Account { proposal, .. } => {
+            let told = proposal.told();
+            (told.lines, told.consequences, told.undo, told.verb)
+        }
         Proposal::Remove { key, .. } => (
             vec![line("membership", "member or waiting", ""), line("TLS key", key, "")],
             say(&["The console forgets the box's keys and tokens. The record, its verdicts and its counter stay."]),

@@ -121,11 +121,11 @@ fn window(text: &str) -> Option<Window> {
     })
 }
 
-/// The wish that was typed; the window counts for the fleet's `site`.
+/// The wish that was typed; the window counts at each of the `sites`.
 ///
 /// # Errors
 /// 400 with the field.
-pub(super) fn wish(typed: &Typed, site: &str) -> Result<Wish, Refused> {
+pub(super) fn wish(typed: &Typed, sites: &[String]) -> Result<Wish, Refused> {
     let mut waves = Vec::new();
     let canaries: Vec<String> = (typed.canaries.split(','))
         .map(|name| name.trim().to_owned())
@@ -152,7 +152,7 @@ pub(super) fn wish(typed: &Typed, site: &str) -> Result<Wish, Refused> {
         BTreeMap::new()
     } else {
         let window = window(&typed.window).ok_or_else(|| wrong("window", &typed.window))?;
-        BTreeMap::from([(site.to_owned(), window)])
+        sites.iter().map(|site| (site.clone(), window.clone())).collect()
     };
     Ok(Wish {
         release: typed.release.clone(),
@@ -189,7 +189,7 @@ mod tests {
             window: "Europe/Berlin 1-5,7 22:00 6h".to_owned(),
             ..usual()
         };
-        let wish = wish(&typed, "north").unwrap();
+        let wish = wish(&typed, &["north".to_owned(), "south".to_owned()]).unwrap();
         let sizes: Vec<(&WaveSize, i64, bool)> = (wish.waves.iter())
             .map(|wave| (&wave.size, wave.start_after, wave.person))
             .collect();
@@ -206,6 +206,7 @@ mod tests {
                 (&WaveSize::Percent(100), 172_800, false),
             ]
         );
+        assert_eq!(wish.windows["north"], wish.windows["south"]);
         let window = &wish.windows["north"];
         assert_eq!((window.opens, window.minutes), (1320, 360));
         assert_eq!(window.days, [1, 2, 3, 4, 5, 7]);
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_named() {
-        let say = |typed: Typed| wish(&typed, "north").unwrap_err();
+        let say = |typed: Typed| wish(&typed, &["north".to_owned()]).unwrap_err();
         for waves in [
             "5",
             "five boxes",

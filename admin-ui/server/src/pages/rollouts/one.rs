@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use freehold_decide::Proposer;
 use freehold_fleet::rollout::Phase;
 use freehold_verify::RefusalReport;
 use freehold_views::address;
@@ -225,9 +224,9 @@ fn terms(seen: &RolloutShown) -> Vec<(String, String)> {
 }
 
 fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShown) -> Actions {
-    let may = console.permits(visitor, Action::Assign);
+    let places = console.places_of_rollout(kept);
+    let may = console.permits_at_all(visitor, Action::Assign, &places);
     let own = seen.by == visitor.account.name;
-    let proposer = if own { Proposer::Oneself } else { Proposer::Other };
     let needed = usize::try_from(seen.approvals_needed).unwrap_or(usize::MAX);
     let is_open = matches!(kept.rollout.phase(), Phase::Proposed);
     let is_approved = seen.approvals.len() >= needed;
@@ -238,7 +237,7 @@ fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShow
         && !by_passkey
         && !is_approved
         && !approved_by_me
-        && console.permits_about(visitor, Action::DecidePlan, proposer);
+        && console.permits_deciding(visitor, &seen.by, &places);
     let start = is_open && may && is_approved;
     let why_not = if !is_open || start || approve || (by_passkey && !is_approved) {
         String::new()
@@ -265,7 +264,8 @@ fn actions(console: &Console, visitor: &Visitor, kept: &Kept, seen: &RolloutShow
 /// The page.
 pub(super) fn model(console: &Console, visitor: &Visitor, kept: &Kept) -> RolloutPage {
     let seen = shown(kept, &console.fleet(), console.now());
-    let may = console.permits(visitor, Action::Assign);
+    let places = console.places_of_rollout(kept);
+    let may = console.permits_at_all(visitor, Action::Assign, &places);
     let mut boxes = Vec::new();
     let mut went_back = Vec::new();
     for part in &seen.waves {
@@ -347,7 +347,7 @@ pub(super) fn model(console: &Console, visitor: &Visitor, kept: &Kept) -> Rollou
         at: seen.at,
         approvals: seen.approvals.clone(),
         approvals_needed: seen.approvals_needed,
-        approval: (kept.asked.as_ref()).map(|asked| plans::approval(console, visitor, asked, &seen.by)),
+        approval: (kept.asked.as_ref()).map(|asked| plans::approval(console, visitor, asked, &seen.by, &places)),
         started: seen.started,
         actions: actions(console, visitor, kept, &seen),
     }
