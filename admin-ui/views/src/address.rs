@@ -95,6 +95,8 @@ pub mod event {
     pub const RELEASES: &str = "releases";
     /// An entry was added to the record. The record's page listens.
     pub const RECORD: &str = "record";
+    /// The session is over: every page stops listening.
+    pub const ENDED: &str = "ended";
     /// A rollout changed. Overview and rollouts listen.
     pub const ROLLOUTS: &str = "rollouts";
 

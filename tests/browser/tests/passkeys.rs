@@ -33,6 +33,8 @@ fn enter(browser: &Browser, world: &World, name: &str, password: &str) -> Result
         browser.fill("#again", OWN)?;
         browser.click_words("Change the password")?;
     }
+    // Where it leads: what is opened before that would be left again.
+    browser.wait_for("Overview")?;
     Ok(())
 }
 

@@ -32,6 +32,7 @@ struct Listening {
     waiting: Vec<String>,
     count: u64,
     first: bool,
+    over: bool,
 }
 
 impl Listening {
@@ -53,7 +54,11 @@ impl Listening {
         // A stream outlives the request that began it: it ends with the session, and follows the account.
         match self.console.still(&self.visitor).await {
             Ok(Some(visitor)) => self.visitor = visitor,
-            Ok(None) | Err(_) => return None,
+            Ok(None) | Err(_) => {
+                // The page is told, so that it does not take the end for a broken line and knock again and again.
+                self.over = true;
+                names = HashSet::from([freehold_views::address::event::ENDED.to_owned()]);
+            }
         }
         Some(names)
     }
@@ -82,6 +87,7 @@ pub async fn stream(
         waiting: Vec::new(),
         count: 0,
         first: true,
+        over: false,
     };
     let events = futures::stream::unfold(listening, |mut listening| async move {
         loop {
@@ -89,6 +95,9 @@ pub async fn stream(
                 listening.count = listening.count.saturating_add(1);
                 let event = Event::default().event(name).data(listening.count.to_string());
                 return Some((Ok(event), listening));
+            }
+            if listening.over {
+                return None;
             }
             // What happens within a second is told once.
             if !listening.first {
