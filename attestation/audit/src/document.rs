@@ -119,7 +119,7 @@ pub struct ModelLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// [`REPORT_VERSION`].
+    /// Version of this form, 1.
     pub v: u8,
     /// The fleet's identifier.
     pub fleet: String,

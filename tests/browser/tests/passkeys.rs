@@ -32,9 +32,9 @@ fn enter(browser: &Browser, world: &World, name: &str, password: &str) -> Result
         browser.fill("#new", OWN)?;
         browser.fill("#again", OWN)?;
         browser.click_words("Change the password")?;
+        // Where it leads: what is opened before that would be left again.
+        browser.wait_for("Overview")?;
     }
-    // Where it leads: what is opened before that would be left again.
-    browser.wait_for("Overview")?;
     Ok(())
 }
 
@@ -54,6 +54,13 @@ fn hold(browser: &Browser, what: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the browser complains of, but for its advice to take RSA keys as well: boxes check signatures over P-256 only.
+fn complaints(browser: &Browser) -> Result<Vec<String>> {
+    let mut all = browser.complaints()?;
+    all.retain(|line| !line.contains("publicKey.pubKeyCredParams is missing"));
+    Ok(all)
 }
 
 /// Registers an approving passkey on one's own account page; answers the line for the publisher.
@@ -90,6 +97,7 @@ fn listed(line: &str) -> Result<Approver> {
     })
 }
 
+// promise S-210
 #[test]
 fn an_approver_registers_a_passkey_and_approves_with_it_and_the_box_takes_the_plan() -> Result<()> {
     let wish = Wish {
@@ -150,7 +158,7 @@ fn an_approver_registers_a_passkey_and_approves_with_it_and_the_box_takes_the_pl
         browser.click_words("Approve with passkey")?;
         browser.wait_for(&format!("{} of 2", at + 1))?;
         browser.wait_for("You have approved this plan")?;
-        let complaints = browser.complaints()?;
+        let complaints = complaints(browser)?;
         anyhow::ensure!(complaints.is_empty(), "{complaints:?}");
     }
     operator.open(&plan)?;
@@ -167,6 +175,7 @@ fn an_approver_registers_a_passkey_and_approves_with_it_and_the_box_takes_the_pl
     Ok(())
 }
 
+// promise S-210
 #[test]
 fn a_person_signs_in_with_a_passkey_and_the_access_page_shows_it() -> Result<()> {
     let wish = Wish {
@@ -204,7 +213,7 @@ fn a_person_signs_in_with_a_passkey_and_the_access_page_shows_it() -> Result<()>
     let text = other.text()?;
     anyhow::ensure!(text.contains("passkey"), "{text}");
     hold(&other, "access")?;
-    let complaints = other.complaints()?;
+    let complaints = complaints(&other)?;
     anyhow::ensure!(complaints.is_empty(), "{complaints:?}");
     Ok(())
 }
