@@ -212,6 +212,17 @@ impl Browser {
             .to_owned())
     }
 
+    /// Waits until the browser is no longer at this path: what is opened before would break off what was sent from there.
+    ///
+    /// # Errors
+    /// When it stays; the page's text is in the message.
+    pub fn wait_left(&self, path: &str) -> Result<()> {
+        let left = freehold_harness::wait_for(&format!("`{path}` to be left"), APPEAR_LIMIT, || {
+            Ok((!self.address()?.ends_with(path)).then_some(()))
+        });
+        left.with_context(|| self.text().unwrap_or_default())
+    }
+
     /// Waits until the page's text contains `wanted`.
     ///
     /// # Errors

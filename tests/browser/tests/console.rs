@@ -70,7 +70,8 @@ fn choose_password(browser: &Browser, world: &World) -> Result<()> {
     browser.fill("#current", &world.password()?)?;
     browser.fill("#new", OWN_PASSWORD)?;
     browser.fill("#again", OWN_PASSWORD)?;
-    browser.click_words("Change the password")
+    browser.click_words("Change the password")?;
+    browser.wait_left("/password")
 }
 
 #[test]

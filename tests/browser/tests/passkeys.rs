@@ -32,8 +32,7 @@ fn enter(browser: &Browser, world: &World, name: &str, password: &str) -> Result
         browser.fill("#new", OWN)?;
         browser.fill("#again", OWN)?;
         browser.click_words("Change the password")?;
-        // Where it leads: what is opened before that would be left again.
-        browser.wait_for("Overview")?;
+        browser.wait_left("/password")?;
     }
     Ok(())
 }
