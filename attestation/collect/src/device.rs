@@ -11,7 +11,9 @@ use tss_esapi::Context;
 use tss_esapi::attributes::SessionAttributesBuilder;
 use tss_esapi::constants::CapabilityType;
 use tss_esapi::constants::SessionType;
-use tss_esapi::constants::tss::{TPM2_NV_INDEX_FIRST, TPM2_RH_NULL, TPM2_ST_HASHCHECK, TPM2_TRANSIENT_FIRST};
+use tss_esapi::constants::tss::{
+    TPM2_LOADED_SESSION_FIRST, TPM2_NV_INDEX_FIRST, TPM2_RH_NULL, TPM2_ST_HASHCHECK, TPM2_TRANSIENT_FIRST,
+};
 use tss_esapi::handles::{AuthHandle, KeyHandle, PcrHandle, SessionHandle, TpmHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
@@ -298,13 +300,16 @@ fn handles(data: CapabilityData) -> Vec<TpmHandle> {
     }
 }
 
-/// Objects that a killed process left in a TPM without a resource manager.
+/// Objects and sessions that a killed process left in a TPM without a resource manager. It has room for three of each: a fourth
+/// kill at the wrong moment would leave none.
 fn flush_left_overs(context: &mut Context) -> tss_esapi::Result<()> {
-    let (data, _) = context.get_capability(CapabilityType::Handles, TPM2_TRANSIENT_FIRST, HANDLES)?;
-    for handle in handles(data) {
-        if let TpmHandle::Transient(_) = handle {
-            let object = context.tr_from_tpm_public(handle)?;
-            context.flush_context(object)?;
+    for first in [TPM2_TRANSIENT_FIRST, TPM2_LOADED_SESSION_FIRST] {
+        let (data, _) = context.get_capability(CapabilityType::Handles, first, HANDLES)?;
+        for handle in handles(data) {
+            if !matches!(handle, TpmHandle::Persistent(_) | TpmHandle::NvIndex(_)) {
+                let left = context.tr_from_tpm_public(handle)?;
+                context.flush_context(left)?;
+            }
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use freehold_collect::{BootEvent, EkKind, Keys, Limits, Replayed, Tpm, TpmError};
@@ -234,6 +234,33 @@ fn j01_a_tpm_that_talks_nonsense_is_an_error() {
         ),
         "{error:?}"
     );
+}
+
+/// Begins an HMAC session as a program does that is killed before it ends it (TPM2_StartAuthSession, TPM 2.0 part 3, 11.1).
+fn leave_a_session(swtpm: &Swtpm) {
+    let port = swtpm.tcti().rsplit_once('=').unwrap().1.parse().unwrap();
+    let mut line = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut command = vec![0x80, 0x01, 0, 0, 0, 43, 0, 0, 0x01, 0x76];
+    // No key, no other object; a nonce of 16 bytes, no salt; HMAC, no cipher, SHA-256.
+    command.extend([0x40, 0, 0, 7, 0x40, 0, 0, 7, 0, 16]);
+    command.extend([7; 16]);
+    command.extend([0, 0, 0, 0, 0x10, 0, 0x0b]);
+    line.write_all(&command).unwrap();
+    let mut head = [0; 10];
+    line.read_exact(&mut head).unwrap();
+    assert_eq!(head[6..], [0; 4], "the session began");
+}
+
+#[test]
+fn j01_sessions_of_killed_programs_are_ended_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let swtpm = Swtpm::start(folder.path()).unwrap();
+    // A bare swtpm has room for three.
+    for _ in 0..3 {
+        leave_a_session(&swtpm);
+    }
+    let tpm = Tpm::new(&swtpm.tcti(), None, QUICK).unwrap();
+    tpm.quote(&[0], [1; 32]).unwrap();
 }
 
 #[test]
