@@ -17,7 +17,7 @@ build: setup
 engine: build ## fetch, check and unpack the inference engine
 	@target/debug/freehold-image engine
 
-demo: engine ## a console and three boxes on this machine: prove, ask, attack, check (ONCE=1: leave after the acts)
+demo: engine ## a console and four boxes on this machine: prove, ask, attack, roll out, check (ONCE=1: leave after the acts)
 	@TSS2_LOG=all+NONE tests/as-root.sh target/debug/freehold-tour $(if $(ONCE),--once)
 
 test: ## everything: format, lints, docs, laws, tests, tour, browser, licences (IMAGE=1: and the image with its quick cases)

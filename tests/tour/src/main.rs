@@ -1,4 +1,4 @@
-//! The tour that `make demo` shows: a console and three boxes on this machine prove, ask, are attacked, and are checked.
+//! The tour that `make demo` shows: a console and four boxes on this machine prove, ask, are attacked, roll out, and are checked.
 //!
 //! Refuses to pretend: every step runs the shipped programs and fails loudly when they do not do what its title says.
 //! `make test` runs the same tour with `--once`.
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// A console and three boxes on this machine: prove, ask, attack, check.
+/// A console and four boxes on this machine: prove, ask, attack, roll out, check.
 #[derive(Debug, Parser)]
 #[command(name = "freehold-tour")]
 struct Arguments {
