@@ -7,8 +7,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write};
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use ratatui_core::buffer::Buffer;
+use ratatui_core::buffer::{Buffer, Cell};
 use ratatui_core::style::Modifier;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
@@ -35,6 +36,9 @@ impl Way {
     }
 }
 
+/// After so long the picture is painted whole: the system's own messages may have been written over it meanwhile.
+const WHOLE: Duration = Duration::from_secs(10);
+
 /// Letters that a terminal shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
@@ -52,6 +56,7 @@ pub struct Terminal {
     way: Way,
     letters: Letters,
     shown: Option<Buffer>,
+    painted: Instant,
     told: Vec<String>,
 }
 
@@ -75,6 +80,7 @@ impl Terminal {
             way,
             letters,
             shown: None,
+            painted: Instant::now(),
             told: Vec::new(),
         })
     }
@@ -94,6 +100,10 @@ impl Terminal {
     /// # Errors
     /// When the terminal is gone.
     pub fn show(&mut self, frame: &Frame) -> io::Result<()> {
+        if self.painted.elapsed() > WHOLE {
+            self.painted = Instant::now();
+            self.shown = self.shown.take().map(|shown| unlike(&shown));
+        }
         let out = match self.way {
             Way::Placed => placed(frame, &mut self.shown),
             Way::Plain => plain(frame, &mut self.told),
@@ -141,6 +151,11 @@ impl Keyboard {
         bytes.truncate(length);
         Ok(bytes)
     }
+}
+
+/// A picture of the same size in which every cell is another one: what comes next is painted whole, and nothing flickers.
+fn unlike(shown: &Buffer) -> Buffer {
+    Buffer::filled(shown.area, Cell::new("\u{fffd}"))
 }
 
 /// Only what differs from the last picture, each run of cells at its place.
@@ -229,6 +244,14 @@ mod tests {
         );
         let next = placed(&Frame::new(vec![Row::light("one"), Row::strong("twp")]), &mut shown);
         assert_eq!(next, "\x1b[2;3H\x1b[0m\x1b[1mp\x1b[0m\x1b[?25l");
+        // Painted whole, each line stands in it from its first cell to its last, and the screen is not emptied before.
+        let mut over = shown.as_ref().map(unlike);
+        let whole = placed(&Frame::new(vec![Row::light("one"), Row::strong("twp")]), &mut over);
+        assert!(
+            whole.starts_with("\x1b[1;1Hone     ") && whole.contains("twp"),
+            "{whole:?}"
+        );
+        assert!(!whole.contains("\x1b[2J"));
     }
 
     #[test]

@@ -103,6 +103,10 @@ pub fn confirm_the_console(machine: &mut Machine, site: &Site) -> Result<()> {
 /// # Errors
 /// When it never asks, or the console refuses.
 pub fn approve_the_box(machine: &mut Machine, site: &Site) -> Result<String> {
+    machine.wait("the box to wait for approval", |_, screen| {
+        screen.shows("F fingerprints").then_some(())
+    })?;
+    machine.press("f")?;
     let shown = machine.wait("the box's fingerprint", |_, screen| fingerprint(&screen.text()))?;
     let id = machine.wait("the box at the console", |_, _| {
         let boxes = site.boxes().ok()?;
