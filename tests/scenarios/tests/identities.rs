@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use freehold_harness::World;
 use freehold_harness::world::{BoxWish, ProcessBox};
+use freehold_harness::{PATIENCE, World, wait_for};
 use freehold_scenarios::explained;
 
 // promise S-11
@@ -13,13 +13,14 @@ fn b05_a_copied_state_folder_beside_another_tpm_speaks_for_nobody() {
     world.join().unwrap();
     let id = world.one.id().unwrap();
     let mut second = ProcessBox::new(&world.at("second"), &world.authority, BoxWish::named("second")).unwrap();
-    let copied = Command::new("cp")
-        .arg("-a")
-        .arg(world.one.state())
-        .arg(second.state())
-        .status()
-        .unwrap();
-    assert!(copied.success());
+    // The box goes on: a file that it replaces meanwhile spoils the copy, and the thief begins anew.
+    wait_for("a whole copy", PATIENCE, || {
+        let _ = std::fs::remove_dir_all(second.state());
+        let mut copy = Command::new("cp");
+        let copied = copy.arg("-a").arg(world.one.state()).arg(second.state()).status()?;
+        Ok(copied.success().then_some(()))
+    })
+    .unwrap();
     std::fs::copy(world.one.pairing(), second.pairing()).unwrap();
     second.forget_status();
     second.start().unwrap();
