@@ -302,7 +302,11 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &to);
         } else {
-            std::fs::copy(entry.path(), to).unwrap();
+            match std::fs::copy(entry.path(), to) {
+                // A new file that took the old one's name meanwhile: a process killed a moment before would have left the old one.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }
