@@ -3,7 +3,6 @@
 #[path = "support/world.rs"]
 mod support;
 
-use std::path::Path;
 use std::time::Duration;
 
 use freehold_console::run::{Doors, open, start};
@@ -12,7 +11,7 @@ use freehold_protocol::status::VerdictWord;
 use freehold_store::{Change, PendingChange, PlanRow, Store};
 use http::{Method, StatusCode};
 use support::paper_tpm::PaperBox;
-use support::{World, ask, challenge, code, evidence, now, self_signed, show};
+use support::{World, ask, challenge, code, copy, evidence, now, self_signed, show};
 
 #[tokio::test]
 async fn j03_after_a_restart_a_box_is_unknown_until_it_proves_itself_again() {
@@ -44,19 +43,6 @@ async fn j03_after_a_restart_a_box_is_unknown_until_it_proves_itself_again() {
         "the nonce {open_nonce:02x?} of before is worth nothing"
     );
     assert!(member.last_good.is_some(), "and what was proven then is not forgotten");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ use freehold_verify::release::ReleaseKind;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::paper_tpm::PaperBox;
-use support::{World, call, code, json as body, now};
+use support::{World, call, code, copy, json as body, now};
 
 const PAGE: &str = "https://console.ward.example:8443";
 const SITE: &str = "ward-7";
@@ -197,20 +197,6 @@ async fn proves_itself(console: &Console, id: &str, achieved: u64) {
     };
     console.happen(event).await.unwrap();
     console.flush_reports().await;
-}
-
-/// What lies on the disk now is what a killed process leaves there.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 async fn killed_again(state: &Path, folder: &Path, name: &str) -> Console {

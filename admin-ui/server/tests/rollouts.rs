@@ -4,7 +4,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use freehold_console::Console;
 use freehold_console::people::account::AccountWish;
@@ -23,7 +22,7 @@ use freehold_verify::release::ReleaseKind;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::paper_tpm::PaperBox;
-use support::{World, call, code, json as body, now};
+use support::{World, call, code, copy, json as body, now};
 
 const OLD: &str = "policies/ward/1.0.0/release.json";
 const NEW: &str = "policies/ward/1.1.0/release.json";
@@ -292,23 +291,6 @@ async fn more_failures_than_the_budget_send_every_box_back() {
         assert_eq!(targets, [OLD], "{} was told {counter} times", actor.id);
     }
     assert_eq!(stages(console, &id)["paper-box-0000"], "returned");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            match std::fs::copy(entry.path(), to) {
-                // A new file that took the old one's name meanwhile: a process killed a moment before would have left the old one.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                copied => drop(copied.unwrap()),
-            }
-        }
-    }
 }
 
 // promise S-185

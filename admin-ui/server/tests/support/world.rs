@@ -397,3 +397,21 @@ pub fn evidence_measuring(paper: &PaperBox, nonce: [u8; 32], runtime: &[u8]) -> 
 pub async fn show(dialer: &Dialer, evidence: &Evidence) -> Answer {
     ask(dialer, Method::POST, routes::EVIDENCE, &[], evidence.encode()).await
 }
+
+/// Copies a folder that is in use: what lies on the disk now is what a killed process leaves there.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+            continue;
+        }
+        match std::fs::copy(entry.path(), to) {
+            // A new file that took the old one's name meanwhile: a process killed a moment before would have left the old one.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            copied => drop(copied.unwrap()),
+        }
+    }
+}
