@@ -75,12 +75,6 @@ fn release_of(target: &AssignedTarget) -> ApprovedRelease {
     }
 }
 
-/// The kind of a release by its descriptor's target name.
-fn kind_of(name: &str) -> Option<ReleaseKind> {
-    let folder = name.split('/').next()?;
-    ReleaseKind::ALL.into_iter().find(|kind| kind.folder() == folder)
-}
-
 impl Asked {
     /// The statement.
     ///
@@ -149,7 +143,9 @@ impl Console {
         let Some(approvers) = self.shelf().approvers.clone() else {
             return 0;
         };
-        let kinds = releases.iter().filter_map(|release| kind_of(&release.name));
+        let kinds = releases
+            .iter()
+            .filter_map(|release| ReleaseKind::of_target(&release.name));
         let needed = kinds.flat_map(|kind| {
             let approvers = approvers.clone();
             sites.clone().into_iter().map(move |site| approvers.needed(kind, site))
@@ -267,7 +263,7 @@ impl Console {
             .collect::<Result<Vec<_>, _>>()?;
         let wanted = releases.into_iter().filter_map(|release| {
             Some(WantedRelease {
-                kind: kind_of(&release.name)?,
+                kind: ReleaseKind::of_target(&release.name)?,
                 release,
             })
         });

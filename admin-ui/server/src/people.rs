@@ -9,6 +9,7 @@ pub mod action;
 pub mod authority;
 pub mod codes;
 pub mod guard;
+pub mod once;
 pub mod outside;
 pub mod passkey;
 pub mod password;

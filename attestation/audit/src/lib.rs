@@ -25,6 +25,7 @@ pub use controls::{Catalogue, Control, Finding, Framework, Status, shipped_contr
 pub use document::{BoxLine, Deed, Document, ModelLine, RecordPlace, Scope};
 pub use judge::{Judged, Simulated, check_inclusion, judge, policies};
 pub use make::{BoxMaterial, Material, make};
+pub use page::escaped;
 pub use range::Range;
 pub use rejection::AuditRejection;
 pub use resolve::resolve;

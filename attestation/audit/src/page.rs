@@ -318,7 +318,8 @@ fn record(out: &mut String, world: &World<'_>) {
 }
 
 /// Text that cannot become markup.
-fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

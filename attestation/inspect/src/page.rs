@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use freehold_audit::escaped;
+
 use crate::answer::{Answer, Ending, Mark, Part, Table};
 
 /// The style: dark on white, for paper.
@@ -72,20 +74,4 @@ fn table_of(out: &mut String, table: &Table) {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table>\n");
-}
-
-/// Text that cannot become markup.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }

@@ -7,9 +7,6 @@ mod client;
 mod config;
 mod id_token;
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use axum::http::StatusCode;
 use freehold_store::AccountChange;
 use freehold_trust::digest::ct_eq;
@@ -19,6 +16,7 @@ use freehold_verify::webauthn::encoded;
 pub use config::{Outside, OutsideFault};
 pub use id_token::{Expected, IdToken, TokenFault, verify_id_token};
 
+use super::once::Once;
 use super::session::{Door, SignedIn};
 use crate::console::Console;
 use crate::random;
@@ -28,40 +26,17 @@ use crate::refused::Refused;
 pub const COOKIE: &str = "__Host-freehold-outside";
 /// How long somebody may take at the provider, in seconds.
 pub const LIFETIME: i64 = 600;
-/// Ways back remembered: bounds memory; the oldest are forgotten.
-const REMEMBERED: usize = 4096;
-
-#[derive(Debug, Clone)]
-struct Flight {
+/// Somebody who is at the provider.
+#[derive(Debug)]
+pub struct Flight {
     browser: String,
     nonce: String,
     verifier: String,
     next: String,
-    until: i64,
 }
 
-/// People who are at the provider.
-#[derive(Debug, Default)]
-pub struct Flights(Mutex<HashMap<String, Flight>>);
-
-impl Flights {
-    fn keep(&self, state: &str, flight: Flight, now: i64) {
-        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if away.len() >= REMEMBERED {
-            away.retain(|_, flight| flight.until >= now);
-            if away.len() >= REMEMBERED {
-                away.clear();
-            }
-        }
-        away.insert(state.to_owned(), flight);
-    }
-
-    fn take(&self, state: &str, now: i64) -> Option<Flight> {
-        let mut away = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let flight = away.remove(state)?;
-        (flight.until >= now).then_some(flight)
-    }
-}
+/// People who are at the provider, by the state that they took along.
+pub type Flights = Once<Flight>;
 
 /// Where a browser is sent, and the cookie that it takes along.
 #[derive(Debug)]
@@ -149,9 +124,9 @@ impl Console {
             nonce,
             verifier,
             next: next.to_owned(),
-            until: now.saturating_add(LIFETIME),
         };
-        self.0.flights.keep(&state, flight, now);
+        let until = now.saturating_add(LIFETIME);
+        self.0.flights.keep(state.clone(), flight, until, now);
         let joint = if found.authorization_endpoint.contains('?') {
             '&'
         } else {

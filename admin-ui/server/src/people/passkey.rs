@@ -3,13 +3,11 @@
 //! Refuses a passkey for two purposes, and an answer to a challenge that was not given to this very session. Invariant: a
 //! challenge is used once; the same verifier judges here and on the box (`freehold_verify::webauthn`).
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use axum::http::StatusCode;
 use freehold_store::{PasskeyChange, PasskeyRow};
 use freehold_verify::webauthn::{AssertionExpectation, Registration, encoded, verify_registration};
 
+use super::once::Once;
 use super::session::Visitor;
 use crate::console::Console;
 use crate::random;
@@ -17,8 +15,6 @@ use crate::refused::Refused;
 
 /// How long a challenge may be answered, in seconds: somebody has to find the key in a bag.
 const LIFETIME: i64 = 600;
-/// Challenges remembered: bounds memory; the oldest are forgotten.
-const REMEMBERED: usize = 4096;
 /// Passkeys of one account.
 const MOST: usize = 16;
 /// Longest name of a passkey, in bytes.
@@ -29,7 +25,7 @@ pub const PURPOSES: [&str; 2] = ["approval", "sign_in"];
 
 /// Challenges that wait for an answer, by who was asked.
 #[derive(Debug, Default)]
-pub struct Ceremonies(Mutex<HashMap<String, ([u8; 32], i64)>>);
+pub struct Ceremonies(Once<[u8; 32]>);
 
 impl Ceremonies {
     /// A fresh challenge for somebody; the one before is forgotten.
@@ -38,22 +34,14 @@ impl Ceremonies {
     /// When there is no randomness.
     pub fn begin(&self, who: &str, now: i64) -> Result<[u8; 32], random::NoRandomness> {
         let challenge = random::bytes::<32>()?;
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= REMEMBERED {
-            waiting.retain(|_, (_, until)| *until >= now);
-            if waiting.len() >= REMEMBERED {
-                waiting.clear();
-            }
-        }
-        waiting.insert(who.to_owned(), (challenge, now.saturating_add(LIFETIME)));
+        let until = now.saturating_add(LIFETIME);
+        self.0.keep(who.to_owned(), challenge, until, now);
         Ok(challenge)
     }
 
     /// The challenge that was given, taken: it counts once.
     pub fn take(&self, who: &str, now: i64) -> Option<[u8; 32]> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (challenge, until) = waiting.remove(who)?;
-        (until >= now).then_some(challenge)
+        self.0.take(who, now)
     }
 }
 

@@ -3,14 +3,12 @@
 //! Refuses a first step without its second, and one first step twice. Invariant: between the two steps nobody is signed in:
 //! there is a ticket that opens nothing else, for a few minutes, in memory only.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use axum::http::StatusCode;
 use freehold_store::{AccountChange, AccountRow, PasskeyChange};
 use freehold_trust::{PublicKey, sha256};
 use freehold_verify::webauthn::{Assertion, AssertionExpectation, verify_assertion};
 
+use super::once::Once;
 use super::session::{Door, SignedIn, claimed, refused_sign_in};
 use super::totp;
 use crate::console::Console;
@@ -19,23 +17,19 @@ use crate::refused::Refused;
 
 /// How long the second step may take, in seconds.
 const LIFETIME: i64 = 300;
-/// Tickets remembered: bounds memory; the oldest are forgotten.
-const REMEMBERED: usize = 4096;
 /// Recovery codes of an account.
 const CODES: usize = 10;
 
 /// Somebody whose password was right.
-#[derive(Debug, Clone)]
-struct Ticket {
+#[derive(Debug)]
+pub struct Ticket {
     account: String,
     door: Door,
     challenge: [u8; 32],
-    until: i64,
 }
 
-/// First steps that wait for their second.
-#[derive(Debug, Default)]
-pub struct Tickets(Mutex<HashMap<String, Ticket>>);
+/// First steps that wait for their second, by the SHA-256 of what opens it.
+pub type Tickets = Once<Ticket>;
 
 /// What the second step needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,23 +53,9 @@ pub enum Second {
     Passkey(Assertion),
 }
 
-impl Tickets {
-    fn keep(&self, token: &str, ticket: Ticket, now: i64) {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= REMEMBERED {
-            waiting.retain(|_, ticket| ticket.until >= now);
-            if waiting.len() >= REMEMBERED {
-                waiting.clear();
-            }
-        }
-        waiting.insert(sha256(token.as_bytes()).to_hex(), ticket);
-    }
-
-    fn take(&self, token: &str, now: i64) -> Option<Ticket> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ticket = waiting.remove(&sha256(token.as_bytes()).to_hex())?;
-        (ticket.until >= now).then_some(ticket)
-    }
+/// Under which name a ticket waits: what opens it is not kept.
+fn kept(ticket: &str) -> String {
+    sha256(ticket.as_bytes()).to_hex()
 }
 
 /// A recovery code as it is compared: people leave out dashes and mind no capitals.
@@ -115,9 +95,9 @@ impl Console {
             account: account.name.clone(),
             door,
             challenge,
-            until: now.saturating_add(LIFETIME),
         };
-        self.0.tickets.keep(&token, ticket, now);
+        let until = now.saturating_add(LIFETIME);
+        self.0.tickets.keep(kept(&token), ticket, until, now);
         Ok(Wanted {
             ticket: token,
             code: account.totp.is_some(),
@@ -143,7 +123,11 @@ impl Console {
     ) -> Result<SignedIn, Refused> {
         let now = self.now();
         // Taken first: each try costs its ticket, and the password has to be typed again.
-        let ticket = self.0.tickets.take(ticket, now).filter(|ticket| ticket.door == door);
+        let ticket = self
+            .0
+            .tickets
+            .take(&kept(ticket), now)
+            .filter(|ticket| ticket.door == door);
         let ticket = ticket.ok_or_else(refused_sign_in)?;
         let account = self.0.store.account(&ticket.account).await;
         let account = account.map_err(|error| Refused::inside(&error))?;
@@ -272,22 +256,5 @@ mod tests {
         assert_eq!((codes.len(), kept.len()), (CODES, CODES));
         let typed = codes[0].to_uppercase().replace('-', " ");
         assert_eq!(sha256(plain(&typed).as_bytes()).to_hex(), kept[0]);
-    }
-
-    #[test]
-    fn a_ticket_counts_once_and_for_a_while() {
-        let tickets = Tickets::default();
-        let ticket = Ticket {
-            account: "ann".to_owned(),
-            door: Door::Page,
-            challenge: [0; 32],
-            until: 100,
-        };
-        tickets.keep("t", ticket.clone(), 50);
-        assert!(tickets.take("other", 50).is_none());
-        assert!(tickets.take("t", 100).is_some());
-        assert!(tickets.take("t", 100).is_none());
-        tickets.keep("t", ticket, 50);
-        assert!(tickets.take("t", 101).is_none());
     }
 }

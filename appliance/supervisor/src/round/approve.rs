@@ -48,12 +48,6 @@ struct Standing<'a> {
     policy: Option<&'a Policy>,
 }
 
-/// The kind that a target's name says; a descriptor is bound to its name, so this is its kind.
-fn kind_of(name: &str) -> Option<ReleaseKind> {
-    let folder = name.split('/').next()?;
-    ReleaseKind::ALL.into_iter().find(|kind| kind.folder() == folder)
-}
-
 fn release(target: &AssignedTarget) -> ApprovedRelease {
     ApprovedRelease {
         name: target.name.clone(),
@@ -152,14 +146,16 @@ impl Approvals {
             .filter_map(|target| {
                 Some(WantedRelease {
                     release: release(target),
-                    kind: kind_of(&target.name)?,
+                    kind: ReleaseKind::of_target(&target.name)?,
                 })
             })
             .collect();
         let leaves = targets
             .iter()
             .filter(new)
-            .find(|target| kind_of(&target.name) == Some(ReleaseKind::Policy) && !policy.is_line_of(&target.name))
+            .find(|target| {
+                ReleaseKind::of_target(&target.name) == Some(ReleaseKind::Policy) && !policy.is_line_of(&target.name)
+            })
             .map(release);
         check_approvals(&wanted, leaves.as_ref(), &approvals, approvers, &assignment.site)?;
         self.approved.extend(targets.iter().map(|target| target.sha256));

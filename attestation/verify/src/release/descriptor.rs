@@ -48,6 +48,13 @@ impl ReleaseKind {
     /// All kinds.
     pub const ALL: [Self; 5] = [Self::Model, Self::Engine, Self::Policy, Self::Os, Self::Advisories];
 
+    /// The kind that a target's name says. A descriptor is bound to its target's name, so this is its kind.
+    #[must_use]
+    pub fn of_target(name: &str) -> Option<Self> {
+        let (folder, _) = name.split_once('/')?;
+        Self::ALL.into_iter().find(|kind| kind.folder() == folder)
+    }
+
     /// The first part of the kind's target names.
     #[must_use]
     pub const fn folder(self) -> &'static str {

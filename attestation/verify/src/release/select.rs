@@ -101,9 +101,7 @@ pub fn select_release(
     }
     let descriptor = ReleaseDescriptor::parse(descriptor)?;
     if descriptor.target_name() != name {
-        let place = ReleaseKind::ALL
-            .into_iter()
-            .find(|kind| name.starts_with(&format!("{}/", kind.folder())));
+        let place = ReleaseKind::of_target(name);
         if let Some(expected) = place.filter(|kind| *kind != descriptor.kind) {
             let (expected, found) = (expected.word().to_owned(), descriptor.kind.word().to_owned());
             return Err(ReleaseRejection::Kind { expected, found });
