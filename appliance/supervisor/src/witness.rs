@@ -23,6 +23,8 @@ const FILE: &str = "witness.json";
 const YOURS: &str = "witnessed.note";
 /// Folder of heads that cannot both be true.
 const MISBEHAVIOUR: &str = "misbehaviour";
+/// Refusals that are told and kept as proof between two starts: a console that was taken over fills no disk with origins of its own.
+const TOLD: usize = 64;
 /// Between two looks: heads grow with every round, and a witness need not see each of them.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -100,8 +102,13 @@ impl Supervisor {
         for offer in answer.offers.iter().take(WITNESSED) {
             self.look_at(offer, &signer).await?;
         }
-        if let Some(seen) = self.witness.seen.clone() {
-            self.state.put_json(FILE, &Memories { v: 1, seen })?;
+        if let Some(seen) = self.witness.seen.clone()
+            && let Err(fault) = self.state.put_json(FILE, &Memories { v: 1, seen })
+        {
+            // What is not remembered was not witnessed: after a restart another head would be signed beside it.
+            self.witness.lines.clear();
+            self.witness.seen = None;
+            return Err(fault);
         }
         if let Some(yours) = answer.yours {
             self.state.put(YOURS, yours.as_bytes())?;
@@ -116,6 +123,9 @@ impl Supervisor {
             .as_ref()
             .and_then(|seen| seen.get(&offer.origin))
             .cloned();
+        if memory.is_none() && !has_room(self.witness.seen.as_ref()) {
+            return Ok(());
+        }
         match advanced(offer, memory.as_ref()) {
             Ok((now, mut note)) => {
                 let at = u64::try_from(self.clock.now()).unwrap_or(0);
@@ -127,12 +137,10 @@ impl Supervisor {
                     size: now.size,
                     line,
                 });
-                let seen = self.witness.seen.get_or_insert_default();
-                // A fleet whose boxes come and go does not make a witness remember without end.
-                if seen.len() >= WITNESSED && !seen.contains_key(&offer.origin) {
-                    return Ok(());
-                }
-                seen.insert(offer.origin.clone(), now);
+                self.witness
+                    .seen
+                    .get_or_insert_default()
+                    .insert(offer.origin.clone(), now);
                 Ok(())
             }
             Err(rejected) => self.misbehaved(offer, memory.as_ref(), &rejected).await,
@@ -147,7 +155,7 @@ impl Supervisor {
         rejected: &RecordRejected,
     ) -> Result<(), Fault> {
         let told = format!("{} {}", offer.origin, rejected.code());
-        if self.witness.told.contains(&told) {
+        if self.witness.told.contains(&told) || self.witness.told.len() >= TOLD {
             return Ok(());
         }
         let report = RefusalReport {
@@ -187,6 +195,12 @@ impl Supervisor {
         self.witness.told.push(told);
         Ok(())
     }
+}
+
+/// Whether one more record can be remembered: a fleet whose boxes come and go does not make a witness remember without end. What it
+/// would not remember it does not sign: the next head of that record could contradict this one.
+fn has_room(seen: Option<&BTreeMap<String, Memory>>) -> bool {
+    seen.is_none_or(|seen| seen.len() < WITNESSED)
 }
 
 /// The next memory of a record, when the head follows from the last one.
@@ -240,6 +254,17 @@ mod tests {
 
     fn signer() -> NoteSigner {
         NoteSigner::new("example.org/log", SigningKey::generate(KeyKind::Ed25519).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_would_not_be_remembered_is_not_signed() {
+        let (memory, _) = advanced(&offer(&signer(), &["a"]), None).unwrap();
+        let mut seen: BTreeMap<String, Memory> = (1..WITNESSED)
+            .map(|n| (format!("record {n}"), memory.clone()))
+            .collect();
+        assert!(has_room(None) && has_room(Some(&seen)));
+        seen.insert("one more".to_owned(), memory);
+        assert!(!has_room(Some(&seen)));
     }
 
     // promise S-242
